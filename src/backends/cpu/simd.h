@@ -1,0 +1,73 @@
+/* Vectors of a width that the build chooses. Every kernel source is compiled once per instruction set with
+ * ATHI_SIMD_WIDTH (lanes of float) and ATHI_SIMD_SUFFIX (a name) set by meson.build, and is written once
+ * in the compiler's vector extensions: `vf` is a vector of floats, `vi` of 32-bit integers.
+ * Comparisons of vf give a vi of all ones or all zeros per lane, which `vsel` takes. */
+#ifndef ATHI_CPU_SIMD_H
+#define ATHI_CPU_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define VW ATHI_SIMD_WIDTH
+
+#define ATHI_PASTE_(a, b)   a##_##b
+#define ATHI_PASTE(a, b)    ATHI_PASTE_(a, b)
+#define ATHI_INSTANCE(name) ATHI_PASTE(name, ATHI_SIMD_SUFFIX) /* name_avx2, name_avx512, … */
+
+#define ATHI_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define ATHI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ATHI_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+typedef float vf __attribute__((vector_size(4 * VW)));
+typedef int32_t vi __attribute__((vector_size(4 * VW)));
+typedef uint8_t vb __attribute__((vector_size(VW)));
+typedef float vf_memory __attribute__((vector_size(4 * VW), aligned(4), may_alias));
+typedef uint8_t vb_memory __attribute__((vector_size(VW), aligned(1), may_alias));
+
+/* One number in every lane; x - 0 keeps -0, x + 0 would not. */
+ATHI_INLINE vf vset(float x) { return x - (vf){0}; }
+ATHI_INLINE vi vseti(int32_t x) { return x - (vi){0}; }
+
+/* Loads and stores need no alignment. */
+ATHI_INLINE vf vload(const float *p) { return *(const vf_memory *)p; }
+ATHI_INLINE void vstore(float *p, vf x) { *(vf_memory *)p = x; }
+ATHI_INLINE vb vloadb(const uint8_t *p) { return *(const vb_memory *)p; }
+ATHI_INLINE void vstoreb(uint8_t *p, vb x) { *(vb_memory *)p = x; }
+
+/* The first n < VW lanes; the others are zero, or are not written. */
+ATHI_INLINE vf vload_part(const float *p, int64_t n) {
+    vf x = {0};
+    memcpy(&x, p, (size_t)n * sizeof(float));
+    return x;
+}
+ATHI_INLINE void vstore_part(float *p, vf x, int64_t n) { memcpy(p, &x, (size_t)n * sizeof(float)); }
+
+ATHI_INLINE vf vsel(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+/* a where it is the larger; the second operand where either is NaN (as the processor's own max and min). */
+ATHI_INLINE vf vmax(vf a, vf b) { return vsel(a > b, a, b); }
+ATHI_INLINE vf vmin(vf a, vf b) { return vsel(a < b, a, b); }
+ATHI_INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+ATHI_INLINE vf vsign_of(vf magnitude, vf sign) {
+    return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & (vi)vset(-0.0f)));
+}
+
+/* Over the lanes, in a fixed order. */
+ATHI_INLINE float vsum(vf x) {
+    float lane[VW];
+    memcpy(lane, &x, sizeof lane);
+    ATHI_UNROLL
+    for (int half = VW / 2; half; half /= 2) ATHI_UNROLL
+    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+ATHI_INLINE float vmax_lane(vf x) {
+    float best = x[0];
+    ATHI_UNROLL
+    for (int i = 1; i < VW; i++) best = x[i] > best ? x[i] : best;
+    return best;
+}
+
+#endif
