@@ -1,0 +1,38 @@
+/* Runs a search on worker processes. A worker is a program started by exec that takes tasks as JSON lines on standard
+ * input and answers on standard output, one after the other:
+ *
+ *   -> {"op":"run","trial":3,"execution":0,"seed":"…","dir":"…/trials/3/0","params":{…},"resumed":false}
+ *   <- {"step":1,"values":{"val_accuracy":0.81,…},"peak_rss":…}      any number of them
+ *   <- {"done":true,…}  or  {"failed":"reason name","message":"…"}
+ *   -> end of file: the worker leaves
+ *
+ * A worker that dies, runs out of memory or hangs fails its task (exit status and last words as the reason), and is
+ * replaced. When the runner dies, its workers do (PR_SET_PDEATHSIG and end of file). SIGINT stops cleanly. */
+#ifndef ATHI_RUNNER_H
+#define ATHI_RUNNER_H
+
+#include "tune/search.h"
+
+typedef struct athi_runner_opts {
+    athi_search *search;
+    const athi_space *space;
+    const char *const *argv;        /* of a worker, NULL-ended */
+    const char *directory;          /* of the run: trials/<n>/<execution> below it */
+    int jobs;
+    int threads;                    /* of each worker: OMP_NUM_THREADS */
+    double timeout_seconds;         /* of one execution, 0: none */
+    int64_t memory_limit;           /* RLIMIT_AS-like cap in bytes, 0: none */
+    /** After every event, for progress lines. May be NULL. */
+    void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
+    void *user;
+    const volatile int *interrupted; /* set by the program's signal handler */
+} athi_runner_opts;
+
+typedef struct athi_runner_result {
+    const char *why;                /* "max_trials", "exhausted", "failures", "interrupted" */
+    int64_t peak_worker_bytes;      /* largest reported resident size of a worker */
+} athi_runner_result;
+
+ath_status athi_runner_run(ath_ctx *ctx, const athi_runner_opts *opts, athi_runner_result *result);
+
+#endif
