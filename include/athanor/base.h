@@ -87,6 +87,24 @@ typedef struct ath_spec {
     const void *opts; /* borrowed until the call returns */
 } ath_spec;
 
+/** A boolean whose default is not false. */
+typedef enum ath_switch { ATH_DEFAULT = 0, ATH_ON = 1, ATH_OFF = 2 } ath_switch;
+
+/** A few integers: `.kernel_size = ATH_INTS(3, 3)`. */
+typedef struct ath_ints {
+    int64_t n, v[8];
+} ath_ints;
+#define ATH_INTS(...)                                                                                       \
+    ((ath_ints){(int64_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+
+/** Numbers: `.values = ATH_FLOATS(0.1, 0.01)`. Borrowed until the call returns. */
+typedef struct ath_floats {
+    int64_t n;
+    const double *v;
+} ath_floats;
+#define ATH_FLOATS(...)                                                                                     \
+    ((ath_floats){(int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]){__VA_ARGS__}})
+
 #ifdef __cplusplus
 }
 #endif

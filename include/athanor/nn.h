@@ -1,7 +1,7 @@
 /* Layers: functions that append to a model.
  *
- *     ath_tensor *x = ath_input(model, .shape = {28, 28, 1});
- *     x = ath_conv2d(x, .filters = 32, .kernel_size = {3}, .activation = ATH_RELU);
+ *     ath_tensor *x = ath_input(model, .shape = ATH_INTS(28, 28, 1));
+ *     x = ath_conv2d(x, .filters = 32, .kernel_size = ATH_INTS(3), .activation = ATH_RELU);
  *     x = ath_flatten(x);
  *     x = ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
  *
@@ -18,9 +18,6 @@ extern "C" {
 #endif
 
 typedef struct ath_model ath_model;
-
-/** A boolean whose default is not false. */
-typedef enum ath_switch { ATH_DEFAULT = 0, ATH_ON = 1, ATH_OFF = 2 } ath_switch;
 
 #define ATH_RELU    ((ath_spec){"relu", NULL})
 #define ATH_SOFTMAX ((ath_spec){"softmax", NULL})

@@ -17,13 +17,8 @@ typedef enum athi_option_type {
     ATHI_OPT_VALUE,  /* const athi_value *: checked by the owner */
 } athi_option_type;
 
-typedef struct athi_ints {
-    int64_t n, v[8];
-} athi_ints;
-typedef struct athi_floats {
-    int64_t n;
-    const double *v;
-} athi_floats;
+typedef ath_ints athi_ints;
+typedef ath_floats athi_floats;
 
 typedef enum athi_scale { ATHI_LINEAR, ATHI_LOG } athi_scale; /* sensible prior when it is searched */
 
