@@ -28,7 +28,7 @@ extern "C" {
 ATH_API const char *ath_version(void);
 
 /* One row a status: name, value, what it means. Values are stable. */
-#define ATH_STATUS_LIST(X)                                                                                  \
+#define ATH_STATUS_LIST(X)                                                                                   \
     X(OK, 0, "success")                                                                                      \
     X(E_NOMEM, 1, "out of memory")                                                                           \
     X(E_SHAPE, 2, "shapes do not fit")                                                                       \
@@ -66,14 +66,15 @@ typedef struct ath_ctx ath_ctx;
 /** Options of a context; all zero means the defaults. */
 typedef struct ath_ctx_opts {
     size_t struct_size;
-    const ath_allocator *allocator; /* NULL: aligned malloc */
+    const ath_allocator *allocator;                                 /* NULL: aligned malloc */
     void (*log)(void *user, ath_log_level level, const char *line); /* NULL: silent */
     void *log_user;
-    int threads;             /* 0: one per core that the process may use */
-    const char *backend;     /* NULL: the best that can run; see `athanor list backends` */
+    int threads;         /* 0: one per core that the process may use */
+    const char *backend; /* NULL: the best that can run; see `athanor list backends` */
 } ath_ctx_opts;
 
-/** Makes a context. opts may be NULL. Errors: ATH_E_NOMEM, ATH_E_OPTION (unknown backend). */
+/** Makes a context. opts may be NULL. Errors: ATH_E_NOMEM; ATH_E_OPTION (struct_size 0, threads < 0).
+ *  A backend's name is checked by the first call that chooses kernels. */
 ATH_API ath_status ath_ctx_create(const ath_ctx_opts *opts, ath_ctx **ctx);
 /** Frees the context; NULL is allowed. */
 ATH_API void ath_ctx_destroy(ath_ctx *ctx);

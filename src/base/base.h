@@ -50,19 +50,24 @@ ath_status athi_nomem(ath_ctx *ctx, int64_t bytes);
 
 /** size bytes (0 counts as 1), 64-byte aligned, zeroed; NULL (and a sentence on ctx) when there are none. */
 void *athi_alloc(ath_ctx *ctx, int64_t size);
+/** The same, not zeroed. */
+void *athi_alloc_raw(ath_ctx *ctx, int64_t size);
 /** n * size with overflow check. */
 void *athi_alloc_array(ath_ctx *ctx, int64_t n, int64_t size);
 /** Grows *ptr (from athi_alloc) from old_size to new_size bytes; on failure *ptr stays as it was. */
 ath_status athi_realloc(ath_ctx *ctx, void **ptr, int64_t old_size, int64_t new_size);
 void athi_free(ath_ctx *ctx, void *ptr);
 char *athi_strdup(ath_ctx *ctx, const char *text);
+/** What a context uses that names none: aligned malloc. */
+ath_allocator athi_default_allocator(void);
 
 /** a * b and a + b, false on overflow or a negative operand. */
 bool athi_mul(int64_t a, int64_t b, int64_t *out);
 bool athi_add(int64_t a, int64_t b, int64_t *out);
 
 /** Ensures room for one more element in a growing array: ATHI_GROW(ctx, array, n, cap). */
-#define ATHI_GROW(ctx, array, n, cap) athi_grow((ctx), (void **)&(array), (n), &(cap), (int64_t)sizeof(*(array)))
+#define ATHI_GROW(ctx, array, n, cap)                                                                        \
+    athi_grow((ctx), (void **)&(array), (n), &(cap), (int64_t)sizeof(*(array)))
 ath_status athi_grow(ath_ctx *ctx, void **array, int64_t n, int64_t *cap, int64_t element_size);
 
 /* ---- arenas -------------------------------------------------------------------------------------- */
@@ -76,6 +81,7 @@ athi_arena *athi_arena_create(ath_ctx *ctx);
 void athi_arena_destroy(athi_arena *arena);
 /** Zeroed, 16-byte aligned (64 from athi_arena_aligned); NULL with the sentence on ctx. */
 void *athi_arena_alloc(athi_arena *arena, int64_t size);
+void *athi_arena_aligned(athi_arena *arena, int64_t size);
 void *athi_arena_array(athi_arena *arena, int64_t n, int64_t size);
 char *athi_arena_strdup(athi_arena *arena, const char *text);
 char *athi_arena_strndup(athi_arena *arena, const char *text, int64_t n);
@@ -99,7 +105,12 @@ void athi_text_printf(athi_text *t, const char *fmt, ...) ATHI_PRINTF(2, 3);
 void athi_text_add(athi_text *t, const char *data, int64_t n);
 void athi_text_free(athi_text *t);
 
-/** The name in `names` (stride bytes apart, each a const char *) nearest to `wanted`, or NULL if none is near. */
+/** vsnprintf and strtod with a decimal point whatever the calling program's locale. */
+int athi_vsnprintf(char *out, size_t size, const char *fmt, va_list args);
+double athi_strtod(const char *text, char **end);
+
+/** The name in `names` (stride bytes apart, each a const char *) nearest to `wanted`, or NULL if none is
+ * near. */
 const char *athi_nearest(const char *wanted, const void *names, int64_t n, size_t stride);
 /** The shortest decimal text that reads back to the same double, "nan", "inf", "-inf". */
 void athi_format_double(double value, char out[32]);

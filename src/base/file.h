@@ -5,8 +5,11 @@
 
 #include "base/base.h"
 
-/** The whole file, NUL-terminated beyond `size`; free with athi_free. gz: inflates gzip files transparently. */
-ath_status athi_file_read(ath_ctx *ctx, const char *path, bool gz, int64_t max_size, char **data, int64_t *size);
+/** The whole file, NUL-terminated beyond `size`; free with athi_free. gz: inflates gzip files transparently.
+ *  max_size <= 0: no limit; it holds for the inflated size too.
+ *  Errors: ATH_E_NOTFOUND, ATH_E_IO, ATH_E_DATA (too large, damaged or cut gzip), ATH_E_NOMEM. */
+ath_status athi_file_read(ath_ctx *ctx, const char *path, bool gz, int64_t max_size, char **data,
+                          int64_t *size);
 /** Writes beside, fsyncs, renames over `path`, fsyncs the folder: the old file or the new, never a part.
  *  Errors: ATH_E_IO ("… no space left on device: free some and start again; nothing was changed"). */
 ath_status athi_file_write(ath_ctx *ctx, const char *path, const void *data, int64_t size);
@@ -15,7 +18,8 @@ typedef struct athi_piece {
     const void *data;
     int64_t size;
 } athi_piece;
-ath_status athi_file_write_pieces(ath_ctx *ctx, const char *path, const athi_piece *pieces, int n, bool durable);
+ath_status athi_file_write_pieces(ath_ctx *ctx, const char *path, const athi_piece *pieces, int n,
+                                  bool durable);
 
 typedef struct athi_map {
     const unsigned char *data;

@@ -1,5 +1,5 @@
-/* Randomness as a function: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11).
- * The same (seed, purpose, index) gives the same four words on every machine and thread count. */
+/* Randomness as a function: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+ * SC11). The same (seed, purpose, index) gives the same four words on every machine and thread count. */
 #ifndef ATHI_PHILOX_H
 #define ATHI_PHILOX_H
 
@@ -7,7 +7,7 @@
 
 /* What a random number is for: the high half of the counter, so that no two uses meet.
  * `purpose` = one of these + an identity below it (variable index, layer index) in the low 40 bits. */
-#define ATHI_PURPOSE(kind, id) ((uint64_t)(kind) << 40 | ((uint64_t)(id) & 0xffffffffffu))
+#define ATHI_PURPOSE(kind, id) ((uint64_t)(kind) << 40 | ((uint64_t)(id)&0xffffffffffu))
 enum athi_random_use {
     ATHI_RNG_SEED = 1,    /* deriving seeds from seeds */
     ATHI_RNG_INIT = 2,    /* initial weights; id = variable */

@@ -19,13 +19,13 @@ typedef enum athi_value_type {
 typedef struct athi_value athi_value;
 struct athi_value {
     athi_value_type type;
-    int line, column;  /* from 1; 0 when it was not read from a file */
-    const char *tag;   /* "!int", "!choice", …; NULL when untagged */
-    bool boolean;      /* BOOL */
-    int64_t integer;   /* INT */
-    double number;     /* FLOAT, and INT as a double */
-    const char *text;  /* STRING; for other scalars the text as written, or NULL */
-    int64_t n, cap;    /* LIST, MAP: elements */
+    int line, column; /* from 1; 0 when it was not read from a file */
+    const char *tag;  /* "!int", "!choice", …; NULL when untagged */
+    bool boolean;     /* BOOL */
+    int64_t integer;  /* INT */
+    double number;    /* FLOAT, and INT as a double */
+    const char *text; /* STRING; for other scalars the text as written, or NULL */
+    int64_t n, cap;   /* LIST, MAP: elements */
     athi_value **items;
     const char **keys; /* MAP: n keys in the order of the file */
     int *key_lines, *key_columns;
@@ -39,6 +39,10 @@ athi_value *athi_value_string(athi_arena *arena, const char *text);
 /** Appends to a LIST / sets in a MAP (replacing an equal key). item NULL counts as out of memory. */
 ath_status athi_value_append(athi_arena *arena, athi_value *list, athi_value *item);
 ath_status athi_value_set(athi_arena *arena, athi_value *map, const char *key, athi_value *item);
+/** As athi_value_set for a key that is known to be new: no search. */
+ath_status athi_value_push(athi_arena *arena, athi_value *map, const char *key, athi_value *item);
+/** What a plain (unquoted) scalar means by YAML 1.2's core schema; `text` is kept as written. */
+athi_value *athi_value_scalar(athi_arena *arena, const char *text);
 /** The value of a key, or NULL. map may be NULL or of another type. */
 athi_value *athi_value_get(const athi_value *map, const char *key);
 /** Deep copy into another arena; positions and tags are kept. */
@@ -49,7 +53,8 @@ bool athi_value_equal(const athi_value *a, const athi_value *b);
 bool athi_value_number(const athi_value *v, double *out);
 const char *athi_value_type_name(athi_value_type type); /* "an integer", "a map", … for sentences */
 
-/** One JSON text, numbers as the shortest that read back; NaN and infinities as strings; tags as {"!tag": …}. */
+/** One JSON text, numbers as the shortest that read back; NaN and infinities as strings; tags as {"!tag": …}.
+ */
 ath_status athi_json_write(athi_text *out, const athi_value *v, int indent /* 0: one line */);
 /** Reads one JSON text of n bytes. Errors: ATH_E_SYNTAX with line and column. */
 ath_status athi_json_read(ath_ctx *ctx, athi_arena *arena, const char *text, int64_t n, athi_value **out);

@@ -10,8 +10,7 @@ static void texts_differ(void **state) {
     };
     for (int i = 0; i < ATHI_COUNT(all); i++) {
         assert_string_not_equal(ath_status_text(all[i]), "unknown status");
-        for (int j = 0; j < i; j++)
-            assert_string_not_equal(ath_status_text(all[i]), ath_status_text(all[j]));
+        for (int j = 0; j < i; j++) assert_string_not_equal(ath_status_text(all[i]), ath_status_text(all[j]));
     }
 }
 
