@@ -1,5 +1,4 @@
-/* The typed attributes of ops. Each kind is described by rows in attr.c, from which printing, hashing and
- * comparison follow. */
+/* The typed attributes of ops. Each kind is described by rows in attr.c, from which printing and reading follow. */
 #ifndef ATHI_ATTR_H
 #define ATHI_ATTR_H
 
@@ -34,16 +33,19 @@ typedef union athi_attr {
     struct { double alpha, beta; } alpha;          /* slope, delta, low/high bound, … of an elementwise op */
     struct { bool transpose_a, transpose_b; } matmul;
     struct { uint32_t mask; bool keep; } axes;     /* bit i: reduce axis i; keep: leave a 1 in its place */
-    struct { athi_shape shape; } shape;            /* reshape (one -1 is inferred), broadcast_to, sum_to */
+    struct { athi_shape shape; } shape;            /* reshape: 0 keeps the input's size of that axis, one -1
+                                                    * is inferred; broadcast_to, sum_to: -1 keeps it */
     struct { int axis[ATHI_MAX_RANK]; } perm;
     struct { int axis; } axis;
     struct { int64_t begin[ATHI_MAX_RANK], size[ATHI_MAX_RANK]; } slice;
-    struct {                                       /* convolution and pooling, [height, width] */
+    struct {                                       /* convolution and pooling, [height, width]; stride,
+                                                    * dilation, groups 0 mean 1; convolution takes size from
+                                                    * its kernel */
         int64_t size[2], stride[2], dilation[2], groups;
         bool same;                                 /* else valid; 'same' puts the extra row at the end */
         athi_shape x;                              /* *_grad_x only: the shape of x */
     } window;
-    struct { double epsilon, momentum; } norm;
+    struct { double epsilon, momentum; bool frozen; } norm; /* frozen: inference mode always */
     struct { double rate; int64_t id; } dropout;   /* id: number of the dropout in the model */
     struct { int slot; athi_shape shape; ath_dtype dtype; const char *name; } input;
     struct { athi_variable *variable; } variable;

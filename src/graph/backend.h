@@ -17,9 +17,11 @@ struct athi_unit {
     const athi_pattern *pattern; /* NULL: a single node */
     athi_node *nodes[ATHI_PATTERN_MAX];
     int n_nodes;
-    ath_tensor **in;             /* values from outside, in order of first use by the members */
+    ath_tensor **in;             /* the members' inputs in order, without those made inside; a value that is used
+                                  * twice stands twice, so that positions follow from the pattern alone */
     int n_in;
-    ath_tensor **out;            /* values that are used outside (outputs and effects included), members' order */
+    ath_tensor **out;            /* of the last (or only) member all outputs, of those before it the ones that are
+                                  * used outside; in the members' order */
     int n_out;
     const athi_kernel *kernel;   /* set by place */
     const char *why;             /* the accepting kernel's reason, and before it the refusals: "a: no; b: yes" */
@@ -28,14 +30,17 @@ struct athi_unit {
 
 /* Base pointers of the spaces, the same for all calls of a plan. */
 typedef struct athi_spaces {
-    char *slab, *block, *grads, *constants;
+    char *slab, *block, *grads;
+    char *constants;              /* filled in by the plan, which owns them */
     int64_t trainable_bytes;      /* length of the gradient buffer and of the block's trainable region */
     int64_t trainable_offset;     /* where that region starts in the block */
-    athi_variable *const *variables; /* of the graph, for per-variable norms */
+    athi_variable *const *variables; /* of the graph, for per-variable norms; filled in by the plan */
     int64_t n_variables;
 } athi_spaces;
 
-/* One kernel call of a plan. */
+/* One kernel call of a plan. Elementwise ops of one node (unary.def and their gradients, add .. greater_equal,
+ * dropout) may be called with an out that is one of the ins of the same shape. reshape of plain values is not called
+ * at all, nor is a gradient whose value already lies in its place. */
 struct athi_call {
     void (*run)(const athi_call *call);
     void (*bind)(athi_call *call);     /* optional: after in/out/scratch changed */
@@ -75,7 +80,7 @@ struct athi_pattern {
     athi_op ops[ATHI_PATTERN_MAX];
     int n_ops;
     unsigned escapes;               /* bit i: output of ops[i] may also be used outside the group */
-    bool (*guard)(athi_node *const *nodes); /* optional further condition */
+    bool (*guard)(athi_node *const *nodes); /* optional further condition; nodes[0..n_ops) */
     const athi_kernel *kernels;     /* ended by a row without name; none accepts: the group is not formed */
 };
 

@@ -98,7 +98,7 @@ struct athi_graph {
     ath_tensor *loss;      /* scalar, or NULL */
     ath_tensor **outputs;  /* predictions, kept alive */
     int n_outputs;
-    athi_unit **units;     /* set by fuse: the nodes grouped, in order of running */
+    athi_unit **units;     /* set by fuse: all nodes but the sources, grouped, in order of running */
     int64_t n_units;
     unsigned invariants;   /* bits of athi_invariant that hold */
 };
@@ -118,6 +118,8 @@ extern const athi_op_info athi_op_table[ATHI_OP_COUNT_OF];
 const char *athi_op_name(athi_op op);
 bool athi_op_find(const char *name, athi_op *op);
 bool athi_op_has_effect(athi_op op);
+/** input, variable or constant: nothing runs for it. */
+bool athi_op_is_source(athi_op op);
 /** For unary ops: the op of the gradient, and whether it keeps the output (else the input). */
 bool athi_op_unary(athi_op op, athi_op *gradient, bool *keeps_output);
 
@@ -128,9 +130,10 @@ void athi_graph_destroy(athi_graph *graph);
 /** Appends a node; attr NULL means zeros. Returns its first output (for effects: a tensor without shape), or the
  *  poison. `in` are copied. The other outputs are at node->out[i]. */
 ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, int n_in, const athi_attr *attr);
-#define athi_op1(g, op, a, attr)       athi_node_add((g), (op), (ath_tensor *[]){(a)}, 1, (attr))
-#define athi_op2(g, op, a, b, attr)    athi_node_add((g), (op), (ath_tensor *[]){(a), (b)}, 2, (attr))
-#define athi_op3(g, op, a, b, c, attr) athi_node_add((g), (op), (ath_tensor *[]){(a), (b), (c)}, 3, (attr))
+/* The last argument is the attributes; it may hold the commas of a compound literal. */
+#define athi_op1(g, op, a, ...)       athi_node_add((g), (op), (ath_tensor *[]){(a)}, 1, (__VA_ARGS__))
+#define athi_op2(g, op, a, b, ...)    athi_node_add((g), (op), (ath_tensor *[]){(a), (b)}, 2, (__VA_ARGS__))
+#define athi_op3(g, op, a, b, c, ...) athi_node_add((g), (op), (ath_tensor *[]){(a), (b), (c)}, 3, (__VA_ARGS__))
 /** Registers a variable (name copied, unique) without a node. NULL after a failure. */
 athi_variable *athi_variable_add(athi_graph *graph, const char *name, athi_shape shape, ath_dtype dtype, athi_role role);
 /** The node that reads a variable, made on first use. */
@@ -145,7 +148,8 @@ ath_status athi_graph_check(athi_graph *graph);
 
 /** Copies the nodes of `mode` that outputs and effects need into a new graph, shapes inferred again with the given
  *  input shapes (by slot; rank -1 keeps the declared shape). batch_norm becomes its form for the mode, dropout
- *  disappears outside training. The variables are shared, not copied. */
+ *  disappears outside training. The variables are shared, not copied: `graph` must outlive `out`. A training
+ *  program keeps the loss but no predictions, the others the reverse. */
 ath_status athi_graph_specialize(const athi_graph *graph, athi_mode mode, const athi_shape *input_shapes, int n_slots,
                                  athi_graph **out);
 
