@@ -16,8 +16,9 @@ static ath_status unknown(ath_ctx *ctx, const char *name) {
     const char *nearest = athi_nearest(name, names, n, sizeof names[0]);
     ath_status status =
         list.failed ? athi_nomem(ctx, list.length)
-                    : athi_fail(ctx, ATH_E_OPTION, "backend: there is none called '%s'%s%s%s; there are %s", name,
-                                nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "", list.text);
+                    : athi_fail(ctx, ATH_E_OPTION, "backend: there is none called '%s'%s%s%s; there are %s",
+                                name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                                nearest ? "'" : "", list.text);
     athi_text_free(&list);
     return status;
 }
@@ -27,8 +28,9 @@ ath_status athi_backend_find(ath_ctx *ctx, const char *name, const athi_backend 
         const char *missing = athi_backends[i]->unavailable ? athi_backends[i]->unavailable() : NULL;
         if (!*name ? missing != NULL : strcmp(athi_backends[i]->name, name) != 0) continue;
         if (missing)
-            return athi_fail(ctx, ATH_E_UNSUPPORTED, "backend '%s': %s; leave the name out to take the best that runs",
-                             name, missing);
+            return athi_fail(ctx, ATH_E_UNSUPPORTED,
+                             "backend '%s': %s; leave the name out to take the best that runs", name,
+                             missing);
         *out = athi_backends[i];
         return ATH_OK;
     }

@@ -1,7 +1,9 @@
 /* Ops that only move elements: the same code for every element type, by its size. */
 #include "backends/ref/ref.h"
 
-static int64_t element_size(const athi_call *call) { return athi_dtype_size(athi_ref_node(call)->in[0]->dtype); }
+static int64_t element_size(const athi_call *call) {
+    return athi_dtype_size(athi_ref_node(call)->in[0]->dtype);
+}
 static int64_t count_of(const ath_tensor *t) { return athi_shape_count(t->shape); }
 
 /* copy, and reshape, which may run in place */

@@ -13,19 +13,19 @@ static void write_at(void *data, ath_dtype dtype, int64_t i, double value) {
         ((float *)data)[i] = (float)value;
 }
 
-/* total += {sum of values * weights, sum of weights}, where every value has its sample's weight (its first axis);
- * a scalar counts with every weight. */
+/* total += {sum of values * weights, sum of weights}, where every value has its sample's weight (its first
+ * axis). */
 void athi_ref_accumulate(const athi_call *call) {
     const athi_node *node = athi_ref_node(call);
     const ath_tensor *values = node->in[1], *weights = node->n_in > 2 ? node->in[2] : NULL;
     double *total = athi_ref_variable_data(call, athi_ref_variable(call, 0));
     const void *v = athi_ref_in(call, 1), *w = weights ? athi_ref_in(call, 2) : NULL;
-    const int64_t n = athi_shape_count(values->shape), n_weights = weights ? athi_shape_count(weights->shape) : 1;
-    const int64_t steps = ATHI_MAX(n, n_weights);
+    const int64_t n = athi_shape_count(values->shape),
+                  n_weights = weights ? athi_shape_count(weights->shape) : 1;
     double sum = 0, count = 0;
-    for (int64_t i = 0; i < steps; i++) {
-        const double weight = w ? read_at(w, weights->dtype, i * n_weights / steps) : 1;
-        sum += read_at(v, values->dtype, n == 1 ? 0 : i) * weight;
+    for (int64_t i = 0; i < n; i++) {
+        const double weight = w ? read_at(w, weights->dtype, i / (n / n_weights)) : 1;
+        sum += read_at(v, values->dtype, i) * weight;
         count += weight;
     }
     total[0] += sum, total[1] += count;
@@ -41,7 +41,8 @@ void athi_ref_move_towards(const athi_call *call) {
     const int64_t n = athi_shape_count(variable->shape);
     for (int64_t i = 0; i < n; i++)
         write_at(data, variable->dtype, i,
-                 read_at(data, variable->dtype, i) * momentum + read_at(value, node->in[1]->dtype, i) * (1 - momentum));
+                 read_at(data, variable->dtype, i) * momentum +
+                     read_at(value, node->in[1]->dtype, i) * (1 - momentum));
 }
 
 /* Puts the gradient where the optimiser looks for it, unless the plan let it be computed there. */
@@ -52,9 +53,11 @@ void athi_ref_gradient(const athi_call *call) {
     if (to != from) memmove(to, from, (size_t)(athi_shape_count(v->shape) * athi_dtype_size(v->dtype)));
 }
 
+/* The last element: of {seed, step} the step. */
 void athi_ref_count(const athi_call *call) {
-    int64_t *counter = athi_ref_variable_data(call, athi_ref_variable(call, 0));
-    *counter += 1;
+    const athi_variable *v = athi_ref_variable(call, 0);
+    int64_t *counters = athi_ref_variable_data(call, v);
+    counters[athi_shape_count(v->shape) - 1] += 1;
 }
 
 /* ---- clipping ------------------------------------------------------------------------------------ */
@@ -92,7 +95,8 @@ void athi_ref_clip_gradients(const athi_call *call) {
     const double limit = athi_ref_node(call)->attr.clip.limit;
     double global = 0;
     for (int64_t i = 0; i < call->spaces->n_variables && mode == ATHI_CLIP_GLOBAL_NORM; i++)
-        if (call->spaces->variables[i]->role == ATHI_TRAINABLE) global += square_sum(call, call->spaces->variables[i]);
+        if (call->spaces->variables[i]->role == ATHI_TRAINABLE)
+            global += square_sum(call, call->spaces->variables[i]);
     for (int64_t i = 0; i < call->spaces->n_variables; i++) {
         const athi_variable *v = call->spaces->variables[i];
         if (v->role != ATHI_TRAINABLE) continue;

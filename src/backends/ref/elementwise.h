@@ -5,7 +5,8 @@
 #define KEPT_Y (void)x
 #define ATH_UNARY(id, name, keeps, forward, derivative)                                                      \
     static void run_##id(const athi_call *call) {                                                            \
-        const T alpha = (T)athi_ref_node(call)->attr.alpha.alpha, beta = (T)athi_ref_node(call)->attr.alpha.beta; \
+        const T alpha = (T)athi_ref_node(call)->attr.alpha.alpha,                                            \
+                beta = (T)athi_ref_node(call)->attr.alpha.beta;                                              \
         const T *in = athi_ref_in(call, 0);                                                                  \
         T *out = athi_ref_out(call, 0);                                                                      \
         const int64_t n = count_in(call, 0);                                                                 \
@@ -16,7 +17,8 @@
         }                                                                                                    \
     }                                                                                                        \
     static void run_##id##_GRAD(const athi_call *call) {                                                     \
-        const T alpha = (T)athi_ref_node(call)->attr.alpha.alpha, beta = (T)athi_ref_node(call)->attr.alpha.beta; \
+        const T alpha = (T)athi_ref_node(call)->attr.alpha.alpha,                                            \
+                beta = (T)athi_ref_node(call)->attr.alpha.beta;                                              \
         const T *dy = athi_ref_in(call, 0), *kept = athi_ref_in(call, 1);                                    \
         T *dx = athi_ref_out(call, 0);                                                                       \
         const int64_t n = count_in(call, 0);                                                                 \
@@ -45,7 +47,7 @@
     }
 BINARY(ADD, x + y)
 BINARY(SUB, x - y)
-BINARY(MUL, x *y)
+BINARY(MUL, x * (y))
 BINARY(DIV, x / y)
 BINARY(MAXIMUM, vmax(x, y))
 BINARY(MINIMUM, vmin(x, y))
@@ -53,8 +55,8 @@ BINARY(GREATER_EQUAL, x >= y)
 #undef BINARY
 
 /* y = x / (1 - rate) where it is kept, else 0. Element i of a step is kept iff its random word, a function of
- * (seed, dropout's number, step, i), is at least rate * 2^32; so the gradient, which is the same op on dy, draws
- * the same mask, and nothing is stored. */
+ * (seed, dropout's number, step, i), is at least rate * 2^32; so the gradient, which is the same op on dy,
+ * draws the same mask, and nothing is stored. */
 static void run_DROPOUT(const athi_call *call) {
     const athi_node *node = athi_ref_node(call);
     const T *x = athi_ref_in(call, 0);
@@ -68,7 +70,8 @@ static void run_DROPOUT(const athi_call *call) {
     uint32_t words[4] = {0};
     for (int64_t i = 0; i < n; i++) {
         if (i % 4 == 0)
-            athi_philox((uint64_t)counters[0], purpose, ((uint64_t)counters[1] << 32) + (uint64_t)i / 4, words);
+            athi_philox((uint64_t)counters[0], purpose, ((uint64_t)counters[1] << 32) + (uint64_t)i / 4,
+                        words);
         y[i] = words[i % 4] >= threshold ? x[i] * scale : 0;
     }
 }

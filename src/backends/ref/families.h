@@ -1,11 +1,15 @@
-/* All kernels that depend on the element type T, and their table ATHI_REF_TABLE. f32.c and f64.c define both and
- * include this once each. */
+/* All kernels that depend on the element type T, and their table ATHI_REF_TABLE. f32.c and f64.c define both
+ * and include this once each. */
 #include "backends/ref/ref.h"
 #include "base/philox.h"
 #include "graph/scalar.h"
 
-static int64_t count_in(const athi_call *call, int k) { return athi_shape_count(athi_ref_node(call)->in[k]->shape); }
-static int64_t count_out(const athi_call *call, int k) { return athi_shape_count(athi_ref_node(call)->out[k].shape); }
+static int64_t count_in(const athi_call *call, int k) {
+    return athi_shape_count(athi_ref_node(call)->in[k]->shape);
+}
+static int64_t count_out(const athi_call *call, int k) {
+    return athi_shape_count(athi_ref_node(call)->out[k].shape);
+}
 
 #include "backends/ref/elementwise.h"
 #include "backends/ref/reduce.h"
@@ -17,6 +21,7 @@ static int64_t count_out(const athi_call *call, int k) { return athi_shape_count
 #include "backends/ref/metric.h"
 
 #define ROW(id) [ATHI_OP_##id] = run_##id
+/* clang-format off */
 const athi_ref_run ATHI_REF_TABLE[ATHI_OP_COUNT_OF] = {
 #define ATH_UNARY(id, name, keeps, forward, derivative) ROW(id), ROW(id##_GRAD),
 #include "graph/unary.def"
@@ -30,4 +35,5 @@ const athi_ref_run ATHI_REF_TABLE[ATHI_OP_COUNT_OF] = {
     ROW(SIGMOID_XENT), ROW(SIGMOID_XENT_GRAD),
     ROW(SPARSE_CORRECT), ROW(DENSE_CORRECT), ROW(SPARSE_TOP_K), ROW(DENSE_TOP_K), ROW(BINARY_CORRECT),
 };
+/* clang-format on */
 #undef ROW

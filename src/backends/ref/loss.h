@@ -1,5 +1,5 @@
-/* Softmax over the last axis, and the losses of samples. Included by f32.c and f64.c. Everything sees its input
- * as a matrix [rows, C]. */
+/* Softmax over the last axis, and the losses of samples. Included by f32.c and f64.c. Everything sees its
+ * input as a matrix [rows, C]. */
 
 static int64_t last_dim(athi_shape s) { return s.rank ? s.dim[s.rank - 1] : 1; }
 

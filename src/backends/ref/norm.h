@@ -31,7 +31,8 @@ static void norm_train(const athi_call *call, bool batch) {
         const double scale = 1 / sqrt(variance + node->attr.norm.epsilon);
         for (int64_t i = 0; y && i < d.members; i++) {
             const int64_t c = batch ? g : i;
-            y[g * d.group_step + i * d.member_step] = (T)((xg[i * d.member_step] - mean) * scale * gamma[c] + beta[c]);
+            y[g * d.group_step + i * d.member_step] =
+                (T)((xg[i * d.member_step] - mean) * scale * gamma[c] + beta[c]);
         }
         if (means) means[g] = (T)mean;
         if (variances) variances[g] = (T)variance;

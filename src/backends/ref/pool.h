@@ -1,5 +1,5 @@
-/* Pooling over windows of images. Included by f32.c and f64.c. Cells outside the image never count: they are no
- * candidates for the maximum, and the average divides by the cells inside. */
+/* Pooling over windows of images. Included by f32.c and f64.c. Cells outside the image never count: they are
+ * no candidates for the maximum, and the average divides by the cells inside. */
 
 typedef struct pool_dims {
     int64_t B, H, W, C, P, Q; /* x [B, H, W, C], y [B, P, Q, C] */
@@ -12,7 +12,8 @@ static pool_dims pool_of(const athi_node *node, athi_shape x, athi_shape y) {
         d.size[i] = node->attr.window.size[i];
         d.stride[i] = ATHI_MAX(node->attr.window.stride[i], 1);
         d.dilation[i] = ATHI_MAX(node->attr.window.dilation[i], 1);
-        d.pad[i] = athi_window_pad(x.dim[1 + i], d.size[i], d.stride[i], d.dilation[i], node->attr.window.same);
+        d.pad[i] =
+            athi_window_pad(x.dim[1 + i], d.size[i], d.stride[i], d.dilation[i], node->attr.window.same);
     }
     return d;
 }
@@ -67,7 +68,8 @@ static void run_MAX_POOL2D_GRAD(const athi_call *call) {
 
 static int64_t pool_inside(const pool_dims *d, int64_t p, int64_t q) {
     int64_t inside = 0;
-    for (int64_t cell = 0; cell < d->size[0] * d->size[1]; cell++) inside += pool_at(d, 0, p, q, 0, cell) >= 0;
+    for (int64_t cell = 0; cell < d->size[0] * d->size[1]; cell++)
+        inside += pool_at(d, 0, p, q, 0, cell) >= 0;
     return inside;
 }
 

@@ -1,5 +1,5 @@
-/* The reference backend: one plain, deterministic kernel for every op. It is the oracle of all other backends,
- * the fallback where they have nothing, and the text to read to learn what an op means.
+/* The reference backend: one plain, deterministic kernel for every op. It is the oracle of all other
+ * backends, the fallback where they have nothing, and the text to read to learn what an op means.
  *
  * A kernel is a function of the call. What depends on the element type lies in the families (elementwise.h,
  * reduce.h, …), which f32.c and f64.c include with T = float and T = double; sums are always taken in double.
@@ -69,8 +69,8 @@ static inline void *athi_ref_gradient_data(const athi_call *call, const athi_var
 
 /* ---- walking shapes ------------------------------------------------------------------------------ */
 
-/* Visits the cells of a shape in row-major order and keeps the offsets of up to two operands whose strides are
- * their own (0: the operand is broadcast along that axis). */
+/* Visits the cells of a shape in row-major order and keeps the offsets of up to two operands whose strides
+ * are their own (0: the operand is broadcast along that axis). */
 typedef struct athi_walk {
     athi_shape shape;
     int64_t at[ATHI_MAX_RANK];
