@@ -1,6 +1,8 @@
 /* The reference backend's table: for every op one kernel, chosen by the element type of its first input. */
 #include "backends/ref/ref.h"
 
+#include "base/options.h"
+
 #include <stdio.h>
 
 const athi_ref_run athi_ref_any[ATHI_OP_COUNT_OF] = {
@@ -17,6 +19,7 @@ const athi_ref_run athi_ref_any[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_GRADIENT] = athi_ref_gradient,
     [ATHI_OP_CLIP_GRADIENTS] = athi_ref_clip_gradients,
     [ATHI_OP_COUNT] = athi_ref_count,
+    [ATHI_OP_UPDATE] = athi_ref_update,
 };
 
 static athi_ref_run find(const athi_node *node) {
@@ -53,12 +56,16 @@ static bool accepts(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
         snprintf(why, ATHI_WHY_MAX, "not in %s", athi_dtype_name(node->n_in ? node->in[0]->dtype : ATH_F32));
         return false;
     }
+    if (node->op == ATHI_OP_UPDATE && !athi_ref_update_known(node)) {
+        snprintf(why, ATHI_WHY_MAX, "no optimizer '%s'", node->attr.update.row->name);
+        return false;
+    }
     snprintf(why, ATHI_WHY_MAX, "plain loops run everything");
     return true;
 }
 
 static ath_status make(athi_make *m, const athi_unit *unit, athi_call *call) {
-    (void)m;
+    if (unit->nodes[0]->op == ATHI_OP_UPDATE) return athi_ref_update_make(m, unit, call);
     call->run = find(unit->nodes[0]);
     return ATH_OK;
 }

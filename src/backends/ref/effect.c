@@ -3,16 +3,6 @@
 
 #include <math.h>
 
-static double read_at(const void *data, ath_dtype dtype, int64_t i) {
-    return dtype == ATH_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-static void write_at(void *data, ath_dtype dtype, int64_t i, double value) {
-    if (dtype == ATH_F64)
-        ((double *)data)[i] = value;
-    else
-        ((float *)data)[i] = (float)value;
-}
-
 /* total += {sum of values * weights, sum of weights}, where every value has its sample's weight (its first
  * axis). */
 void athi_ref_accumulate(const athi_call *call) {
@@ -24,8 +14,8 @@ void athi_ref_accumulate(const athi_call *call) {
                   n_weights = weights ? athi_shape_count(weights->shape) : 1;
     double sum = 0, count = 0;
     for (int64_t i = 0; i < n; i++) {
-        const double weight = w ? read_at(w, weights->dtype, i / (n / n_weights)) : 1;
-        sum += read_at(v, values->dtype, i) * weight;
+        const double weight = w ? athi_ref_read(w, weights->dtype, i / (n / n_weights)) : 1;
+        sum += athi_ref_read(v, values->dtype, i) * weight;
         count += weight;
     }
     total[0] += sum, total[1] += count;
@@ -40,9 +30,9 @@ void athi_ref_move_towards(const athi_call *call) {
     const double momentum = node->attr.norm.momentum;
     const int64_t n = athi_shape_count(variable->shape);
     for (int64_t i = 0; i < n; i++)
-        write_at(data, variable->dtype, i,
-                 read_at(data, variable->dtype, i) * momentum +
-                     read_at(value, node->in[1]->dtype, i) * (1 - momentum));
+        athi_ref_write(data, variable->dtype, i,
+                       athi_ref_read(data, variable->dtype, i) * momentum +
+                           athi_ref_read(value, node->in[1]->dtype, i) * (1 - momentum));
 }
 
 /* Puts the gradient where the optimiser looks for it, unless the plan let it be computed there. */
@@ -67,7 +57,7 @@ static double square_sum(const athi_call *call, const athi_variable *v) {
     const int64_t n = athi_shape_count(v->shape);
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        const double x = read_at(g, v->dtype, i);
+        const double x = athi_ref_read(g, v->dtype, i);
         sum += x * x;
     }
     return sum;
@@ -76,16 +66,16 @@ static double square_sum(const athi_call *call, const athi_variable *v) {
 static void scale_gradient(const athi_call *call, const athi_variable *v, double factor) {
     void *g = athi_ref_gradient_data(call, v);
     const int64_t n = athi_shape_count(v->shape);
-    for (int64_t i = 0; i < n; i++) write_at(g, v->dtype, i, read_at(g, v->dtype, i) * factor);
+    for (int64_t i = 0; i < n; i++) athi_ref_write(g, v->dtype, i, athi_ref_read(g, v->dtype, i) * factor);
 }
 
 static void clip_value(const athi_call *call, const athi_variable *v, double limit) {
     void *g = athi_ref_gradient_data(call, v);
     const int64_t n = athi_shape_count(v->shape);
     for (int64_t i = 0; i < n; i++) {
-        const double x = read_at(g, v->dtype, i);
-        if (x > limit) write_at(g, v->dtype, i, limit);
-        if (x < -limit) write_at(g, v->dtype, i, -limit);
+        const double x = athi_ref_read(g, v->dtype, i);
+        if (x > limit) athi_ref_write(g, v->dtype, i, limit);
+        if (x < -limit) athi_ref_write(g, v->dtype, i, -limit);
     }
 }
 

@@ -47,7 +47,7 @@
     }
 BINARY(ADD, x + y)
 BINARY(SUB, x - y)
-BINARY(MUL, x * (y))
+BINARY(MUL, (x * y))
 BINARY(DIV, x / y)
 BINARY(MAXIMUM, vmax(x, y))
 BINARY(MINIMUM, vmin(x, y))

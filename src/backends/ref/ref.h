@@ -33,6 +33,8 @@ void athi_ref_clip_gradients(const athi_call *call);
 void athi_ref_count(const athi_call *call);
 void athi_ref_update(const athi_call *call);
 
+/** Is there a function for the optimiser of this update node? */
+bool athi_ref_update_known(const athi_node *node);
 /** Finds the optimiser's functions and the slots of every variable. */
 ath_status athi_ref_update_make(athi_make *m, const athi_unit *unit, athi_call *call);
 
@@ -65,6 +67,17 @@ static inline void *athi_ref_variable_data(const athi_call *call, const athi_var
 }
 static inline void *athi_ref_gradient_data(const athi_call *call, const athi_variable *v) {
     return call->spaces->grads + (v->offset - call->spaces->trainable_offset);
+}
+
+/* Elements of f32 or f64 data, where the type is not the kernel's. */
+static inline double athi_ref_read(const void *data, ath_dtype dtype, int64_t i) {
+    return dtype == ATH_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+static inline void athi_ref_write(void *data, ath_dtype dtype, int64_t i, double value) {
+    if (dtype == ATH_F64)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
 }
 
 /* ---- walking shapes ------------------------------------------------------------------------------ */
