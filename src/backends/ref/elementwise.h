@@ -49,8 +49,8 @@ BINARY(ADD, x + y)
 BINARY(SUB, x - y)
 BINARY(MUL, (x * y))
 BINARY(DIV, x / y)
-BINARY(MAXIMUM, vmax(x, y))
-BINARY(MINIMUM, vmin(x, y))
+BINARY(MAXIMUM, y != y ? y : vmax(x, y)) /* NaN in either wins */
+BINARY(MINIMUM, y != y ? y : vmin(x, y))
 BINARY(GREATER_EQUAL, x >= y)
 #undef BINARY
 

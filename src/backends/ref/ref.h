@@ -42,21 +42,8 @@ ath_status athi_ref_update_make(athi_make *m, const athi_unit *unit, athi_call *
 
 static inline const athi_node *athi_ref_node(const athi_call *call) { return call->unit->nodes[0]; }
 
-/** Data of the node's k-th input. A unit names every value once, so mul(x, x) has one pointer for both. */
-static inline const void *athi_ref_in(const athi_call *call, int k) {
-    const ath_tensor *t = athi_ref_node(call)->in[k];
-    for (int i = 0; i < call->unit->n_in; i++)
-        if (call->unit->in[i] == t) return call->in[i];
-    return NULL;
-}
-
-/** Where the node's k-th output goes, or NULL when nobody uses it. */
-static inline void *athi_ref_out(const athi_call *call, int k) {
-    const ath_tensor *t = &athi_ref_node(call)->out[k];
-    for (int i = 0; i < call->unit->n_out; i++)
-        if (call->unit->out[i] == t) return call->out[i];
-    return NULL;
-}
+static inline const void *athi_ref_in(const athi_call *call, int k) { return call->in[k]; }
+static inline void *athi_ref_out(const athi_call *call, int k) { return call->out[k]; }
 
 /** The variable behind the node's k-th input, and its data, which effects write. */
 static inline athi_variable *athi_ref_variable(const athi_call *call, int k) {
