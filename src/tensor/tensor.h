@@ -27,13 +27,13 @@ const char *athi_shape_str(athi_shape s, char out[96]);
 bool athi_shape_broadcast(athi_shape a, athi_shape b, athi_shape *out);
 
 int64_t athi_dtype_size(ath_dtype t);
-const char *athi_dtype_name(ath_dtype t);      /* "f32" */
-const char *athi_dtype_file_name(ath_dtype t); /* "F32", as in safetensors */
+const char *athi_dtype_name(ath_dtype t);           /* "f32" */
+const char *athi_dtype_file_name(ath_dtype t);      /* "F32", as in safetensors */
 bool athi_dtype_from_file_name(const char *name, ath_dtype *t);
 bool athi_dtype_from_name(const char *name, ath_dtype *t);
 
-/* How the elements of a [N, H, W, C] value lie in memory. Plain is row-major. Blocked splits the channels
- * into blocks of 8 or 16 that lie innermost: [N, C/b, H, W, b]; C is then a multiple of b. */
+/* How the elements of a [N, H, W, C] value lie in memory. Plain is row-major. Blocked splits the channels into
+ * blocks of 8 or 16 that lie innermost: [N, C/b, H, W, b]; C is then a multiple of b. */
 typedef enum athi_layout { ATHI_PLAIN, ATHI_BLOCKED8, ATHI_BLOCKED16 } athi_layout;
 
 const char *athi_layout_name(athi_layout l); /* "plain", "blocked8", "blocked16" */
