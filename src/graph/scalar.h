@@ -8,7 +8,7 @@
 
 #define K(c)             ((T)(c))
 #define sel(c, a, b)     ((c) ? (T)(a) : (T)(b))
-#define ATHI_SCALAR_FN(name) _Generic((T)0, float: name##f, double: name)
+#define ATHI_SCALAR_FN(f) _Generic((T)0, float: f##f, double: f)
 #define SELU_ALPHA       K(1.6732632423543772848170429916717) /* Klambauer et al. 2017, equation 14 */
 #define SELU_SCALE       K(1.0507009873554804934193349852946)
 #define SQRT1_2          K(0.70710678118654752440)

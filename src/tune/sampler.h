@@ -1,6 +1,6 @@
-/* Samplers: a suggestion is a function of (seed, trial number, the trials it may see). Nothing else is kept, so a
- * study continues after any interruption with the same suggestions. Caches (a factorised kernel matrix) are allowed
- * when they cannot change a result. */
+/* Samplers: a suggestion is a function of (seed, trial number, the trials it may see). Nothing else is kept,
+ * so a study continues after any interruption with the same suggestions. Caches (a factorised kernel matrix)
+ * are allowed when they cannot change a result. */
 #ifndef ATHI_SAMPLER_H
 #define ATHI_SAMPLER_H
 
@@ -23,7 +23,7 @@ typedef enum athi_reason {
     ATHI_REASON_MEMORY,
     ATHI_REASON_TIMEOUT,
     ATHI_REASON_NAN,
-    ATHI_REASON_LOST,       /* the worker vanished, the disk was full, an interrupt */
+    ATHI_REASON_LOST, /* the worker vanished, the disk was full, an interrupt */
 } athi_reason;
 const char *athi_reason_name(athi_reason reason);
 
@@ -36,12 +36,12 @@ typedef struct athi_trial {
     int64_t number;
     athi_trial_state state;
     athi_reason reason;
-    const char *message;     /* of a failure, or NULL */
+    const char *message; /* of a failure, or NULL */
     double *point;
-    double *values;          /* one per objective; NaN until complete */
-    athi_report *reports;    /* in order of steps (of the first execution) */
+    double *values;       /* one per objective; NaN until complete */
+    athi_report *reports; /* in order of steps (of the first execution) */
     int64_t n_reports;
-    int64_t n_executions;    /* finished ones */
+    int64_t n_executions; /* finished ones */
     double *execution_values;
     int64_t *execution_best; /* best step of each */
     double started, ended;   /* seconds since the epoch, 0: not yet */
@@ -54,20 +54,21 @@ typedef struct athi_view {
     int n_objectives;
     const bool *maximize; /* per objective */
     uint64_t seed;
-    int64_t trial;        /* number that the suggestion will get */
-    int64_t budget;       /* max_trials, 0: unknown */
+    int64_t trial;  /* number that the suggestion will get */
+    int64_t budget; /* max_trials, 0: unknown */
 } athi_view;
 
 typedef struct athi_sampler_impl {
-    /** Writes a point that is on the grid, or sets *exhausted when a finite space holds no point that was not tried
-     *  (failed and running ones count as tried). */
-    ath_status (*suggest)(ath_ctx *ctx, const void *opts, const athi_view *view, double *point, bool *exhausted);
+    /** Writes a point that is on the grid, or sets *exhausted when a finite space holds no point that was not
+     * tried (failed and running ones count as tried). */
+    ath_status (*suggest)(ath_ctx *ctx, const void *opts, const athi_view *view, double *point,
+                          bool *exhausted);
 } athi_sampler_impl;
 
 extern const athi_kind athi_samplers; /* rows: random, grid, bayesian, … */
 
-/** For every sampler: `point` was proposed; if a finite space holds it already, the nearest untried point by unit
- *  distance (ties by enumeration) replaces it. */
+/** For every sampler: `point` was proposed; if a finite space holds it already, the nearest untried point by
+ * unit distance (ties by enumeration) replaces it. */
 ath_status athi_avoid_duplicate(ath_ctx *ctx, const athi_view *view, double *point, bool *exhausted);
 
 #endif

@@ -1,4 +1,0 @@
-/* The reference kernels over float. */
-#define T              float
-#define ATHI_REF_TABLE athi_ref_f32
-#include "backends/ref/families.h"

@@ -1,0 +1,57 @@
+/* What samplers share: the walk over all points of a finite space, and which points were tried. */
+#ifndef ATHI_SAMPLER_INTERNAL_H
+#define ATHI_SAMPLER_INTERNAL_H
+
+#include "tune/sampler.h"
+
+extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian;
+extern const athi_option athi_sampler_bayesian_options[];
+
+typedef struct athi_bayesian_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t num_initial_points; /* 0: chosen from the space and the budget */
+    double alpha;               /* lowest noise variance, in units of the values' variance */
+    double explore;             /* improvement asked for beyond the best, in units of the values' deviation */
+    double feasibility; /* weight of the probability that a point does not fail; 0: failures are ignored */
+} athi_bayesian_opts;
+
+/* ---- all points ----------------------------------------------------------------------------------- */
+/*
+ * The conditional tree is walked like an odometer whose wheels come and go: the last parameter that exists
+ * and has another value moves on, those after it start again. Each wheel shows the default first, so the
+ * first point is the default. Every point comes once. */
+typedef struct athi_walk {
+    const athi_space *space;
+    const double **levels; /* per parameter: its values, default first; NULL: the whole grid */
+    int64_t *count, *at;
+} athi_walk;
+
+/** levels: values per parameter without a step (floats, log ints); 0: the space must be finite and is walked
+ * whole. */
+ath_status athi_walk_create(athi_arena *arena, const athi_space *space, int levels, athi_walk *walk);
+void athi_walk_first(athi_walk *walk, double *point);
+bool athi_walk_next(athi_walk *walk, double *point); /* false: that was the last one */
+
+/* ---- tried points --------------------------------------------------------------------------------- */
+
+/** Whether a visible trial has this point: one pass without memory, for a question or two. */
+bool athi_tried(const athi_view *view, const double *point);
+
+typedef struct athi_tried_set {
+    const athi_space *space;
+    double *points; /* rows */
+    int64_t *slots; /* row + 1, open addressing */
+    int64_t n, mask;
+} athi_tried_set;
+ath_status athi_tried_set_create(athi_arena *arena, const athi_view *view, athi_tried_set *set);
+bool athi_tried_set_has(const athi_tried_set *set, const double *point);
+
+/** Squared distance in the unit cube; a parameter that exists in one of the points only, or another branch of
+ * an unordered choice, counts 1. */
+double athi_point_distance(const athi_space *space, const double *a, const double *b);
+
+/** Copies of a view's point with what is missing filled in. */
+void athi_trial_point(const athi_view *view, int64_t i, double *point);
+
+#endif
