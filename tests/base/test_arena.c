@@ -109,6 +109,21 @@ static void contexts_take_options(void **state) {
     ath_ctx_destroy(NULL);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+static void unused_parts_are_poisoned(void **state) {
+    (void)state;
+    athi_arena *a = athi_arena_create(ctx);
+    char *p = athi_arena_alloc(a, 20), *q = athi_arena_alloc(a, 16);
+    assert_false(__asan_address_is_poisoned(p + 19));
+    assert_true(__asan_address_is_poisoned(p + 20) && __asan_address_is_poisoned(q - 1));
+    assert_true(__asan_address_is_poisoned(q + 16));
+    athi_arena_reset(a);
+    assert_true(__asan_address_is_poisoned(p) && __asan_address_is_poisoned(q));
+    athi_arena_destroy(a);
+}
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_are_zeroed_aligned_and_apart),
@@ -117,6 +132,9 @@ int main(void) {
         cmocka_unit_test(sentences_may_hold_the_old_sentence),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(contexts_take_options),
+#if defined(__SANITIZE_ADDRESS__)
+        cmocka_unit_test(unused_parts_are_poisoned),
+#endif
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
