@@ -51,7 +51,7 @@ static void one_name_twice(void **state) {
     athi_space_param p = float_param("lr", 0.01, 1, 0, ATHI_PRIOR_LOG);
     p.line = 3, p.column = 5;
     int first = add_under(f, p, c, 0, 0);
-    double point[3] = {2, NAN, NAN};
+    double point[4] = {2, NAN, NAN, NAN};
     assert_false(athi_space_exists(f->space, point, first));
     p.line = 7;
     assert_int_equal(add_under(f, p, c, 2, 2), first);
