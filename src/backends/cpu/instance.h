@@ -8,5 +8,13 @@
 
 void ATHI_INSTANCE(athi_cpu_fill)(athi_cpu_kernels *k); /* all of the families below */
 void ATHI_INSTANCE(athi_cpu_fill_gemm)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_gather)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_elementwise)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_reduce)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_softmax)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_pool)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_conv1)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_dropout)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k);
 
 #endif

@@ -5,11 +5,11 @@
  *     k.sgemm(threads, &(athi_gemm){.M = 128, .N = 64, .K = 784, .a = x, .lda = 784, …}, workspace);
  *
  * The table is filled with the functions of the best instruction set that the processor has. All matrices
- * are row-major; pointers need no alignment beyond that of their type; outputs overlap no inputs unless
- * it is said. `threads` is how many may be used: the work is split so that the bits of the result are the
- * same for every number (but not for every instruction set). Memory that a kernel needs comes from the
- * caller: `…_workspace` says how many bytes. Kernels check nothing: shapes were checked when the graph was
- * built. */
+ * are row-major; pointers need no alignment beyond that of their type; outputs overlap no inputs, except
+ * that functions of each element may write over an operand. `threads` is how many may be used: the work is
+ * split so that the bits of the result are the same for every number (but not for every instruction set).
+ * Memory that a kernel needs comes from the caller: `…_workspace` says how many bytes, any alignment of
+ * float. Kernels check nothing: shapes were checked when the graph was built. */
 #ifndef ATHI_CPU_KERNELS_H
 #define ATHI_CPU_KERNELS_H
 
@@ -42,6 +42,68 @@ typedef struct athi_gemm {
     int64_t ldmask;
 } athi_gemm;
 
+/** Pooling of x [N, H, W, C] to y [N, out_h, out_w, C]. Output (i, j) is over rows i stride_h - pad_top …
+ * + kernel_h - 1 and columns alike, as far as they lie in the image (padding counts neither in a maximum
+ * nor in an average); each window must meet the image, and kernel_h * kernel_w <= 256.
+ * A blocked layout nChwXc is given as N * C / X images of X channels. */
+typedef struct athi_pool {
+    int64_t N, H, W, C, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w;
+} athi_pool;
+
+/** Convolution of one channel, x [N, H, W], with w [kernel_h, kernel_w, K] to y [N, out_h, out_w, K], or
+ * to the blocked [N, K / block, out_h, out_w, block] (block divides K; 0 stands for K). */
+typedef struct athi_conv1 {
+    int64_t N, H, W, K, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w, block;
+} athi_conv1;
+
+/* What a function's gradient reads beside dy: its operand x, its value y, or neither. */
+enum { ATHI_READS_NONE = 0, ATHI_READS_X = 1, ATHI_READS_Y = 2 };
+
+/* Functions of each element: ROW(name, what its gradient reads). alpha: leaky_relu's slope, elu's alpha. */
+/* clang-format off */
+#define ATHI_UNARY_LIST(ROW)                                                                                 \
+    ROW(NEG, ATHI_READS_NONE)      ROW(ABS, ATHI_READS_X)          ROW(SIGN, ATHI_READS_NONE)                \
+    ROW(SQUARE, ATHI_READS_X)      ROW(SQRT, ATHI_READS_Y)         ROW(RSQRT, ATHI_READS_Y)                  \
+    ROW(RECIPROCAL, ATHI_READS_Y)  ROW(EXP, ATHI_READS_Y)          ROW(LOG, ATHI_READS_X)                    \
+    ROW(RELU, ATHI_READS_Y)        ROW(RELU6, ATHI_READS_Y)        ROW(LEAKY_RELU, ATHI_READS_X)             \
+    ROW(ELU, ATHI_READS_Y)         ROW(SELU, ATHI_READS_Y)         ROW(GELU, ATHI_READS_X) /* exact, by erf */ \
+    ROW(SILU, ATHI_READS_X)        ROW(SIGMOID, ATHI_READS_Y)      ROW(HARD_SIGMOID, ATHI_READS_Y)           \
+    ROW(TANH, ATHI_READS_Y)        ROW(SOFTPLUS, ATHI_READS_X)     ROW(SOFTSIGN, ATHI_READS_X)
+/* RSUB is b - a, RDIV is b / a. MAX and MIN pass NaN on. */
+#define ATHI_BINARY_LIST(ROW) ROW(ADD) ROW(SUB) ROW(MUL) ROW(DIV) ROW(MAX) ROW(MIN) ROW(RSUB) ROW(RDIV)
+/* clang-format on */
+
+#define ATHI_UNARY_VALUE(name, reads) ATHI_UNARY_##name,
+typedef enum athi_unary { ATHI_UNARY_LIST(ATHI_UNARY_VALUE) ATHI_UNARY_COUNT } athi_unary;
+#define ATHI_BINARY_VALUE(name) ATHI_BINARY_##name,
+typedef enum athi_binary { ATHI_BINARY_LIST(ATHI_BINARY_VALUE) ATHI_BINARY_COUNT } athi_binary;
+
+/* Optimisers; behind each its slots in order. adamw is adam with weight decay. */
+typedef enum athi_step {
+    ATHI_STEP_SGD,
+    ATHI_STEP_SGD_MOMENTUM,              /* velocity */
+    ATHI_STEP_SGD_NESTEROV,              /* velocity */
+    ATHI_STEP_RMSPROP,                   /* velocity */
+    ATHI_STEP_RMSPROP_MOMENTUM,          /* velocity, momentum */
+    ATHI_STEP_RMSPROP_CENTERED,          /* velocity, average_gradient */
+    ATHI_STEP_RMSPROP_CENTERED_MOMENTUM, /* velocity, average_gradient, momentum */
+    ATHI_STEP_ADAM,                      /* momentum, velocity */
+    ATHI_STEP_AMSGRAD,                   /* momentum, velocity, velocity_hat */
+    ATHI_STEP_NADAM,                     /* momentum, velocity */
+    ATHI_STEP_ADAMAX,                    /* m, u */
+    ATHI_STEP_ADAGRAD,                   /* accumulator */
+    ATHI_STEP_ADADELTA,                  /* accumulated_grad, accumulated_delta_var */
+    ATHI_STEP_FTRL,                      /* accumulator, linear; learning_rate_power = -0.5 */
+    ATHI_STEP_FTRL_ANY_POWER,            /* the same */
+    ATHI_STEP_LION,                      /* momentum */
+    ATHI_STEP_LAMB, /* momentum, velocity; one call is one variable: norms are taken over it */
+    ATHI_STEP_COUNT,
+} athi_step;
+
+/** One step over n contiguous elements; slots[i] [n]; h: a step's numbers (graph/optimizer_math.h). */
+typedef void athi_cpu_step(int threads, int64_t n, float *w, const float *g, float *const *slots,
+                           const float *h);
+
 typedef struct athi_cpu_kernels {
     athi_cpu_isa isa;
     const char *name; /* "x86-64", "avx2", "avx512" */
@@ -50,6 +112,86 @@ typedef struct athi_cpu_kernels {
     /* ---- gemm.c ---- */
     int64_t (*sgemm_workspace)(int threads);
     void (*sgemm)(int threads, const athi_gemm *g, void *workspace);
+
+    /* ---- gather.c: to[i] = from[index[i]], rows of `columns` elements, i < n ----
+     * Numbers become x * scale[c % period] + shift[c % period] for column c (period 1: the same for all;
+     * the channels of NHWC images; or all columns). */
+    void (*gather_u8)(int threads, int64_t n, int64_t columns, const uint8_t *from, const int64_t *index,
+                      const float *scale, const float *shift, int64_t period, float *to);
+    void (*gather_f32)(int threads, int64_t n, int64_t columns, const float *from, const int64_t *index,
+                       const float *scale, const float *shift, int64_t period, float *to);
+    void (*gather_bytes)(int threads, int64_t n, int64_t row_bytes, const void *from, const int64_t *index,
+                         void *to);
+
+    /* ---- elementwise.c ---- */
+    /* y = f(x); dx from dy and what the list above says (the other of x and y may be NULL). [n] each. */
+    void (*unary[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, const float *x, float *y);
+    void (*unary_grad[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, const float *dy, const float *x,
+                                         const float *y, float *dx);
+    /* y = a op b: b like a [n]; one number; a row [N] against each row of a [M, N]. */
+    void (*binary[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, const float *b, float *y);
+    void (*binary_scalar[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, float b, float *y);
+    void (*binary_row[ATHI_BINARY_COUNT])(int threads, int64_t M, int64_t N, const float *a, const float *b,
+                                          float *y);
+
+    /* ---- reduce.c ---- */
+    int64_t (*column_sums_workspace)(int64_t N);
+    /* sums[N] of the columns of x [M, N]: the gradient of a bias. */
+    void (*column_sums)(int threads, int64_t M, int64_t N, const float *x, float *sums, void *workspace);
+    /* dx = dy where y > 0, else 0, and its column sums, in one pass (dx may be dy). */
+    void (*relu_grad_column_sums)(int threads, int64_t M, int64_t N, const float *dy, const float *y,
+                                  float *dx, float *sums, void *workspace);
+    /* sums[M] of the rows of x [M, N]. */
+    void (*row_sums)(int threads, int64_t M, int64_t N, const float *x, float *sums);
+    /* Accumulated in double: for norms of gradients. */
+    double (*sum_of_squares)(int threads, int64_t n, const float *x);
+
+    /* ---- softmax.c: over the rows of [M, N]; labels [M] are in [0, N) ---- */
+    void (*softmax)(int threads, int64_t M, int64_t N, const float *x, float *y);
+    void (*softmax_grad)(int threads, int64_t M, int64_t N, const float *dy, const float *y, float *dx);
+    void (*log_softmax)(int threads, int64_t M, int64_t N, const float *x, float *y);
+    /* loss[M] = -log(p[label]), p [M, N] = softmax(x). */
+    void (*softmax_xent)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels,
+                         float *loss, float *p);
+    /* dx = (p - onehot(label)) * row_weight[row] * scale; row_weight may be NULL (all 1). */
+    void (*softmax_xent_grad)(int threads, int64_t M, int64_t N, const float *p, const int32_t *labels,
+                              const float *row_weight, float scale, float *dx);
+    /* The same against targets t [M, N], smoothed: t' = t (1 - s) + s / N; loss = -sum t' log p,
+     * dx = (p * sum t' - t') * row_weight[row] * scale. */
+    void (*softmax_dense_xent)(int threads, int64_t M, int64_t N, const float *x, const float *targets,
+                               float smoothing, float *loss, float *p);
+    void (*softmax_dense_xent_grad)(int threads, int64_t M, int64_t N, const float *p, const float *targets,
+                                    float smoothing, const float *row_weight, float scale, float *dx);
+    /* hit[M] = 1 where the first of the row's largest elements is the label's, else 0. */
+    void (*argmax_equals)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels,
+                          float *hit);
+
+    /* ---- pool.c ---- */
+    /* index [N, out_h, out_w, C]: which place of its window (row-major) held the maximum, the first on a tie,
+     * NaN being the largest; NULL where no gradient is wanted. */
+    void (*max_pool)(int threads, const athi_pool *p, const float *x, float *y, uint8_t *index);
+    /* All of dx is written. With y (the pooled values) the gradient of a relu before the pool is taken along.
+     */
+    void (*max_pool_grad)(int threads, const athi_pool *p, const float *dy, const uint8_t *index,
+                          const float *y, float *dx);
+    void (*average_pool)(int threads, const athi_pool *p, const float *x, float *y);
+    void (*average_pool_grad)(int threads, const athi_pool *p, const float *dy, float *dx);
+
+    /* ---- conv1.c: bias [K] or NULL; db [K] or NULL ---- */
+    int64_t (*conv1_workspace)(int threads, const athi_conv1 *c);
+    void (*conv1)(int threads, const athi_conv1 *c, const float *x, const float *w, const float *bias,
+                  bool relu, float *y, void *workspace);
+    void (*conv1_grad_w)(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw,
+                         float *db, void *workspace);
+
+    /* ---- dropout.c ---- */
+    /* y[i] = x[i] / (1 - rate), or 0 where word i % 4 of athi_philox(seed, purpose, base + i / 4) is below
+     * rate * 2^32. The gradient is the same call on dy. */
+    void (*dropout)(int threads, int64_t n, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
+                    const float *x, float *y);
+
+    /* ---- optimizers.c ---- */
+    athi_cpu_step *step[ATHI_STEP_COUNT];
 } athi_cpu_kernels;
 
 /** The best instruction set that this processor (and the system) runs. */

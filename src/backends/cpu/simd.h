@@ -5,6 +5,7 @@
 #ifndef ATHI_CPU_SIMD_H
 #define ATHI_CPU_SIMD_H
 
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -37,13 +38,37 @@ ATHI_INLINE void vstore(float *p, vf x) { *(vf_memory *)p = x; }
 ATHI_INLINE vb vloadb(const uint8_t *p) { return *(const vb_memory *)p; }
 ATHI_INLINE void vstoreb(uint8_t *p, vb x) { *(vb_memory *)p = x; }
 
-/* The first n < VW lanes; the others are zero, or are not written. */
+/* The first n < VW lanes; the others are zero, or are not written. Nothing beyond is touched in memory. */
+#if VW == 16 && defined(__AVX512F__)
+ATHI_INLINE vf vload_part(const float *p, int64_t n) {
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+ATHI_INLINE void vstore_part(float *p, vf x, int64_t n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+}
+#elif VW == 8 && defined(__AVX2__)
+ATHI_INLINE __m256i vfirst(int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+ATHI_INLINE vf vload_part(const float *p, int64_t n) { return (vf)_mm256_maskload_ps(p, vfirst(n)); }
+ATHI_INLINE void vstore_part(float *p, vf x, int64_t n) { _mm256_maskstore_ps(p, vfirst(n), (__m256)x); }
+#else
 ATHI_INLINE vf vload_part(const float *p, int64_t n) {
     vf x = {0};
     memcpy(&x, p, (size_t)n * sizeof(float));
     return x;
 }
 ATHI_INLINE void vstore_part(float *p, vf x, int64_t n) { memcpy(p, &x, (size_t)n * sizeof(float)); }
+#endif
+
+/* The first n of 1 .. VW lanes, where the end of an array may come first. */
+ATHI_INLINE vf vload_n(const float *p, int64_t n) { return n >= VW ? vload(p) : vload_part(p, n); }
+ATHI_INLINE void vstore_n(float *p, vf x, int64_t n) {
+    if (n >= VW)
+        vstore(p, x);
+    else
+        vstore_part(p, x, n);
+}
 
 ATHI_INLINE vf vsel(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 /* a where it is the larger; the second operand where either is NaN (as the processor's own max and min). */
@@ -53,6 +78,21 @@ ATHI_INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 ATHI_INLINE vf vsign_of(vf magnitude, vf sign) {
     return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & (vi)vset(-0.0f)));
 }
+
+#if VW == 16 && defined(__AVX512F__)
+ATHI_INLINE vf vsqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif VW == 8 && defined(__AVX2__)
+ATHI_INLINE vf vsqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#else
+ATHI_INLINE vf vsqrt(vf x) { /* in fours, which every x86-64 has */
+    __m128 quarter[VW / 4];
+    memcpy(quarter, &x, sizeof x);
+    ATHI_UNROLL
+    for (int i = 0; i < VW / 4; i++) quarter[i] = _mm_sqrt_ps(quarter[i]);
+    memcpy(&x, quarter, sizeof x);
+    return x;
+}
+#endif
 
 /* Over the lanes, in a fixed order. */
 ATHI_INLINE float vsum(vf x) {
