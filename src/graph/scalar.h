@@ -1,20 +1,40 @@
 /* The functions of one value that the rows of unary.def use, in the type T (float or double): define T before
- * including. Branch-free apart from libm, which the reference uses; the cpu backend has polynomials of its own. */
+ * including; once for each type. Branch-free apart from libm, which the reference uses; the cpu backend has polynomials of its own. */
 #include <math.h>
 
 #ifndef T
 #error "define T as float or double before including graph/scalar.h"
 #endif
 
-#define K(c)             ((T)(c))
-#define sel(c, a, b)     ((c) ? (T)(a) : (T)(b))
-#define ATHI_SCALAR_FN(f) _Generic((T)0, float: f##f, double: f)
-#define SELU_ALPHA       K(1.6732632423543772848170429916717) /* Klambauer et al. 2017, equation 14 */
-#define SELU_SCALE       K(1.0507009873554804934193349852946)
-#define SQRT1_2          K(0.70710678118654752440)
-#define INV_SQRT_2PI     K(0.39894228040143267794)
-#define SIXTH            K(1.0 / 6.0)
-#define THIRD            K(1.0 / 3.0)
+#ifndef ATHI_SCALAR_H
+#define ATHI_SCALAR_H
+#define K(c)          ((T)(c))
+#define sel(c, a, b)  ((c) ? (T)(a) : (T)(b))
+#define SELU_ALPHA    K(1.6732632423543772848170429916717) /* Klambauer et al. 2017, equation 14 */
+#define SELU_SCALE    K(1.0507009873554804934193349852946)
+#define SQRT1_2       K(0.70710678118654752440)
+#define INV_SQRT_2PI  K(0.39894228040143267794)
+#define SIXTH         K(1.0 / 6.0)
+#define THIRD         K(1.0 / 3.0)
+
+/* Every name carries its type (vexp_float), so that one file can hold loops of both. */
+#define ATHI_SCALAR3(name, t)  name##_##t
+#define ATHI_SCALAR2(name, t)  ATHI_SCALAR3(name, t)
+#define ATHI_SCALAR(name)      ATHI_SCALAR2(name, T)
+#define ATHI_SCALAR_FN(fn)     _Generic((T)0, float: fn##f, double: fn)
+#define vexp                   ATHI_SCALAR(vexp)
+#define vlog                   ATHI_SCALAR(vlog)
+#define vtanh                  ATHI_SCALAR(vtanh)
+#define verf                   ATHI_SCALAR(verf)
+#define vexpm1                 ATHI_SCALAR(vexpm1)
+#define vlog1p                 ATHI_SCALAR(vlog1p)
+#define vsqrt                  ATHI_SCALAR(vsqrt)
+#define vabs                   ATHI_SCALAR(vabs)
+#define vmax                   ATHI_SCALAR(vmax)
+#define vmin                   ATHI_SCALAR(vmin)
+#define vsigmoid               ATHI_SCALAR(vsigmoid)
+#define mish_derivative        ATHI_SCALAR(mish_derivative)
+#endif
 
 static inline T vexp(T x) { return ATHI_SCALAR_FN(exp)(x); }
 static inline T vlog(T x) { return ATHI_SCALAR_FN(log)(x); }
