@@ -18,22 +18,22 @@
 #define THIRD         K(1.0 / 3.0)
 
 /* Every name carries its type (vexp_float), so that one file can hold loops of both. */
-#define ATHI_SCALAR3(name, t)  name##_##t
-#define ATHI_SCALAR2(name, t)  ATHI_SCALAR3(name, t)
-#define ATHI_SCALAR(name)      ATHI_SCALAR2(name, T)
+#define ATHI_TYPED3(name, t)  name##_##t
+#define ATHI_TYPED2(name, t)  ATHI_TYPED3(name, t)
+#define ATHI_TYPED(name)      ATHI_TYPED2(name, T)
 #define ATHI_SCALAR_FN(fn)     _Generic((T)0, float: fn##f, double: fn)
-#define vexp                   ATHI_SCALAR(vexp)
-#define vlog                   ATHI_SCALAR(vlog)
-#define vtanh                  ATHI_SCALAR(vtanh)
-#define verf                   ATHI_SCALAR(verf)
-#define vexpm1                 ATHI_SCALAR(vexpm1)
-#define vlog1p                 ATHI_SCALAR(vlog1p)
-#define vsqrt                  ATHI_SCALAR(vsqrt)
-#define vabs                   ATHI_SCALAR(vabs)
-#define vmax                   ATHI_SCALAR(vmax)
-#define vmin                   ATHI_SCALAR(vmin)
-#define vsigmoid               ATHI_SCALAR(vsigmoid)
-#define mish_derivative        ATHI_SCALAR(mish_derivative)
+#define vexp                   ATHI_TYPED(vexp)
+#define vlog                   ATHI_TYPED(vlog)
+#define vtanh                  ATHI_TYPED(vtanh)
+#define verf                   ATHI_TYPED(verf)
+#define vexpm1                 ATHI_TYPED(vexpm1)
+#define vlog1p                 ATHI_TYPED(vlog1p)
+#define vsqrt                  ATHI_TYPED(vsqrt)
+#define vabs                   ATHI_TYPED(vabs)
+#define vmax                   ATHI_TYPED(vmax)
+#define vmin                   ATHI_TYPED(vmin)
+#define vsigmoid               ATHI_TYPED(vsigmoid)
+#define mish_derivative        ATHI_TYPED(mish_derivative)
 #endif
 
 static inline T vexp(T x) { return ATHI_SCALAR_FN(exp)(x); }

@@ -1,0 +1,119 @@
+/* Batches: the order of an epoch, and the gather that converts and normalises on the way. */
+#include "data/data.h"
+
+#include <math.h>
+
+void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int32_t *order) {
+    for (int64_t i = 0; i < n; i++) order[i] = (int32_t)i;
+    if (!shuffle) return;
+    athi_rng rng = athi_rng_at(seed, ATHI_PURPOSE(ATHI_RNG_SHUFFLE, epoch));
+    for (int64_t i = n - 1; i > 0; i--) {
+        int64_t j = (int64_t)athi_rng_below(&rng, (uint64_t)i + 1);
+        int32_t t = order[i];
+        order[i] = order[j], order[j] = t;
+    }
+}
+
+/* One loop per element type; the compiler vectorises each. */
+#define CONVERT(T)                                                                                           \
+    for (int64_t i = 0; i < n; i++) to[i] = (float)((const T *)from)[i] * scale;                             \
+    break;
+static void convert(ath_dtype dtype, const void *from, int64_t n, float scale, float *to) {
+    switch (dtype) {
+    case ATH_U8: CONVERT(uint8_t)
+    case ATH_I8: CONVERT(int8_t)
+    case ATH_I32: CONVERT(int32_t)
+    case ATH_I64: CONVERT(int64_t)
+    case ATH_F64: CONVERT(double)
+    default: CONVERT(float)
+    }
+}
+#undef CONVERT
+
+static void standardize(float *x, int64_t n, const athi_preprocess *p) {
+    for (int64_t j = 0; j < n; j++) {
+        int64_t c = p->n == 1 ? 0 : j % p->n;
+        x[j] = (float)(((double)x[j] - p->mean[c]) / (p->std[c] + 1e-6));
+    }
+}
+
+static void standardize_sample(float *x, int64_t n) {
+    double sum = 0, squares = 0;
+    for (int64_t j = 0; j < n; j++) sum += (double)x[j];
+    double mean = sum / (double)n;
+    for (int64_t j = 0; j < n; j++) squares += ((double)x[j] - mean) * ((double)x[j] - mean);
+    double std = sqrt(squares / (double)n) + 1e-6;
+    for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
+}
+
+void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n,
+                  float *x) {
+    int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
+    for (int64_t i = 0; i < n; i++, x += row) {
+        convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row,
+                (float)p->scale, x);
+        if (p->normalize == ATHI_NORMALIZE_FEATUREWISE) standardize(x, row, p);
+        if (p->normalize == ATHI_NORMALIZE_SAMPLEWISE) standardize_sample(x, row);
+    }
+}
+
+static int64_t integer_at(const athi_array *a, int64_t i) {
+    switch (a->dtype) {
+    case ATH_U8: return ((const uint8_t *)a->data)[i];
+    case ATH_I8: return ((const int8_t *)a->data)[i];
+    case ATH_I32: return ((const int32_t *)a->data)[i];
+    case ATH_I64: return ((const int64_t *)a->data)[i];
+    case ATH_F64: return (int64_t)((const double *)a->data)[i];
+    default: return (int64_t)((const float *)a->data)[i];
+    }
+}
+
+/* The class of a one-hot row: its largest element, the first of equal ones. */
+static int32_t hottest(const athi_array *a, int64_t i, int64_t width) {
+    float best = 0, v;
+    int32_t at = 0;
+    for (int64_t j = 0; j < width; j++) {
+        convert(a->dtype, (const char *)a->data + (i * width + j) * athi_dtype_size(a->dtype), 1, 1, &v);
+        if (j == 0 || v > best) best = v, at = (int32_t)j;
+    }
+    return at;
+}
+
+void athi_batch_classes(const athi_part *part, const int32_t *order, int64_t n, int32_t *y) {
+    int64_t width = athi_array_row_bytes(&part->y) / athi_dtype_size(part->y.dtype);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = part->begin + order[i];
+        y[i] = width == 1 ? (int32_t)integer_at(&part->y, at) : hottest(&part->y, at, width);
+    }
+}
+
+void athi_batch_targets(const athi_part *part, const int32_t *order, int64_t n, int64_t classes, float *y) {
+    int64_t bytes = athi_array_row_bytes(&part->y), width = bytes / athi_dtype_size(part->y.dtype);
+    bool one_hot = width == 1 && classes > 1;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = part->begin + order[i];
+        if (!one_hot) {
+            convert(part->y.dtype, (const char *)part->y.data + at * bytes, width, 1, y + i * width);
+            continue;
+        }
+        memset(y + i * classes, 0, (size_t)classes * sizeof *y);
+        y[i * classes + integer_at(&part->y, at)] = 1;
+    }
+}
+
+ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const char *what, int64_t classes) {
+    int64_t width = athi_array_row_bytes(&part->y) / athi_dtype_size(part->y.dtype);
+    if (width != 1 && width != classes)
+        return athi_fail(ctx, ATH_E_SHAPE,
+                         "data.%s: each target has %lld numbers, but the model gives %lld classes", what,
+                         (long long)width, (long long)classes);
+    for (int64_t i = 0; width == 1 && i < part->n; i++) {
+        int64_t label = integer_at(&part->y, part->begin + i);
+        if (label < 0 || label >= classes)
+            return athi_fail(ctx, ATH_E_DATA,
+                             "data.%s: sample %lld has the label %lld, but the model gives classes "
+                             "0..%lld; change the units of its last layer or the labels",
+                             what, (long long)i, (long long)label, (long long)(classes - 1));
+    }
+    return ATH_OK;
+}

@@ -1,0 +1,182 @@
+/* CSV with a header line (RFC 4180: quotes, embedded commas and newlines). All columns but the label are
+ * numbers and become x [n, columns - 1]; the label column (a name, or a number from 0) becomes y: integers,
+ * floats, or, when it holds text, class numbers of the sorted distinct texts. */
+#include "data/readers.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct cursor {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const char *path, *p, *end;
+    int64_t line;
+} cursor;
+
+typedef struct row {
+    const char **fields;
+    int64_t n, cap;
+    int64_t line;
+} row;
+
+/* One field; *last is set at the end of the line. */
+static ath_status read_field(cursor *c, const char **field, bool *last) {
+    const char *start = c->p;
+    char *text;
+    if (c->p < c->end && *c->p == '"') {
+        text = athi_arena_alloc(c->arena, c->end - c->p); /* quotes only shrink a field */
+        if (!text) return ATH_E_NOMEM;
+        int64_t n = 0;
+        for (c->p++;; c->p++) {
+            if (c->p >= c->end)
+                return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: a quoted field is never closed",
+                                 c->path, (long long)c->line);
+            if (*c->p == '"') {
+                c->p++;
+                if (c->p >= c->end || *c->p != '"') break; /* two quotes stand for one */
+            }
+            c->line += *c->p == '\n';
+            text[n++] = *c->p;
+        }
+        start = NULL;
+    } else {
+        while (c->p < c->end && *c->p != ',' && *c->p != '\n') c->p++;
+        int64_t n = c->p - start;
+        if (n && start[n - 1] == '\r') n--;
+        text = athi_arena_strndup(c->arena, start, n);
+        if (!text) return ATH_E_NOMEM;
+    }
+    if (c->p < c->end && *c->p == '\r') c->p++;
+    *last = c->p >= c->end || *c->p == '\n';
+    if (!*last && *c->p != ',')
+        return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: expected a comma after a quoted field",
+                         c->path, (long long)c->line);
+    if (c->p < c->end) c->p++;
+    *field = text;
+    return ATH_OK;
+}
+
+static ath_status read_row(cursor *c, row *r) {
+    r->n = 0, r->line = c->line;
+    for (bool last = false; !last;) {
+        if (r->n == r->cap) {
+            int64_t cap = r->cap ? 2 * r->cap : 64;
+            const char **grown = athi_arena_array(c->arena, cap, sizeof *grown);
+            if (!grown) return ATH_E_NOMEM;
+            if (r->n) memcpy(grown, r->fields, (size_t)r->n * sizeof *grown);
+            r->fields = grown, r->cap = cap;
+        }
+        ATH_TRY(read_field(c, &r->fields[r->n], &last));
+        r->n++;
+    }
+    c->line++;
+    return ATH_OK;
+}
+
+static ath_status to_number(const cursor *c, const row *r, int64_t column, const char *name, float *out) {
+    const char *text = r->fields[column];
+    char *end;
+    double value = strtod(text, &end);
+    while (isspace((unsigned char)*end)) end++;
+    if (end == text || *end)
+        return athi_fail(c->ctx, ATH_E_DATA, "%s: line %lld, column '%s': expected a number, got \"%.40s\"",
+                         c->path, (long long)r->line, name, text);
+    *out = (float)value;
+    return ATH_OK;
+}
+
+static ath_status find_label(const cursor *c, const row *header, const char *label, int64_t *column) {
+    if (!label)
+        return athi_fail(c->ctx, ATH_E_OPTION, "%s: which column is the label? Write {file: …, label: NAME}",
+                         c->path);
+    for (int64_t i = 0; i < header->n; i++)
+        if (strcmp(header->fields[i], label) == 0) return *column = i, ATH_OK;
+    char *end;
+    long long number = strtoll(label, &end, 10);
+    if (*label && !*end && number >= 0 && number < header->n) return *column = number, ATH_OK;
+    const char *near = athi_nearest(label, header->fields, header->n, sizeof *header->fields);
+    return athi_fail(c->ctx, ATH_E_OPTION, "%s: there is no column '%s'%s%s%s", c->path, label,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Labels as texts -> y: i32 if all are integers, f32 if all are numbers, else class numbers. */
+static ath_status make_labels(athi_arena *arena, const char **texts, int64_t n, athi_table *table) {
+    bool integers = true, numbers = true;
+    for (int64_t i = 0; i < n; i++) {
+        char *end;
+        double v = strtod(texts[i], &end);
+        numbers = numbers && end != texts[i] && !*end;
+        integers = integers && numbers && v == floor(v) && fabs(v) < 2e9;
+    }
+    table->y = (athi_array){numbers && !integers ? ATH_F32 : ATH_I32, athi_dims(n), NULL};
+    int32_t *y = athi_arena_array(arena, n + 1, sizeof *y);
+    const char **sorted = athi_arena_array(arena, n + 1, sizeof *sorted);
+    if (!y || !sorted) return ATH_E_NOMEM;
+    table->y.data = y;
+    if (numbers) {
+        for (int64_t i = 0; i < n; i++) {
+            double v = strtod(texts[i], NULL);
+            if (integers)
+                y[i] = (int32_t)v;
+            else
+                ((float *)(void *)y)[i] = (float)v;
+        }
+        return ATH_OK;
+    }
+    int64_t kinds = 0;
+    memcpy(sorted, texts, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_text);
+    for (int64_t i = 0; i < n; i++)
+        if (!kinds || strcmp(sorted[kinds - 1], sorted[i]) != 0) sorted[kinds++] = sorted[i];
+    for (int64_t i = 0; i < n; i++) {
+        const char **at = bsearch(&texts[i], sorted, (size_t)kinds, sizeof *sorted, by_text);
+        y[i] = (int32_t)(at - sorted);
+    }
+    table->class_names = sorted, table->n_classes = kinds;
+    return ATH_OK;
+}
+
+static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const char *file, int64_t size,
+                        const char *label, athi_table *table) {
+    cursor c = {ctx, arena, path, file, file + size, 1};
+    if (memchr(file, 0, (size_t)size))
+        return athi_fail(ctx, ATH_E_SYNTAX, "%s: holds zero bytes, so it is not a CSV text", path);
+    row header = {0}, r = {0};
+    if (size == 0) return athi_fail(ctx, ATH_E_DATA, "%s: empty; expected a header line and samples", path);
+    ATH_TRY(read_row(&c, &header));
+    int64_t label_column = 0, capacity = 0, n = 0, width = header.n - 1;
+    ATH_TRY(find_label(&c, &header, label, &label_column));
+    for (const char *q = c.p; q < c.end; q++) capacity += *q == '\n';
+    capacity += 1;
+    int64_t count;
+    if (!athi_mul(capacity, ATHI_MAX(width, 1), &count))
+        return athi_fail(ctx, ATH_E_NOMEM, "%s: too large", path);
+    float *x = athi_arena_array(arena, count, sizeof *x);
+    const char **labels = athi_arena_array(arena, capacity, sizeof *labels);
+    if (!x || !labels) return ATH_E_NOMEM;
+    while (c.p < c.end) {
+        ATH_TRY(read_row(&c, &r));
+        if (r.n == 1 && !*r.fields[0]) continue; /* an empty line */
+        if (r.n != header.n)
+            return athi_fail(ctx, ATH_E_DATA, "%s: line %lld has %lld fields, the header has %lld", path,
+                             (long long)r.line, (long long)r.n, (long long)header.n);
+        for (int64_t i = 0, k = 0; i < r.n; i++)
+            if (i == label_column)
+                labels[n] = r.fields[i];
+            else
+                ATH_TRY(to_number(&c, &r, i, header.fields[i], &x[n * width + k++]));
+        n++;
+    }
+    if (n == 0) return athi_fail(ctx, ATH_E_DATA, "%s: no sample follows the header line", path);
+    table->x = (athi_array){ATH_F32, athi_dims(n, width), x};
+    return make_labels(arena, labels, n, table);
+}
+
+static const char *const suffixes[] = {".csv", NULL};
+const athi_reader_impl athi_reader_csv = {suffixes, NULL, parse};

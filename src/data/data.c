@@ -1,0 +1,303 @@
+/* The `data:` section: named sets and own files, validation parts, normalisation statistics. */
+#include "data/data.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+static const char *const normalize_names[] = {"none", "featurewise", "samplewise", NULL};
+
+#define OPT(field) offsetof(athi_data_opts, field)
+static const athi_option options[] = {
+    {"source", ATHI_OPT_STRING, OPT(source), "files",
+     .doc = "a named set (`athanor list sources`), or files: own files"},
+    {"train", ATHI_OPT_VALUE, OPT(train), "null", .nullable = true,
+     .doc = "training files: {x: F, y: F} or {file: F, label: COLUMN}"},
+    {"validation", ATHI_OPT_VALUE, OPT(validation), "null", .nullable = true,
+     .doc = "the last N training samples, a fraction < 1 of them, or files of its own"},
+    {"test", ATHI_OPT_VALUE, OPT(test), "null", .nullable = true, .doc = "test files"},
+    {"samples", ATHI_OPT_INT, OPT(samples), "0", .min = 0, .max = 1e15,
+     .doc = "use the first so many training samples; 0: all"},
+    {"batch", ATHI_OPT_INT, OPT(batch), "32", .min = 1, .max = 1 << 24, .search_min = 16, .search_max = 1024,
+     .scale = ATHI_LOG, .doc = "samples per update; the last batch of an epoch may be smaller"},
+    {"scale", ATHI_OPT_FLOAT, OPT(scale), "0", .doc = "factor of the inputs; 0: 1/255 for u8 pixels, else 1"},
+    {"normalize", ATHI_OPT_ENUM, OPT(normalize), "none", .names = normalize_names,
+     .doc = "subtract mean and divide by deviation, of the training part per channel (featurewise) or of "
+            "each sample (samplewise)"},
+    {"shuffle", ATHI_OPT_BOOL, OPT(shuffle), "true",
+     .doc = "a new order every epoch, a function of seed and epoch"},
+    {0}};
+const athi_row athi_data_row = {"data",  "what is trained on, validated and tested with",
+                                options, sizeof(athi_data_opts),
+                                NULL,    NULL};
+
+/* ---- named sets ---------------------------------------------------------------------------------- */
+
+typedef struct named_set {
+    const char *folder, *files[4]; /* train x, y, test x, y */
+    const char *package;
+    const char *const *class_names;
+    int64_t n_classes;
+} named_set;
+
+static const char *const fashion_names[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                            "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+static const named_set fashion_mnist = {"/usr/share/datasets/fashion-mnist",
+                                        {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+                                         "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"},
+                                        "dataset-fashion-mnist",
+                                        fashion_names,
+                                        10};
+
+const athi_kind athi_sources = {
+    "source", "sources",
+    (const athi_row[]){
+        {"fashion-mnist",
+         "60,000 + 10,000 images of clothes, 28x28 grey, 10 classes (Xiao et al., arXiv:1708.07747)", NULL, 0,
+         &fashion_mnist, NULL},
+        {"files", "own files, named under train, validation and test", NULL, 0, NULL, NULL},
+        {0}}};
+
+/* ---- loading ------------------------------------------------------------------------------------- */
+
+typedef struct loader {
+    ath_ctx *ctx;
+    athi_data *data;
+    const char *folder, *cache;
+} loader;
+
+static ath_status load_table(loader *l, const char *path, const char *label, athi_table *table) {
+    athi_data *d = l->data;
+    if (path[0] != '/' && l->folder && *l->folder)
+        path = athi_arena_printf(d->arena, "%s/%s", l->folder, path);
+    if (!path) return ATH_E_NOMEM;
+    ath_status status = athi_table_load(l->ctx, d->arena, path, label, l->cache, &d->maps[d->n_maps], table);
+    d->n_maps += status == ATH_OK && d->maps[d->n_maps].data;
+    if (status != ATH_OK) athi_file_unmap(&d->maps[d->n_maps]);
+    return status;
+}
+
+static ath_status expect_same_count(loader *l, const char *what, const athi_part *p) {
+    if (p->y.shape.rank < 1 || p->y.shape.dim[0] != p->x.shape.dim[0])
+        return athi_fail(l->ctx, ATH_E_DATA, "data.%s: %lld inputs but %lld targets; each input needs one",
+                         what, (long long)p->x.shape.dim[0],
+                         (long long)(p->y.shape.rank ? p->y.shape.dim[0] : 0));
+    if (p->x.shape.dim[0] < 1) return athi_fail(l->ctx, ATH_E_DATA, "data.%s: holds no sample", what);
+    return ATH_OK;
+}
+
+/* {x: F, y: F} or {file: F, label: COLUMN} */
+static ath_status load_files(loader *l, const char *what, const athi_value *v, athi_part *part) {
+    char place[48];
+    athi_value_place(v, place);
+    const athi_value *x = athi_value_get(v, "x"), *y = athi_value_get(v, "y"),
+                     *file = athi_value_get(v, "file"), *label = athi_value_get(v, "label");
+    bool pair = x && y && v->n == 2 && x->type == ATHI_STRING && y->type == ATHI_STRING;
+    bool csv = file && label && v->n == 2 && file->type == ATHI_STRING &&
+               (label->type == ATHI_STRING || label->type == ATHI_INT);
+    athi_table a, b;
+    if (pair) {
+        ATH_TRY(load_table(l, x->text, NULL, &a));
+        ATH_TRY(load_table(l, y->text, NULL, &b));
+        part->x = a.x, part->y = b.x;
+    } else if (csv) {
+        const char *name = label->type == ATHI_STRING
+                               ? label->text
+                               : athi_arena_printf(l->data->arena, "%lld", (long long)label->integer);
+        if (!name) return ATH_E_NOMEM;
+        ATH_TRY(load_table(l, file->text, name, &a));
+        if (!a.y.data)
+            return athi_fail(l->ctx, ATH_E_OPTION,
+                             "%sdata.%s: {file, label} is for csv files; name x and y instead", place, what);
+        part->x = a.x, part->y = a.y;
+        if (a.class_names && !l->data->class_names)
+            l->data->class_names = a.class_names, l->data->n_classes = a.n_classes;
+    } else
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "%sdata.%s: expected {x: FILE, y: FILE} or {file: FILE, label: COLUMN}", place,
+                         what);
+    part->begin = 0, part->n = part->x.shape.dim[0];
+    return expect_same_count(l, what, part);
+}
+
+static ath_status load_named(loader *l, const char *name) {
+    const athi_row *row = athi_row_find(&athi_sources, name);
+    const named_set *set = row ? row->impl : NULL;
+    if (!set) {
+        const char *near = athi_nearest(name, athi_sources.rows, 2, sizeof(athi_row));
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "data.source: '%s' is not a named set%s%s%s; see `athanor list sources`", name,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    athi_part *parts[] = {&l->data->train, &l->data->test};
+    for (int i = 0; i < 4; i++) {
+        athi_table t;
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", set->folder, set->files[i]);
+        if (!athi_file_exists(path))
+            return athi_fail(l->ctx, ATH_E_DATA,
+                             "data.source: %s is not there: install the Debian package %s, or name "
+                             "your own files under data.train",
+                             path, set->package);
+        ATH_TRY(load_table(l, path, NULL, &t));
+        *(i % 2 ? &parts[i / 2]->y : &parts[i / 2]->x) = t.x;
+    }
+    for (int i = 0; i < 2; i++) {
+        parts[i]->n = parts[i]->x.shape.dim[0];
+        ATH_TRY(expect_same_count(l, i ? "test" : "train", parts[i]));
+    }
+    l->data->class_names = set->class_names, l->data->n_classes = set->n_classes;
+    return ATH_OK;
+}
+
+/* ---- parts --------------------------------------------------------------------------------------- */
+
+static ath_status split_validation(loader *l, const athi_value *v) {
+    athi_data *d = l->data;
+    double number = 0;
+    char place[48];
+    athi_value_place(v, place);
+    if (!v || v->type == ATHI_NULL) return ATH_OK;
+    if (v->type == ATHI_MAP) return load_files(l, "validation", v, &d->validation);
+    if (!athi_value_number(v, &number) || number < 0 || (v->type == ATHI_FLOAT && number >= 1))
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "%sdata.validation: expected a number of samples, a fraction < 1 or "
+                         "{x: FILE, y: FILE}",
+                         place);
+    int64_t n = d->train.n,
+            keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
+    if (keep < 1)
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "%sdata.validation: %s of %lld samples leave nothing to train on", place,
+                         v->text ? v->text : "so many", (long long)n);
+    d->validation = d->train;
+    d->validation.begin = keep, d->validation.n = n - keep;
+    d->train.n = keep;
+    return ATH_OK;
+}
+
+static athi_shape sample_shape(const athi_array *a) {
+    athi_shape s = {a->shape.rank - 1, {0}};
+    for (int d = 0; d < s.rank; d++) s.dim[d] = a->shape.dim[d + 1];
+    return s;
+}
+
+static ath_status check_same_samples(ath_ctx *ctx, const athi_data *d, const athi_part *p, const char *what) {
+    char a[96], b[96];
+    if (!p->n || athi_shape_equal(sample_shape(&p->x), d->sample_shape)) return ATH_OK;
+    return athi_fail(ctx, ATH_E_SHAPE, "data.%s: its samples are %s, the training samples %s", what,
+                     athi_shape_str(sample_shape(&p->x), a), athi_shape_str(d->sample_shape, b));
+}
+
+static int64_t count_classes(const athi_part *p) {
+    int64_t most = -1;
+    if (p->y.dtype == ATH_F32 || p->y.dtype == ATH_F64 || p->y.shape.rank != 1) return 0;
+    int32_t label;
+    for (int64_t i = 0; i < p->n; i++) {
+        int32_t at = (int32_t)i;
+        athi_batch_classes(p, &at, 1, &label);
+        most = ATHI_MAX(most, label);
+    }
+    return most + 1;
+}
+
+/* Mean and deviation per channel over the training part, of the scaled values; two passes in double. */
+static ath_status fit_statistics(athi_data *d) {
+    athi_preprocess *p = &d->preprocess;
+    int rank = d->sample_shape.rank;
+    int64_t row = ATHI_MAX(athi_shape_count(d->sample_shape), 1);
+    p->n = rank == 1 || rank >= 3 ? d->sample_shape.dim[rank - 1] : 1;
+    p->mean = athi_arena_array(d->arena, p->n, sizeof(double));
+    p->std = athi_arena_array(d->arena, p->n, sizeof(double));
+    double *squares = athi_arena_array(d->arena, p->n, sizeof(double));
+    float *x = athi_arena_array(d->arena, row, sizeof(float));
+    if (!p->mean || !p->std || !squares || !x) return ATH_E_NOMEM;
+    athi_preprocess plain = {.scale = p->scale};
+    double per_channel = (double)d->train.n * (double)(row / p->n);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < d->train.n; i++) {
+            int32_t at = (int32_t)i;
+            athi_batch_x(&d->train, &plain, &at, 1, x);
+            for (int64_t j = 0; j < row; j++) {
+                double v = (double)x[j], c = v - p->mean[j % p->n];
+                if (pass)
+                    squares[j % p->n] += c * c;
+                else
+                    p->std[j % p->n] += v; /* the sum, until it becomes the mean */
+            }
+        }
+        for (int64_t c = 0; c < p->n; c++)
+            if (pass)
+                p->std[c] = sqrt(squares[c] / per_channel);
+            else
+                p->mean[c] = p->std[c] / per_channel;
+    }
+    return ATH_OK;
+}
+
+static ath_status open_parts(loader *l, const athi_data_opts *o) {
+    athi_data *d = l->data;
+    if (strcmp(o->source, "files") == 0) {
+        if (!o->train)
+            return athi_fail(l->ctx, ATH_E_OPTION,
+                             "data: name a set (source: fashion-mnist) or files (train: {x: FILE, "
+                             "y: FILE})");
+        ATH_TRY(load_files(l, "train", o->train, &d->train));
+        if (o->test) ATH_TRY(load_files(l, "test", o->test, &d->test));
+    } else if (o->train || o->test)
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "data: source: %s brings its own training and test files; leave out "
+                         "data.%s, or write source: files",
+                         o->source, o->train ? "train" : "test");
+    else
+        ATH_TRY(load_named(l, o->source));
+    if (o->samples > d->train.n)
+        return athi_fail(l->ctx, ATH_E_OPTION, "data.samples: %lld asked for, but there are %lld",
+                         (long long)o->samples, (long long)d->train.n);
+    if (o->samples) d->train.n = o->samples;
+    if (d->train.n > INT32_MAX)
+        return athi_fail(l->ctx, ATH_E_DATA, "data.train: more than %d samples", INT32_MAX);
+    d->sample_shape = sample_shape(&d->train.x), d->target_shape = sample_shape(&d->train.y);
+    ATH_TRY(split_validation(l, o->validation));
+    ATH_TRY(check_same_samples(l->ctx, d, &d->validation, "validation"));
+    return check_same_samples(l->ctx, d, &d->test, "test");
+}
+
+ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
+                          athi_data **out) {
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_data *d = arena ? athi_arena_alloc(arena, sizeof *d) : NULL;
+    if (!d) return athi_arena_destroy(arena), ATH_E_NOMEM;
+    d->arena = arena;
+    loader l = {ctx, d, folder, cache};
+    d->batch = opts->batch, d->shuffle = opts->shuffle;
+    ath_status status = open_parts(&l, opts);
+    if (status == ATH_OK) {
+        if (!d->n_classes) d->n_classes = count_classes(&d->train);
+        d->preprocess.scale = opts->scale != 0 ? opts->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
+        d->preprocess.normalize = (athi_normalize)opts->normalize;
+        if (opts->normalize == ATHI_NORMALIZE_FEATUREWISE) status = fit_statistics(d);
+    }
+    if (status != ATH_OK)
+        athi_data_close(d);
+    else
+        *out = d;
+    return status;
+}
+
+ath_status athi_data_join(ath_ctx *ctx, const athi_data *d, athi_part *joined) {
+    *joined = d->train;
+    if (!d->validation.n) return ATH_OK;
+    if (d->validation.x.data != d->train.x.data || d->validation.begin != d->train.begin + d->train.n)
+        return athi_fail(ctx, ATH_E_UNSUPPORTED,
+                         "retrain: validation files of their own cannot be joined to the "
+                         "training data; give validation as a number or a fraction");
+    joined->n += d->validation.n;
+    return ATH_OK;
+}
+
+void athi_data_close(athi_data *d) {
+    if (!d) return;
+    for (int i = 0; i < d->n_maps; i++) athi_file_unmap(&d->maps[i]);
+    athi_arena_destroy(d->arena);
+}

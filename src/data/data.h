@@ -1,0 +1,120 @@
+/* Data: files -> arrays of samples -> parts (train, validation, test) -> batches of float32.
+ *
+ *   reader rows (idx, npy, csv) ─> athi_array ─> cache file, mapped by every worker ─> athi_part ─>
+ * athi_batch_*
+ *
+ * Pixels stay as they are stored (u8); scaling and normalisation happen while a batch is gathered. */
+#ifndef ATHI_DATA_H
+#define ATHI_DATA_H
+
+#include "base/file.h"
+#include "base/options.h"
+#include "base/philox.h"
+#include "tensor/tensor.h"
+
+/* Samples in front: x [n, ...], y [n] or [n, ...]. */
+typedef struct athi_array {
+    ath_dtype dtype;
+    athi_shape shape;
+    const void *data;
+} athi_array;
+int64_t athi_array_row_bytes(const athi_array *a);
+
+/* What one reader call gives; y.data NULL when the file holds x only. */
+typedef struct athi_table {
+    athi_array x, y;
+    const char *const *class_names; /* NULL: labels are numbers */
+    int64_t n_classes;              /* of class_names */
+} athi_table;
+
+/** impl of a reader row. `label`: csv's label column, NULL for the others. Arrays lie in the arena or in
+ * `file`, which lives as long. */
+typedef struct athi_reader_impl {
+    const char *const *suffixes;                   /* NULL-ended: ".npy", … ; ".gz" may follow */
+    bool (*sniff)(const char *data, int64_t size); /* by its first bytes, or NULL */
+    ath_status (*parse)(ath_ctx *ctx, athi_arena *arena, const char *path, const char *file, int64_t size,
+                        const char *label, athi_table *table);
+} athi_reader_impl;
+extern const athi_kind athi_readers;
+
+/** Reads a file by its suffix or first bytes. With a cache folder, what costs time to decode (gz, csv) is
+ * decoded once into a safetensors file there and mapped from then on (*map, to be unmapped by the owner);
+ * cache NULL, or not writable: decoded into the arena. Errors: missing, truncated, of another kind, NaN or
+ * infinity in it: sentences with path and place. */
+ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label,
+                           const char *cache, athi_map *map, athi_table *table);
+
+/* ---- the data of a recipe ------------------------------------------------------------------------ */
+
+typedef enum athi_normalize {
+    ATHI_NORMALIZE_NONE,
+    ATHI_NORMALIZE_FEATUREWISE,
+    ATHI_NORMALIZE_SAMPLEWISE
+} athi_normalize;
+
+/* The `data:` section; rows in athi_data_row. */
+typedef struct athi_data_opts {
+    size_t struct_size;
+    bool exact;
+    const char *source; /* a named set ("fashion-mnist"), or the kind of the files */
+    const athi_value *train, *validation, *test;
+    int64_t samples; /* use the first so many training samples; 0: all */
+    int64_t batch;
+    double scale;  /* 0: 1/255 for u8, else 1 */
+    int normalize; /* athi_normalize */
+    bool shuffle;
+} athi_data_opts;
+extern const athi_row athi_data_row;
+extern const athi_kind athi_sources; /* named sets, for `athanor list sources` */
+
+/* x -> (x * scale - mean[c]) / (std[c] + 1e-6): what travels with the model. */
+typedef struct athi_preprocess {
+    double scale;
+    athi_normalize normalize;
+    int64_t n; /* 0, 1 or channels */
+    double *mean, *std;
+} athi_preprocess;
+ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out);
+ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out);
+
+/* n samples of arrays, from `begin` on. */
+typedef struct athi_part {
+    athi_array x, y;
+    int64_t begin, n;
+} athi_part;
+
+typedef struct athi_data {
+    athi_arena *arena;
+    athi_part train, validation, test; /* n = 0: none */
+    athi_shape sample_shape, target_shape;
+    const char *const *class_names;
+    int64_t n_classes; /* 1 + largest integer label, or of class_names; 0: float targets */
+    athi_preprocess preprocess;
+    int64_t batch;
+    bool shuffle;
+    athi_map maps[8]; /* of the files */
+    int n_maps;
+} athi_data;
+
+/** Opens all parts. `folder`: what relative paths start from. `validation`: N samples, or a fraction < 1,
+ * from the end of the training set before shuffling (floor(n (1 - f)) stay), or files of its own. */
+ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
+                          athi_data **data);
+/** A part made of the training and the validation samples together (they must lie in one array). */
+ath_status athi_data_join(ath_ctx *ctx, const athi_data *data, athi_part *joined);
+void athi_data_close(athi_data *data);
+
+/* ---- batches ------------------------------------------------------------------------------------- */
+
+/** The order of an epoch (from 0): a Fisher-Yates shuffle keyed by (seed, epoch), or 0..n-1. */
+void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int32_t *order);
+/** Gathers samples order[0..n) of the part as float32, preprocessed, into x [n, ...]. */
+void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n, float *x);
+/** Targets as the loss wants them: class numbers i32 [n] (one-hot rows are turned back), or float32 [n, ...]
+ *  (class numbers become one-hot rows when `classes` > 1 and the target is a vector). */
+void athi_batch_classes(const athi_part *part, const int32_t *order, int64_t n, int32_t *y);
+void athi_batch_targets(const athi_part *part, const int32_t *order, int64_t n, int64_t classes, float *y);
+/** Can the part's targets serve? Sentence if a label lies outside 0..classes-1 or the shapes differ. */
+ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const char *what, int64_t classes);
+
+#endif

@@ -1,0 +1,54 @@
+/* Preprocessing as it travels with a model. */
+#include "data/data.h"
+
+static const char *const names[] = {"none", "featurewise", "samplewise"};
+
+static ath_status put_numbers(athi_arena *arena, athi_value *map, const char *key, const double *v,
+                              int64_t n) {
+    athi_value *list = athi_value_new(arena, ATHI_LIST);
+    if (!list) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < n; i++) ATH_TRY(athi_value_append(arena, list, athi_value_float(arena, v[i])));
+    return athi_value_set(arena, map, key, list);
+}
+
+ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out) {
+    athi_value *map = athi_value_new(arena, ATHI_MAP);
+    if (!map) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_set(arena, map, "scale", athi_value_float(arena, p->scale)));
+    ATH_TRY(athi_value_set(arena, map, "normalize", athi_value_string(arena, names[p->normalize])));
+    if (p->n) {
+        ATH_TRY(put_numbers(arena, map, "mean", p->mean, p->n));
+        ATH_TRY(put_numbers(arena, map, "std", p->std, p->n));
+    }
+    *out = map;
+    return ATH_OK;
+}
+
+static ath_status get_numbers(ath_ctx *ctx, athi_arena *arena, const athi_value *list, double **v,
+                              int64_t *n) {
+    *n = list && list->type == ATHI_LIST ? list->n : 0;
+    *v = athi_arena_array(arena, *n + 1, sizeof **v);
+    if (!*v) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < *n; i++)
+        if (!athi_value_number(list->items[i], &(*v)[i]))
+            return athi_fail(ctx, ATH_E_DATA, "preprocess: mean and std must be lists of numbers");
+    return ATH_OK;
+}
+
+ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out) {
+    *out = (athi_preprocess){.scale = 1};
+    const athi_value *normalize = athi_value_get(v, "normalize"), *scale = athi_value_get(v, "scale");
+    if (!scale || !athi_value_number(scale, &out->scale) || !normalize || normalize->type != ATHI_STRING)
+        return athi_fail(ctx, ATH_E_DATA, "preprocess: expected {scale: NUMBER, normalize: NAME}");
+    bool known = false;
+    for (int i = 0; i < ATHI_COUNT(names); i++)
+        if (strcmp(names[i], normalize->text) == 0) out->normalize = (athi_normalize)i, known = true;
+    int64_t n_std = 0;
+    ATH_TRY(get_numbers(ctx, arena, athi_value_get(v, "mean"), &out->mean, &out->n));
+    ATH_TRY(get_numbers(ctx, arena, athi_value_get(v, "std"), &out->std, &n_std));
+    if (!known || n_std != out->n || (out->normalize == ATHI_NORMALIZE_FEATUREWISE && !out->n))
+        return athi_fail(ctx, ATH_E_DATA,
+                         "preprocess: '%s' with %lld means and %lld deviations does not fit together",
+                         normalize->text, (long long)out->n, (long long)n_std);
+    return ATH_OK;
+}

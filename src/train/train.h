@@ -1,0 +1,135 @@
+/* Training: the state block, the model with its plans, the loop, callbacks, evaluation, prediction.
+ *
+ *   net (graph, params) ─ athi_model_prepare ─> state block + plans by (mode, batch)
+ *   data parts ─ gather ─> input slots ─ plan ─> sums in the block ─> epoch records ─> log.jsonl, callbacks
+ *
+ * A run killed at any instant and resumed from its last state file replays to the same bits: everything that
+ * the loop reads lies in the block or is a function of (seed, epoch, step). */
+#ifndef ATHI_TRAIN_H
+#define ATHI_TRAIN_H
+
+#include "data/data.h"
+#include "graph/backend.h"
+#include "nn/net.h"
+#include "tensor/safetensors.h"
+
+/* ---- the state block (state.c) ------------------------------------------------------------------- */
+/*
+ *  memory ─┬─ safetensors header (length, JSON, padding)
+ *   data ──┴─ trainable | optimizer/<slot>/<variable> … | statistics | best/… | train/…     64-byte aligned
+ * each └ trainable_bytes; the gradient buffer has the same layout
+ */
+typedef struct athi_state {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    char *memory; /* the whole: writing it is a checkpoint */
+    int64_t bytes;
+    char *data;             /* what variable offsets count from */
+    athi_contents contents; /* one entry a variable, in block order */
+    int64_t trainable_bytes;
+    const athi_graph *graph;
+} athi_state;
+
+/** Lays the variables of a graph out by role, sets their offsets, and allocates the block, zeroed. */
+ath_status athi_state_create(ath_ctx *ctx, athi_graph *graph, const athi_value *metadata, athi_state **state);
+void athi_state_destroy(athi_state *state);
+void *athi_state_at(const athi_state *state, const athi_variable *variable);
+ath_status athi_state_save(ath_ctx *ctx, const athi_state *state, const char *path);
+/** Reads a state file of the same layout into the block. A damaged one, or one of another model, is refused
+ * with a sentence and the block stays as it was. */
+ath_status athi_state_load(ath_ctx *ctx, athi_state *state, const char *path);
+
+/* ---- the model (model.c) ------------------------------------------------------------------------- */
+
+enum { ATHI_PLANS_MAX = 12 };
+
+struct ath_model {
+    ath_ctx *ctx;
+    athi_net *net;
+    const athi_backend *backend;
+    athi_state *state; /* after athi_model_prepare */
+    athi_variable
+        *progress; /* train/progress i64[4]: epochs done, batches done in this one, best epoch, stopped */
+    athi_variable
+        *values; /* train/values f64[2]: best value, learning rate set by callbacks (0: schedule's) */
+    struct athi_plan_slot {
+        athi_mode mode;
+        int64_t batch;
+        struct athi_plan *plan;
+        int64_t used; /* clock of the last use */
+    } plans[ATHI_PLANS_MAX];
+    int64_t clock;
+    char *slab, *grads;
+    int64_t slab_bytes;
+    bool keep_best; /* the block has best/… */
+};
+
+/** Lays out the block and initialises the weights from `seed`. keep_best: room for best/…; n_callback_state:
+ * doubles for callbacks. Once per model, after athi_net_compile. */
+ath_status athi_model_prepare(ath_model *model, uint64_t seed, bool keep_best, int64_t n_callback_state,
+                              const athi_value *metadata);
+/** The plan of a mode and batch size: cached; the least recently used is dropped. */
+ath_status athi_model_plan(ath_model *model, athi_mode mode, int64_t batch, struct athi_plan **plan);
+/** Bytes of block, gradients and slab for training with this batch: known before the first step. */
+ath_status athi_model_memory(ath_model *model, int64_t batch, int64_t *bytes);
+/** Copies weights and statistics to best/… or back. */
+void athi_model_keep_best(ath_model *model);
+void athi_model_restore_best(ath_model *model);
+/** Weights and statistics (best: of best/…) as a model file with this metadata; and from one, by name: every
+ * variable must be there in its shape. */
+ath_status athi_model_save(ath_model *model, const char *path, const athi_value *metadata, bool best);
+ath_status athi_model_load(ath_model *model, const char *path);
+
+/* ---- the loop (fit.c) ---------------------------------------------------------------------------- */
+
+/* What an epoch reports, in this order: epoch, step, loss, metrics, val_…, learning_rate, seconds,
+ * samples_per_second. */
+typedef struct athi_epoch {
+    int64_t epoch, step; /* from 1; updates so far */
+    const char *const *names;
+    const double *values;
+    int n;
+} athi_epoch;
+double athi_epoch_value(const athi_epoch *e, const char *name, bool *found);
+
+typedef struct athi_callback {
+    const athi_row *row;
+    const void *opts;
+} athi_callback;
+extern const athi_kind athi_callbacks;
+
+typedef struct athi_fit_opts {
+    const athi_part *train, *validation; /* validation NULL or n = 0: none */
+    const athi_preprocess *preprocess;
+    int64_t batch, epochs;
+    bool shuffle;
+    uint64_t seed;
+    const double *class_weight; /* per class, NULL: none */
+    const athi_callback *callbacks;
+    int n_callbacks;
+    int64_t max_steps;      /* updates in all, 0: no limit */
+    const char *state_path; /* checkpoints; NULL: none */
+    const char *log_path;   /* log.jsonl; NULL: none */
+    const char *folder;     /* what relative paths of callbacks start from */
+    bool resume;            /* continue from state_path if it is there */
+    /** After each epoch; may set *stop. */
+    ath_status (*on_epoch)(void *user, const athi_epoch *e, bool *stop);
+    /** Some times a second, for progress lines: batches done of this epoch. */
+    void (*on_batch)(void *user, int64_t epoch, int64_t batch, int64_t batches);
+    void *user;
+    const volatile int *interrupted; /* not 0: save and return ATH_E_INTERRUPTED */
+} athi_fit_opts;
+/** Trains. The model must be prepared. */
+ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
+/** How many doubles of state the callbacks want, and whether one needs best/…: arguments of
+ * athi_model_prepare. */
+int64_t athi_callbacks_state(const athi_callback *callbacks, int n, bool *keep_best);
+
+/** Means of loss and metrics over a part: values[n_sums of the net]. */
+ath_status athi_evaluate(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch,
+                         double *values);
+/** What the last layer gives: out [part->n, …] float32. */
+ath_status athi_predict(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch,
+                        float *out);
+
+#endif
