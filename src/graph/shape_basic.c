@@ -79,7 +79,33 @@ ath_status athi_infer_same(athi_node *node) {
     return athi_set_out(node, 0, x->shape, x->dtype);
 }
 
-ath_status athi_infer_second(athi_node *node) { return athi_set_out(node, 0, node->in[1]->shape, node->in[1]->dtype); }
+/* Gradients that look like their second input, the x of their forward op: that op's rule says how the others must look,
+ * dy (and max_grad's y) like its result. */
+ath_status athi_infer_second(athi_node *node) {
+    static const struct {
+        athi_op gradient, forward;
+    } rows[] = {{ATHI_OP_MAX_GRAD, ATHI_OP_MAX},
+                {ATHI_OP_SLICE_GRAD, ATHI_OP_SLICE},
+                {ATHI_OP_SPARSE_XENT_GRAD, ATHI_OP_SPARSE_XENT},
+                {ATHI_OP_DENSE_XENT_GRAD, ATHI_OP_DENSE_XENT},
+                {ATHI_OP_SIGMOID_XENT_GRAD, ATHI_OP_SIGMOID_XENT}};
+    char a[96], b[96], c[96];
+    for (int r = 0; r < ATHI_COUNT(rows); r++) {
+        if (rows[r].gradient != node->op) continue;
+        const athi_op_info *info = &athi_op_table[rows[r].forward];
+        ath_tensor out[2] = {{.graph = node->out[0].graph}, {.graph = node->out[0].graph}};
+        athi_node forward = *node;
+        forward.op = rows[r].forward, forward.in = node->in + 1, forward.n_in = info->max_in, forward.out = out;
+        ATH_TRY(info->shape(&forward));
+        for (int i = 0; i < node->n_in; i++) {
+            if ((i >= 1 && i <= info->max_in) || athi_shapes_agree(node->in[i]->shape, out[0].shape)) continue;
+            return athi_shape_fail(node, "expected input %d of shape %s for %s, got %s", i + 1,
+                                   athi_shape_str(out[0].shape, a), athi_shape_str(node->in[1]->shape, b),
+                                   athi_shape_str(node->in[i]->shape, c));
+        }
+    }
+    return athi_set_out(node, 0, node->in[1]->shape, node->in[1]->dtype);
+}
 
 ath_status athi_infer_reduce(athi_node *node) {
     athi_shape x = node->in[0]->shape, out = {0};
@@ -231,8 +257,8 @@ ath_status athi_infer_effect(athi_node *node) {
         return athi_shape_fail(node, "expected a variable as first input, got the result of %s",
                                athi_op_name(node->in[0]->node->op));
     if (node->op == ATHI_OP_ACCUMULATE) return effect_accumulate(node);
-    if (node->op == ATHI_OP_COUNT && (node->in[0]->dtype != ATH_I64 || node->in[0]->shape.rank != 0))
-        return athi_shape_fail(node, "expected a variable i64[], got %s%s", athi_dtype_name(node->in[0]->dtype),
+    if (node->op == ATHI_OP_COUNT && (node->in[0]->dtype != ATH_I64 || node->in[0]->shape.rank > 1))
+        return athi_shape_fail(node, "expected a variable i64[] or i64[n], got %s%s", athi_dtype_name(node->in[0]->dtype),
                                athi_shape_str(node->in[0]->shape, a));
     bool same = node->op == ATHI_OP_MOVE_TOWARDS || node->op == ATHI_OP_GRADIENT;
     if (same && (!athi_shapes_agree(node->in[0]->shape, node->in[1]->shape) || node->in[0]->dtype != node->in[1]->dtype))
