@@ -10,6 +10,7 @@
 
 #include "data/data.h"
 #include "graph/backend.h"
+#include "athanor/nn.h"
 #include "nn/net.h"
 #include "tensor/safetensors.h"
 
@@ -47,11 +48,11 @@ struct ath_model {
     ath_ctx *ctx;
     athi_net *net;
     const athi_backend *backend;
-    athi_state *state; /* after athi_model_prepare */
-    athi_variable
-        *progress; /* train/progress i64[4]: epochs done, batches done in this one, best epoch, stopped */
-    athi_variable
-        *values; /* train/values f64[2]: best value, learning rate set by callbacks (0: schedule's) */
+    athi_state *state;        /* after athi_model_prepare */
+    athi_variable *progress;  /* train/progress i64[4]: see athi_progress */
+    athi_variable *values;    /* train/values f64[2]: see athi_values */
+    athi_variable *callbacks; /* train/callbacks f64[n]: what callbacks remember */
+    int64_t first_copy[2];    /* per snapshot: index of its first variable; they follow the weights' order */
     struct athi_plan_slot {
         athi_mode mode;
         int64_t batch;
@@ -61,23 +62,41 @@ struct ath_model {
     int64_t clock;
     char *slab, *grads;
     int64_t slab_bytes;
-    bool keep_best; /* the block has best/… */
+    int n_snapshots; /* how many copies of the weights best/… holds */
 };
 
-/** Lays out the block and initialises the weights from `seed`. keep_best: room for best/…; n_callback_state:
- * doubles for callbacks. Once per model, after athi_net_compile. */
-ath_status athi_model_prepare(ath_model *model, uint64_t seed, bool keep_best, int64_t n_callback_state,
+/* The places of train/progress. */
+enum athi_progress {
+    ATHI_EPOCHS_DONE,
+    ATHI_BATCHES_DONE,
+    ATHI_BEST_EPOCH,
+    ATHI_FINISHED,
+    ATHI_PROGRESS_SIZE
+};
+
+enum athi_values { ATHI_BEST_VALUE, ATHI_RATE /* set by callbacks, 0: the schedule's */, ATHI_VALUES_SIZE };
+
+/* The copies of weights and statistics in the block: best/<variable> is of the run's monitor,
+ * best/1/<variable> of an early_stopping that restores its own. */
+typedef enum athi_snapshot { ATHI_SNAPSHOT_MONITOR, ATHI_SNAPSHOT_EARLY_STOPPING } athi_snapshot;
+
+/** An empty model on the context's backend and threads; nn's calls build its net. */
+ath_status athi_model_create(ath_ctx *ctx, ath_model **model);
+void athi_model_destroy(ath_model *model);
+/** Lays out the block and initialises the weights from `seed`. Once per model, after athi_net_compile.
+ *  n_callback_state: doubles for callbacks (athi_callbacks_need); metadata: of the state file, may be NULL.
+ */
+ath_status athi_model_prepare(ath_model *model, uint64_t seed, int n_snapshots, int64_t n_callback_state,
                               const athi_value *metadata);
 /** The plan of a mode and batch size: cached; the least recently used is dropped. */
 ath_status athi_model_plan(ath_model *model, athi_mode mode, int64_t batch, struct athi_plan **plan);
 /** Bytes of block, gradients and slab for training with this batch: known before the first step. */
 ath_status athi_model_memory(ath_model *model, int64_t batch, int64_t *bytes);
-/** Copies weights and statistics to best/… or back. */
-void athi_model_keep_best(ath_model *model);
-void athi_model_restore_best(ath_model *model);
-/** Weights and statistics (best: of best/…) as a model file with this metadata; and from one, by name: every
- * variable must be there in its shape. */
-ath_status athi_model_save(ath_model *model, const char *path, const athi_value *metadata, bool best);
+void athi_model_keep(ath_model *model, athi_snapshot snapshot);
+void athi_model_restore(ath_model *model, athi_snapshot snapshot);
+/** Weights and statistics (from a snapshot, or -1: the current ones) as a model file with this metadata; and
+ * from one, by name: every variable must be there in its shape. */
+ath_status athi_model_save(ath_model *model, const char *path, const athi_value *metadata, int snapshot);
 ath_status athi_model_load(ath_model *model, const char *path);
 
 /* ---- the loop (fit.c) ---------------------------------------------------------------------------- */
@@ -107,11 +126,15 @@ typedef struct athi_fit_opts {
     const double *class_weight; /* per class, NULL: none */
     const athi_callback *callbacks;
     int n_callbacks;
-    int64_t max_steps;      /* updates in all, 0: no limit */
-    const char *state_path; /* checkpoints; NULL: none */
-    const char *log_path;   /* log.jsonl; NULL: none */
-    const char *folder;     /* what relative paths of callbacks start from */
-    bool resume;            /* continue from state_path if it is there */
+    int64_t max_steps;          /* updates in all, 0: no limit */
+    const char *state_path;     /* checkpoints; NULL: none */
+    const char *log_path;       /* log.jsonl; NULL: none */
+    const char *folder;         /* what relative paths of callbacks start from; NULL: the current one */
+    const char *monitor;        /* the report whose best epoch is kept in best/…; NULL: none */
+    bool maximize;              /* of monitor */
+    const athi_value *metadata; /* of model files that callbacks write */
+    bool stop_on_nan;           /* a loss of NaN or infinity ends the run with ATH_E_FAILED */
+    bool resume;                /* continue from state_path if it is there */
     /** After each epoch; may set *stop. */
     ath_status (*on_epoch)(void *user, const athi_epoch *e, bool *stop);
     /** Some times a second, for progress lines: batches done of this epoch. */
@@ -121,9 +144,11 @@ typedef struct athi_fit_opts {
 } athi_fit_opts;
 /** Trains. The model must be prepared. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
-/** How many doubles of state the callbacks want, and whether one needs best/…: arguments of
- * athi_model_prepare. */
-int64_t athi_callbacks_state(const athi_callback *callbacks, int n, bool *keep_best);
+/** What the callbacks want of athi_model_prepare. */
+void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state);
+/** Epochs done and the best epoch (from 1, 0: none) with its value, as the block has them. */
+int64_t athi_epochs_done(const ath_model *model);
+int64_t athi_best_epoch(const ath_model *model, double *value);
 
 /** Means of loss and metrics over a part: values[n_sums of the net]. */
 ath_status athi_evaluate(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch,

@@ -1,0 +1,381 @@
+/* Callbacks, a row each, with Keras's semantics. What one remembers lies in the block, as doubles. */
+#include "train/internal.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* ---- monitors ------------------------------------------------------------------------------------ */
+
+static const char *const modes[] = {"auto", "min", "max", NULL};
+enum { MODE_AUTO, MODE_MIN, MODE_MAX };
+
+/* `auto` is the metric's own direction; a loss or an unknown name goes down. */
+static bool goes_up(int mode, const char *monitor) {
+    bool known = false, up = athi_metric_direction(monitor, &known);
+    return mode == MODE_MAX || (mode == MODE_AUTO && known && up);
+}
+
+/* Keras: current better than the reference by more than min_delta. NaN never improves. */
+static bool improves(bool up, double value, double reference, double min_delta) {
+    return up ? value - fabs(min_delta) > reference : value + fabs(min_delta) < reference;
+}
+
+static double worst(bool up) { return up ? -(double)INFINITY : (double)INFINITY; }
+
+/* ---- early_stopping ------------------------------------------------------------------------------ */
+
+typedef struct early_stopping_opts {
+    size_t struct_size;
+    bool exact;
+    const char *monitor;
+    double min_delta;
+    int64_t patience;
+    int mode;
+    double baseline;
+    bool restore_best_weights;
+    int64_t start_from_epoch;
+} early_stopping_opts;
+
+#define OPT(field) offsetof(early_stopping_opts, field)
+static const athi_option early_stopping_options[] = {
+    {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
+    {"min_delta", ATHI_OPT_FLOAT, OPT(min_delta), "0", .min = 0, .max = 1e30,
+     .doc = "smallest change that counts as an improvement"},
+    {"patience", ATHI_OPT_INT, OPT(patience), "0", .min = 0, .max = 1e9, .search_min = 2, .search_max = 20,
+     .doc = "epochs without improvement after which training stops"},
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+     .doc = "direction of improvement; auto: the metric's own"},
+    {"baseline", ATHI_OPT_FLOAT, OPT(baseline), "null", .nullable = true,
+     .doc = "patience is only renewed by values better than this"},
+    {"restore_best_weights", ATHI_OPT_BOOL, OPT(restore_best_weights), "false",
+     .doc = "end with the weights of the best epoch"},
+    {"start_from_epoch", ATHI_OPT_INT, OPT(start_from_epoch), "0", .min = 0, .max = 1e9,
+     .doc = "epochs before monitoring begins"},
+    {0}};
+#undef OPT
+
+enum { ES_BEST, ES_WAIT, ES_KEPT, ES_SIZE };
+
+static const char *es_monitor(const void *opts) { return ((const early_stopping_opts *)opts)->monitor; }
+static bool es_restores(const void *opts) {
+    return ((const early_stopping_opts *)opts)->restore_best_weights;
+}
+
+static ath_status es_begin(athi_callback_call *c, const void *opts) {
+    const early_stopping_opts *o = opts;
+    c->state[ES_BEST] = worst(goes_up(o->mode, o->monitor));
+    return ATH_OK;
+}
+
+static void es_keep(athi_callback_call *c, const early_stopping_opts *o) {
+    if (o->restore_best_weights) athi_model_keep(c->model, ATHI_SNAPSHOT_EARLY_STOPPING);
+    c->state[ES_KEPT] = 1;
+}
+
+static ath_status es_epoch(athi_callback_call *c, const void *opts) {
+    const early_stopping_opts *o = opts;
+    bool found, up = goes_up(o->mode, o->monitor);
+    double value = athi_epoch_value(c->epoch, o->monitor, &found);
+    if (c->epoch->epoch <= o->start_from_epoch) return ATH_OK;
+    if (c->state[ES_KEPT] == 0) es_keep(c, o); /* if nothing ever improves, the first epoch is the best */
+    c->state[ES_WAIT]++;
+    if (improves(up, value, c->state[ES_BEST], o->min_delta)) {
+        c->state[ES_BEST] = value;
+        es_keep(c, o);
+        if (isnan(o->baseline) || improves(up, value, o->baseline, o->min_delta)) c->state[ES_WAIT] = 0;
+        return ATH_OK;
+    }
+    c->stop = c->state[ES_WAIT] >= (double)o->patience && c->epoch->epoch > 1;
+    return ATH_OK;
+}
+
+static void es_end(athi_callback_call *c, const void *opts) {
+    if (es_restores(opts) && c->state[ES_KEPT] != 0)
+        athi_model_restore(c->model, ATHI_SNAPSHOT_EARLY_STOPPING);
+}
+
+static const athi_callback_impl early_stopping = {.n_state = ES_SIZE,
+                                                  .monitor = es_monitor,
+                                                  .restores = es_restores,
+                                                  .begin = es_begin,
+                                                  .epoch_end = es_epoch,
+                                                  .train_end = es_end};
+
+/* ---- reduce_lr_on_plateau ------------------------------------------------------------------------ */
+
+typedef struct plateau_opts {
+    size_t struct_size;
+    bool exact;
+    const char *monitor;
+    double factor;
+    int64_t patience;
+    int mode;
+    double min_delta;
+    int64_t cooldown;
+    double min_lr;
+} plateau_opts;
+
+#define OPT(field) offsetof(plateau_opts, field)
+static const athi_option plateau_options[] = {
+    {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
+    {"factor", ATHI_OPT_FLOAT, OPT(factor), "0.1", .min = 0, .max = 1, .search_min = 0.1, .search_max = 0.7,
+     .doc = "new rate = rate * factor"},
+    {"patience", ATHI_OPT_INT, OPT(patience), "10", .min = 0, .max = 1e9, .search_min = 2, .search_max = 20,
+     .doc = "epochs without improvement after which the rate is reduced"},
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+     .doc = "direction of improvement; auto: the metric's own"},
+    {"min_delta", ATHI_OPT_FLOAT, OPT(min_delta), "0.0001", .min = 0, .max = 1e30,
+     .doc = "smallest change that counts as an improvement"},
+    {"cooldown", ATHI_OPT_INT, OPT(cooldown), "0", .min = 0, .max = 1e9,
+     .doc = "epochs to wait after a reduction before watching again"},
+    {"min_lr", ATHI_OPT_FLOAT, OPT(min_lr), "0", .min = 0, .max = 1e30,
+     .doc = "the rate never goes below this"},
+    {0}};
+#undef OPT
+
+enum { PL_BEST, PL_WAIT, PL_COOLDOWN, PL_SIZE };
+
+static const char *plateau_monitor(const void *opts) { return ((const plateau_opts *)opts)->monitor; }
+
+static ath_status plateau_begin(athi_callback_call *c, const void *opts) {
+    const plateau_opts *o = opts;
+    c->state[PL_BEST] = worst(goes_up(o->mode, o->monitor));
+    return ATH_OK;
+}
+
+static ath_status plateau_epoch(athi_callback_call *c, const void *opts) {
+    const plateau_opts *o = opts;
+    bool found;
+    double value = athi_epoch_value(c->epoch, o->monitor, &found), *s = c->state;
+    if (s[PL_COOLDOWN] > 0) s[PL_COOLDOWN]--, s[PL_WAIT] = 0;
+    if (improves(goes_up(o->mode, o->monitor), value, s[PL_BEST], o->min_delta)) {
+        s[PL_BEST] = value, s[PL_WAIT] = 0;
+        return ATH_OK;
+    }
+    if (s[PL_COOLDOWN] > 0 || ++s[PL_WAIT] < (double)o->patience) return ATH_OK;
+    double rate = *c->rate > 0 ? *c->rate : athi_learning_rate(c->model->net, 0);
+    if (rate <= o->min_lr) return ATH_OK;
+    *c->rate = fmax(rate * o->factor, o->min_lr);
+    s[PL_COOLDOWN] = (double)o->cooldown, s[PL_WAIT] = 0;
+    return ATH_OK;
+}
+
+static const athi_callback_impl plateau = {.n_state = PL_SIZE,
+                                           .monitor = plateau_monitor,
+                                           .needs_constant_rate = true,
+                                           .begin = plateau_begin,
+                                           .epoch_end = plateau_epoch};
+
+/* ---- model_checkpoint ---------------------------------------------------------------------------- */
+
+typedef struct checkpoint_opts {
+    size_t struct_size;
+    bool exact;
+    const char *file;
+    const char *monitor;
+    bool save_best_only;
+    int mode;
+} checkpoint_opts;
+
+#define OPT(field) offsetof(checkpoint_opts, field)
+static const athi_option checkpoint_options[] = {
+    {"file", ATHI_OPT_STRING, OPT(file), "model.safetensors",
+     .doc = "model file, relative to the run's folder; {epoch} and report names in braces are filled in"},
+    {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
+    {"save_best_only", ATHI_OPT_BOOL, OPT(save_best_only), "false",
+     .doc = "only write when the monitor improved"},
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+     .doc = "direction of improvement; auto: the metric's own"},
+    {0}};
+#undef OPT
+
+static const char *checkpoint_monitor(const void *opts) {
+    const checkpoint_opts *o = opts;
+    return o->save_best_only ? o->monitor : NULL;
+}
+
+static ath_status checkpoint_begin(athi_callback_call *c, const void *opts) {
+    const checkpoint_opts *o = opts;
+    c->state[0] = worst(goes_up(o->mode, o->monitor));
+    return ATH_OK;
+}
+
+/* "a-{epoch}-{val_loss}.safetensors" below the run's folder. */
+static ath_status fill_name(athi_callback_call *c, const char *pattern, athi_text *out) {
+    if (pattern[0] != '/' && c->fit->folder) athi_text_printf(out, "%s/", c->fit->folder);
+    for (const char *p = pattern; *p;) {
+        const char *end = *p == '{' ? strchr(p, '}') : NULL;
+        char name[64];
+        if (!end || end - p > (int)sizeof name) {
+            athi_text_add(out, p++, 1);
+            continue;
+        }
+        snprintf(name, sizeof name, "%.*s", (int)(end - p - 1), p + 1);
+        bool found = true;
+        if (strcmp(name, "epoch") == 0)
+            athi_text_printf(out, "%02lld", (long long)c->epoch->epoch);
+        else {
+            double value = athi_epoch_value(c->epoch, name, &found);
+            athi_text_printf(out, "%.4f", value);
+        }
+        if (!found)
+            return athi_fail(c->ctx, ATH_E_OPTION,
+                             "model_checkpoint: file: {%s} is not reported; use {epoch} or a "
+                             "report's name",
+                             name);
+        p = end + 1;
+    }
+    return out->failed ? ATH_E_NOMEM : ATH_OK;
+}
+
+static ath_status checkpoint_epoch(athi_callback_call *c, const void *opts) {
+    const checkpoint_opts *o = opts;
+    if (o->save_best_only) {
+        bool found;
+        double value = athi_epoch_value(c->epoch, o->monitor, &found);
+        if (!improves(goes_up(o->mode, o->monitor), value, c->state[0], 0)) return ATH_OK;
+        c->state[0] = value;
+    }
+    athi_text path = {.ctx = c->ctx};
+    ath_status status = fill_name(c, o->file, &path);
+    if (status == ATH_OK) status = athi_model_save(c->model, path.text, c->fit->metadata, -1);
+    athi_text_free(&path);
+    return status;
+}
+
+static const athi_callback_impl checkpoint = {.n_state = 1,
+                                              .monitor = checkpoint_monitor,
+                                              .begin = checkpoint_begin,
+                                              .epoch_end = checkpoint_epoch};
+
+/* ---- csv_logger ---------------------------------------------------------------------------------- */
+
+typedef struct csv_opts {
+    size_t struct_size;
+    bool exact;
+    const char *file, *separator;
+} csv_opts;
+
+#define OPT(field) offsetof(csv_opts, field)
+static const athi_option csv_options[] = {{"file", ATHI_OPT_STRING, OPT(file), "log.csv",
+                                           .doc = "relative to the run's folder"},
+                                          {"separator", ATHI_OPT_STRING, OPT(separator), ",",
+                                           .doc = "between columns"},
+                                          {0}};
+#undef OPT
+
+static ath_status csv_keep(athi_callback_call *c, const void *opts) {
+    athi_text path = {.ctx = c->ctx};
+    const csv_opts *o = opts;
+    int64_t epochs = athi_epochs_done(c->model);
+    ath_status status = fill_name(c, o->file, &path);
+    if (status == ATH_OK) status = athi_lines_keep(c->ctx, path.text, epochs ? epochs + 1 : 0);
+    athi_text_free(&path);
+    return status;
+}
+
+static ath_status csv_epoch(athi_callback_call *c, const void *opts) {
+    const csv_opts *o = opts;
+    athi_text path = {.ctx = c->ctx}, line = {.ctx = c->ctx};
+    ath_status status = fill_name(c, o->file, &path);
+    if (status == ATH_OK && c->epoch->epoch == 1) {
+        athi_text_printf(&line, "epoch");
+        for (int i = 0; i < c->epoch->n; i++)
+            athi_text_printf(&line, "%s%s", o->separator, c->epoch->names[i]);
+        athi_text_printf(&line, "\n");
+    }
+    athi_text_printf(&line, "%lld", (long long)c->epoch->epoch);
+    for (int i = 0; i < c->epoch->n; i++) {
+        char number[32];
+        athi_format_double(c->epoch->values[i], number);
+        athi_text_printf(&line, "%s%s", o->separator, number);
+    }
+    athi_text_printf(&line, "\n");
+    if (status == ATH_OK && line.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK) status = athi_line_append(c->ctx, path.text, line.text, line.length);
+    athi_text_free(&path);
+    athi_text_free(&line);
+    return status;
+}
+
+static const athi_callback_impl csv_logger = {.begin = csv_keep, .resume = csv_keep, .epoch_end = csv_epoch};
+
+/* ---- terminate_on_nan ---------------------------------------------------------------------------- */
+
+static ath_status nan_epoch(athi_callback_call *c, const void *opts) {
+    (void)opts;
+    bool found;
+    c->stop = !isfinite(athi_epoch_value(c->epoch, "loss", &found));
+    return ATH_OK;
+}
+static const athi_callback_impl terminate_on_nan = {.epoch_end = nan_epoch};
+
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+const athi_kind athi_callbacks = {
+    "callback", "callbacks",
+    (const athi_row[]){{"early_stopping", "stops when a report no longer improves", early_stopping_options,
+                        sizeof(early_stopping_opts), &early_stopping, NULL},
+                       {"reduce_lr_on_plateau", "lowers the learning rate when a report no longer improves",
+                        plateau_options, sizeof(plateau_opts), &plateau, NULL},
+                       {"model_checkpoint", "writes model files during training", checkpoint_options,
+                        sizeof(checkpoint_opts), &checkpoint, "file"},
+                       {"csv_logger", "writes the reports of every epoch as a line of a CSV file",
+                        csv_options, sizeof(csv_opts), &csv_logger, "file"},
+                       {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0,
+                        &terminate_on_nan, NULL},
+                       {0}}};
+
+void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state) {
+    for (int i = 0; i < n; i++) {
+        const athi_callback_impl *impl = callbacks[i].row->impl;
+        *n_state += impl->n_state;
+        if (impl->restores && impl->restores(callbacks[i].opts))
+            *n_snapshots = ATHI_SNAPSHOT_EARLY_STOPPING + 1;
+    }
+}
+
+ath_status athi_callbacks_check(ath_model *m, const athi_fit_opts *fit, const char *const *reports, int n) {
+    for (int i = 0; i < fit->n_callbacks; i++) {
+        const athi_callback *cb = &fit->callbacks[i];
+        const athi_callback_impl *impl = cb->row->impl;
+        const char *monitor = impl->monitor ? impl->monitor(cb->opts) : NULL;
+        bool found = !monitor;
+        for (int j = 0; j < n; j++) found = found || strcmp(reports[j], monitor) == 0;
+        if (!found) {
+            const char *near = athi_nearest(monitor, reports, n, sizeof *reports);
+            return athi_fail(m->ctx, ATH_E_OPTION, "%s: monitor '%s' is not reported%s%s%s", cb->row->name,
+                             monitor,
+                             near                               ? "; did you mean '"
+                             : strncmp(monitor, "val_", 4) == 0 ? "; give data.validation"
+                                                                : "",
+                             near ? near : "", near ? "'?" : "");
+        }
+        if (impl->needs_constant_rate && m->net->schedule && strcmp(m->net->schedule->name, "constant") != 0)
+            return athi_fail(m->ctx, ATH_E_OPTION,
+                             "%s sets the learning rate, but the schedule %s does so too; use one "
+                             "of them",
+                             cb->row->name, m->net->schedule->name);
+    }
+    return ATH_OK;
+}
+
+ath_status athi_callbacks_run(ath_model *m, const athi_fit_opts *fit, athi_callback_event event,
+                              const athi_epoch *epoch, bool *stop) {
+    double *state = athi_state_at(m->state, m->callbacks), *values = athi_state_at(m->state, m->values);
+    for (int i = 0; i < fit->n_callbacks; i++) {
+        const athi_callback_impl *impl = fit->callbacks[i].row->impl;
+        const void *opts = fit->callbacks[i].opts;
+        athi_callback_call c = {m->ctx, m, fit, epoch, state, &values[ATHI_RATE], false};
+        if (event == ATHI_CALLBACK_BEGIN && impl->begin) ATH_TRY(impl->begin(&c, opts));
+        if (event == ATHI_CALLBACK_RESUME && impl->resume) ATH_TRY(impl->resume(&c, opts));
+        if (event == ATHI_CALLBACK_EPOCH && impl->epoch_end) ATH_TRY(impl->epoch_end(&c, opts));
+        if (event == ATHI_CALLBACK_END && impl->train_end) impl->train_end(&c, opts);
+        *stop = *stop || c.stop;
+        state += impl->n_state;
+    }
+    return ATH_OK;
+}

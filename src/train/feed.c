@@ -1,0 +1,124 @@
+/* Batches into input slots; evaluation and prediction, which are feeding without updates. */
+#include "train/internal.h"
+
+#include <math.h>
+
+/* ---- feeding ------------------------------------------------------------------------------------- */
+
+ath_status athi_feed_check(ath_ctx *ctx, const athi_feed *f, const char *what) {
+    const athi_net *net = f->model->net;
+    char a[96], b[96];
+    if (net->n_inputs != 1)
+        return athi_fail(ctx, ATH_E_UNSUPPORTED, "data.%s feeds one input, but the model has %lld", what,
+                         (long long)net->n_inputs);
+    athi_shape want = net->inputs[0].shape, have = f->part->x.shape;
+    have.dim[0] = want.dim[0];
+    if (!athi_shape_equal(want, have))
+        return athi_fail(ctx, ATH_E_SHAPE, "data.%s: its samples are %s, but the model's input is %s", what,
+                         athi_shape_str(have, a), athi_shape_str(want, b));
+    if (net->target_slot < 0) return ATH_OK;
+    if (!f->part->y.data) return athi_fail(ctx, ATH_E_DATA, "data.%s: has no targets", what);
+    if (net->target_dtype == ATH_I32)
+        return athi_part_check_classes(
+            ctx, f->part, what, net->graph->outputs[0]->shape.dim[net->graph->outputs[0]->shape.rank - 1]);
+    int64_t wanted = 1, width = athi_array_row_bytes(&f->part->y) / athi_dtype_size(f->part->y.dtype);
+    for (int d = 1; d < net->target_shape.rank; d++) wanted *= net->target_shape.dim[d];
+    if (width == 1 && wanted > 1) return athi_part_check_classes(ctx, f->part, what, wanted);
+    if (width != wanted)
+        return athi_fail(ctx, ATH_E_SHAPE, "data.%s: each target has %lld numbers, but the loss needs %s",
+                         what, (long long)width, athi_shape_str(net->target_shape, a));
+    return ATH_OK;
+}
+
+static void feed_weights(const athi_feed *f, const int32_t *order, int64_t n, float *w) {
+    int32_t label;
+    for (int64_t i = 0; i < n; i++) {
+        w[i] = 1;
+        if (!f->class_weight) continue;
+        athi_batch_classes(f->part, &order[i], 1, &label);
+        w[i] = (float)f->class_weight[label];
+    }
+}
+
+void athi_feed_batch(const athi_feed *f, athi_plan *plan, const int32_t *order, int64_t n) {
+    const athi_net *net = f->model->net;
+    void *x = athi_plan_input(plan, 0, NULL), *y = NULL, *w = NULL;
+    if (net->target_slot >= 0) y = athi_plan_input(plan, net->target_slot, NULL);
+    if (net->weight_slot >= 0) w = athi_plan_input(plan, net->weight_slot, NULL);
+    if (x) athi_batch_x(f->part, f->preprocess, order, n, x);
+    if (y && net->target_dtype == ATH_I32)
+        athi_batch_classes(f->part, order, n, y);
+    else if (y) {
+        int rank = net->target_shape.rank;
+        athi_batch_targets(f->part, order, n, rank > 1 ? net->target_shape.dim[rank - 1] : 1, y);
+    }
+    if (w) feed_weights(f, order, n, w);
+}
+
+/* ---- sums ---------------------------------------------------------------------------------------- */
+
+void athi_sums_clear(ath_model *m) {
+    for (int64_t i = 0; i < m->net->n_sums; i++)
+        memset(athi_state_at(m->state, m->net->sums[i].variable), 0, 2 * sizeof(double));
+}
+
+void athi_sums_read(const ath_model *m, double *means) {
+    for (int64_t i = 0; i < m->net->n_sums; i++) {
+        const double *sum = athi_state_at(m->state, m->net->sums[i].variable);
+        double mean = sum[1] != 0 ? sum[0] / sum[1] : 0;
+        means[i] = m->net->sums[i].square_root ? sqrt(mean) : mean;
+    }
+}
+
+/* ---- passes over a part -------------------------------------------------------------------------- */
+
+typedef void batch_done(void *user, athi_plan *plan, int64_t begin, int64_t n);
+
+static ath_status walk(ath_model *m, athi_mode mode, const athi_feed *f, int64_t batch, batch_done *done,
+                       void *user) {
+    int32_t *order = athi_alloc_array(m->ctx, ATHI_MIN(batch, f->part->n) + 1, sizeof *order);
+    if (!order) return ATH_E_NOMEM;
+    ath_status status = ATH_OK;
+    for (int64_t begin = 0; status == ATH_OK && begin < f->part->n; begin += batch) {
+        int64_t n = ATHI_MIN(batch, f->part->n - begin);
+        athi_plan *plan = NULL;
+        status = athi_model_plan(m, mode, n, &plan);
+        if (status != ATH_OK) break;
+        for (int64_t i = 0; i < n; i++) order[i] = (int32_t)(begin + i);
+        athi_feed_batch(f, plan, order, n);
+        athi_plan_run(plan);
+        if (done) done(user, plan, begin, n);
+    }
+    athi_free(m->ctx, order);
+    return status;
+}
+
+ath_status athi_evaluate(ath_model *m, const athi_part *part, const athi_preprocess *p, int64_t batch,
+                         double *values) {
+    athi_feed feed = {m, part, p, NULL};
+    ATH_TRY(athi_feed_check(m->ctx, &feed, "evaluation"));
+    athi_sums_clear(m);
+    ath_status status = walk(m, ATHI_MODE_EVALUATE, &feed, batch, NULL, NULL);
+    athi_sums_read(m, values);
+    athi_sums_clear(m);
+    return status;
+}
+
+static void copy_output(void *user, athi_plan *plan, int64_t begin, int64_t n) {
+    float *out = user;
+    const ath_tensor *t = NULL;
+    const float *y = athi_plan_output(plan, 0, &t);
+    int64_t width = athi_shape_count(t->shape) / n;
+    memcpy(out + begin * width, y, (size_t)(n * width) * sizeof *out);
+}
+
+ath_status athi_predict(ath_model *m, const athi_part *part, const athi_preprocess *p, int64_t batch,
+                        float *out) {
+    athi_feed feed = {m, part, p, NULL};
+    int target = m->net->target_slot;
+    m->net->target_slot = -1; /* predicting needs no targets */
+    ath_status status = athi_feed_check(m->ctx, &feed, "prediction");
+    m->net->target_slot = target;
+    if (status == ATH_OK) status = walk(m, ATHI_MODE_PREDICT, &feed, batch, copy_output, out);
+    return status;
+}

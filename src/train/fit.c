@@ -1,0 +1,240 @@
+/* The loop. An epoch is: order, steps, validation, record, callbacks, log. Everything it needs to go on after
+ * a kill lies in the block (progress, sums, counters, callbacks) or is a function of (seed, epoch). */
+#include "train/internal.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { REPORTS_MAX = 64 };
+
+typedef struct run {
+    ath_ctx *ctx;
+    ath_model *model;
+    const athi_fit_opts *o;
+    athi_arena *arena;
+    athi_feed feed, validation;
+    int32_t *order;
+    int64_t *progress; /* in the block */
+    double *values;    /* in the block */
+    int64_t *counters; /* in the block: {seed, step} */
+    float *rate;       /* in the block */
+    const char *names[REPORTS_MAX];
+    double reports[REPORTS_MAX];
+    int n_reports;
+    double saved_at, save_cost; /* when the last checkpoint ended, what it took */
+    double begun;               /* of this epoch */
+    double training;            /* seconds of training in this epoch */
+    int64_t samples;            /* trained on in this epoch by this process */
+} run;
+
+static bool has_validation(const run *r) { return r->o->validation && r->o->validation->n > 0; }
+
+/* ---- checkpoints --------------------------------------------------------------------------------- */
+
+static ath_status save(run *r) {
+    if (!r->o->state_path) return ATH_OK;
+    double begin = athi_now();
+    ATH_TRY(athi_state_save(r->ctx, r->model->state, r->o->state_path));
+    r->saved_at = athi_now();
+    r->save_cost = r->saved_at - begin;
+    return ATH_OK;
+}
+
+/* As often as costs less than 1 % of the time. */
+static ath_status save_if_due(run *r) {
+    if (athi_now() - r->saved_at < 100 * r->save_cost) return ATH_OK;
+    return save(r);
+}
+
+/* ---- what an epoch reports ----------------------------------------------------------------------- */
+
+static void name_reports(run *r) {
+    const athi_net *net = r->model->net;
+    for (int validation = 0; validation <= has_validation(r); validation++)
+        for (int64_t i = 0; i < net->n_sums && r->n_reports < REPORTS_MAX - 3; i++) {
+            const char *name =
+                validation ? athi_arena_printf(r->arena, "val_%s", net->sums[i].name) : net->sums[i].name;
+            r->names[r->n_reports++] = name;
+        }
+    r->names[r->n_reports++] = "learning_rate";
+    r->names[r->n_reports++] = "seconds";
+    r->names[r->n_reports++] = "samples_per_second";
+}
+
+static void keep_best(run *r, const athi_epoch *e) {
+    if (!r->o->monitor) return;
+    bool found;
+    double value = athi_epoch_value(e, r->o->monitor, &found), *best = &r->values[ATHI_BEST_VALUE];
+    bool first = r->progress[ATHI_BEST_EPOCH] == 0;
+    if (isnan(value) || (!first && !(r->o->maximize ? value > *best : value < *best))) return;
+    *best = value;
+    r->progress[ATHI_BEST_EPOCH] = e->epoch;
+    athi_model_keep(r->model, ATHI_SNAPSHOT_MONITOR);
+}
+
+static ath_status end_epoch(run *r, bool *stop) {
+    const athi_net *net = r->model->net;
+    int64_t n = net->n_sums;
+    athi_sums_read(r->model, r->reports);
+    athi_sums_clear(r->model);
+    if (has_validation(r))
+        ATH_TRY(athi_evaluate(r->model, r->o->validation, r->o->preprocess, r->o->batch, r->reports + n));
+    int at = r->n_reports - 3;
+    r->reports[at++] = (double)*r->rate;
+    r->reports[at++] = athi_now() - r->begun;
+    r->reports[at++] = r->training > 0 ? (double)r->samples / r->training : 0;
+    athi_epoch e = {++r->progress[ATHI_EPOCHS_DONE], r->counters[1], r->names, r->reports, r->n_reports};
+    r->progress[ATHI_BATCHES_DONE] = 0;
+    keep_best(r, &e);
+    ATH_TRY(athi_callbacks_run(r->model, r->o, ATHI_CALLBACK_EPOCH, &e, stop));
+    if (r->o->log_path) ATH_TRY(athi_log_append(r->ctx, r->o->log_path, &e));
+    if (r->o->on_epoch) ATH_TRY(r->o->on_epoch(r->o->user, &e, stop));
+    if (*stop || e.epoch >= r->o->epochs) r->progress[ATHI_FINISHED] = 1;
+    return ATH_OK;
+}
+
+/* ---- steps --------------------------------------------------------------------------------------- */
+
+static void set_rate(run *r) {
+    double rate = r->values[ATHI_RATE];
+    *r->rate = (float)(rate > 0 ? rate : athi_learning_rate(r->model->net, r->counters[1]));
+}
+
+static ath_status check_loss(run *r) {
+    const double *sum = athi_state_at(r->model->state, r->model->net->sums[0].variable);
+    if (!r->o->stop_on_nan || isfinite(sum[0])) return ATH_OK;
+    return athi_fail(r->ctx, ATH_E_FAILED,
+                     "the loss became %s at step %lld (epoch %lld, learning rate %g); a smaller "
+                     "learning rate or clipnorm may help",
+                     isnan(sum[0]) ? "NaN" : "infinite", (long long)r->counters[1],
+                     (long long)r->progress[ATHI_EPOCHS_DONE] + 1, (double)*r->rate);
+}
+
+static ath_status step(run *r, int64_t first, int64_t n) {
+    athi_plan *plan = NULL;
+    ATH_TRY(athi_model_plan(r->model, ATHI_MODE_TRAIN, n, &plan));
+    set_rate(r);
+    athi_feed_batch(&r->feed, plan, r->order + first, n);
+    athi_plan_run(plan);
+    r->progress[ATHI_BATCHES_DONE]++;
+    r->samples += n;
+    return check_loss(r);
+}
+
+/* The rest of the current epoch; *ended is false when max_steps came first. */
+static ath_status train_epoch(run *r, bool *ended) {
+    const athi_fit_opts *o = r->o;
+    int64_t epoch = r->progress[ATHI_EPOCHS_DONE], n = o->train->n, batches = (n + o->batch - 1) / o->batch;
+    athi_epoch_order(o->seed, epoch, n, o->shuffle, r->order);
+    double begin = athi_now(), told = begin;
+    r->begun = begin, r->samples = 0;
+    *ended = true;
+    for (int64_t b = r->progress[ATHI_BATCHES_DONE]; b < batches; b++) {
+        if (o->max_steps && r->counters[1] >= o->max_steps) {
+            *ended = false;
+            break;
+        }
+        if (o->interrupted && *o->interrupted) {
+            ATH_TRY(save(r));
+            return athi_fail(r->ctx, ATH_E_INTERRUPTED, "interrupted in epoch %lld%s", (long long)epoch + 1,
+                             o->state_path ? "; the state is saved, the same command goes on" : "");
+        }
+        ATH_TRY(step(r, b * o->batch, ATHI_MIN(o->batch, n - b * o->batch)));
+        double now = athi_now();
+        if (o->on_batch && (now - told > 0.2 || b + 1 == batches)) {
+            o->on_batch(o->user, epoch + 1, b + 1, batches);
+            told = now;
+        }
+        if (b + 1 < batches) ATH_TRY(save_if_due(r));
+    }
+    r->training = athi_now() - begin;
+    return ATH_OK;
+}
+
+/* ---- going on --------------------------------------------------------------------------- */
+
+/* Tells the epochs of the log again: whoever listens may have died before it took them down. */
+static ath_status replay(run *r) {
+    char *text = NULL;
+    int64_t size = 0;
+    if (!r->o->on_epoch || !r->o->log_path || !athi_file_exists(r->o->log_path)) return ATH_OK;
+    ATH_TRY(athi_file_read(r->ctx, r->o->log_path, false, INT64_MAX, &text, &size));
+    ath_status status = ATH_OK;
+    for (char *line = text, *end; status == ATH_OK && line < text + size && (end = strchr(line, '\n'));
+         line = end + 1) {
+        athi_value *v = NULL;
+        bool stop = false;
+        status = athi_json_read(r->ctx, r->arena, line, end - line, &v);
+        if (status != ATH_OK) break;
+        for (int i = 0; i < r->n_reports; i++) {
+            const athi_value *number = athi_value_get(v, r->names[i]);
+            if (!number || !athi_value_number(number, &r->reports[i])) r->reports[i] = (double)NAN;
+        }
+        const athi_value *epoch = athi_value_get(v, "epoch"), *step = athi_value_get(v, "step");
+        athi_epoch e = {epoch ? epoch->integer : 0, step ? step->integer : 0, r->names, r->reports,
+                        r->n_reports};
+        status = r->o->on_epoch(r->o->user, &e, &stop);
+    }
+    athi_free(r->ctx, text);
+    return status;
+}
+
+/* ---- beginning and end --------------------------------------------------------------------------- */
+
+static ath_status begin(run *r) {
+    const athi_fit_opts *o = r->o;
+    ath_model *m = r->model;
+    r->feed = (athi_feed){m, o->train, o->preprocess, o->class_weight};
+    ATH_TRY(athi_feed_check(r->ctx, &r->feed, "train"));
+    if (has_validation(r)) {
+        r->validation = (athi_feed){m, o->validation, o->preprocess, NULL};
+        ATH_TRY(athi_feed_check(r->ctx, &r->validation, "validation"));
+    }
+    r->order = athi_arena_array(r->arena, o->train->n + 1, sizeof *r->order);
+    if (!r->order) return ATH_E_NOMEM;
+    r->progress = athi_state_at(m->state, m->progress);
+    r->values = athi_state_at(m->state, m->values);
+    r->counters = athi_state_at(m->state, m->net->counters);
+    r->rate = athi_state_at(m->state, m->net->learning_rate);
+    name_reports(r);
+    ATH_TRY(athi_callbacks_check(m, o, r->names, r->n_reports));
+    bool resumed = o->resume && o->state_path && athi_file_exists(o->state_path), stop = false;
+    if (resumed) ATH_TRY(athi_state_load(r->ctx, m->state, o->state_path));
+    if (o->log_path) ATH_TRY(athi_lines_keep(r->ctx, o->log_path, r->progress[ATHI_EPOCHS_DONE]));
+    if (resumed) ATH_TRY(replay(r));
+    r->saved_at = athi_now();
+    return athi_callbacks_run(m, o, resumed ? ATHI_CALLBACK_RESUME : ATHI_CALLBACK_BEGIN, NULL, &stop);
+}
+
+static ath_status train(run *r) {
+    bool stop = false, ended = true;
+    while (!r->progress[ATHI_FINISHED] && r->progress[ATHI_EPOCHS_DONE] < r->o->epochs) {
+        ATH_TRY(train_epoch(r, &ended));
+        if (!ended) break;
+        ATH_TRY(end_epoch(r, &stop));
+        if (r->progress[ATHI_FINISHED])
+            ATH_TRY(athi_callbacks_run(r->model, r->o, ATHI_CALLBACK_END, NULL, &stop));
+        if (!r->progress[ATHI_FINISHED]) ATH_TRY(save_if_due(r));
+    }
+    return save(r);
+}
+
+ath_status athi_fit(ath_model *m, const athi_fit_opts *opts) {
+    run r = {.ctx = m->ctx, .model = m, .o = opts, .arena = athi_arena_create(m->ctx)};
+    if (!r.arena) return ATH_E_NOMEM;
+    ath_status status = begin(&r);
+    if (status == ATH_OK) status = train(&r);
+    athi_arena_destroy(r.arena);
+    return status;
+}
+
+int64_t athi_epochs_done(const ath_model *m) {
+    return ((const int64_t *)athi_state_at(m->state, m->progress))[ATHI_EPOCHS_DONE];
+}
+
+int64_t athi_best_epoch(const ath_model *m, double *value) {
+    *value = ((const double *)athi_state_at(m->state, m->values))[ATHI_BEST_VALUE];
+    return ((const int64_t *)athi_state_at(m->state, m->progress))[ATHI_BEST_EPOCH];
+}
