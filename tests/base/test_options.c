@@ -264,9 +264,10 @@ static void writing_and_reading_agree(void **state) {
     (void)state;
     static const char *const texts[] = {
         "{\"units\":3}",
-        "{\"units\":3,\"momentum\":0.25,\"bias\":false,\"label\":\"x\",\"padding\":\"valid\",\"strides\":2}",
-        "{\"units\":3,\"strides\":[1,2],\"weights\":[1.5],\"regularizer\":{\"l2\":{\"l2\":0.5}},\"rate\":0."
-        "01}",
+        ("{\"units\":3,\"momentum\":0.25,\"bias\":false,\"label\":\"x\",\"padding\":\"valid\",\"strides\":"
+         "2}"),
+        ("{\"units\":3,\"strides\":[1,2],\"weights\":[1.5],\"regularizer\":{\"l2\":{\"l2\":0.5}},\"rate\":0."
+         "01}"),
         "{\"units\":3,\"regularizer\":\"l2\",\"extra\":{\"a\":[1,null]},\"clip\":2.5}",
     };
     for (int i = 0; i < ATHI_COUNT(texts); i++) {
