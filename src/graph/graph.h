@@ -101,6 +101,7 @@ struct athi_graph {
     athi_unit **units;     /* set by fuse: all nodes but the sources, grouped, in order of running */
     int64_t n_units;
     unsigned invariants;   /* bits of athi_invariant that hold */
+    void *owner;           /* nn's net, opaque here */
 };
 
 /* ---- the op table -------------------------------------------------------------------------------- */

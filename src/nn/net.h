@@ -9,7 +9,9 @@
 #ifndef ATHI_NET_H
 #define ATHI_NET_H
 
+#include "athanor/nn.h"
 #include "base/options.h"
+#include "base/philox.h"
 #include "graph/graph.h"
 
 typedef struct athi_param {
@@ -26,7 +28,8 @@ typedef struct athi_layer {
     const athi_row *row;
     const void *opts;
     ath_tensor *out;
-    int64_t n_params; /* weights and statistics of its own */
+    int64_t n_params; /* elements of its weights and statistics */
+    bool numbered;    /* its name was made by counting */
 } athi_layer;
 
 typedef struct athi_net_input {
@@ -73,6 +76,13 @@ void athi_net_destroy(athi_net *net);
 ath_tensor *athi_net_input_add(athi_net *net, const char *name, athi_shape shape, ath_dtype dtype);
 /** The net a tensor belongs to. */
 athi_net *athi_net_of(const ath_tensor *t);
+/** Poisons the graph with the sentence that the context holds, and returns the poison. */
+ath_tensor *athi_net_fail(athi_net *net, ath_status status);
+/** The same with "<row> '<layer>': <sentence>". */
+ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, const char *layer, const char *fmt,
+                             ...) ATHI_PRINTF(5, 6);
+/** A variable that belongs to training: train/<name>. NULL after a failure. */
+athi_variable *athi_train_variable(athi_net *net, const char *name, athi_shape shape, ath_dtype dtype);
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
@@ -88,32 +98,58 @@ typedef struct athi_layer_impl {
 /** Applies a layer with resolved options: numbers or checks the name (NULL: Keras's numbering), builds, records it. */
 ath_tensor *athi_layer_apply(athi_net *net, const athi_row *row, const void *opts, const char *name,
                              ath_tensor *const *in, int n_in);
+/** What the public functions do: resolves `opts` as athi_options_resolve does, and applies the row of that name.
+ *  A field `name` stands third in every public option struct of a layer; opts may be NULL. */
+ath_tensor *athi_layer_call(const char *row, ath_tensor *const *in, int n_in, const void *opts);
 /** Adds the variable <layer>/<suffix>, its param and its node. */
 ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix, athi_shape shape, bool trainable,
                            ath_spec initializer, ath_spec regularizer, int64_t fan_in, int64_t fan_out);
 
 /* impl of an activation row: appends nodes. */
-typedef ath_tensor *athi_activation_build(athi_net *net, ath_tensor *x, const void *opts);
+typedef struct athi_activation_impl {
+    ath_tensor *(*build)(athi_net *net, ath_tensor *x, const void *opts);
+} athi_activation_impl;
+/** Applies an activation; spec.name NULL gives x back. */
 ath_tensor *athi_activate(athi_net *net, ath_tensor *x, ath_spec activation);
 
-/* impl of an initialiser row: fills n elements of a variable, a function of (seed, variable) alone. */
-typedef ath_status athi_initializer_fill(ath_ctx *ctx, const void *opts, const athi_param *p, uint64_t seed,
-                                         uint64_t variable, float *w);
+/* impl of an initialiser row: fills n elements, drawing from `rng`, which is a function of (seed, param) alone. */
+typedef struct athi_initializer_impl {
+    ath_status (*fill)(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w);
+} athi_initializer_impl;
 /** Initial values of a param's variable. Seeds: Philox(seed, ATHI_PURPOSE(ATHI_RNG_INIT, index of the param)). */
-ath_status athi_param_init(ath_ctx *ctx, const athi_net *net, int64_t param, uint64_t seed, void *w);
+ath_status athi_param_init(ath_ctx *ctx, const athi_net *net, int64_t param, uint64_t seed, float *w);
 
 /* impl of a regulariser row: appends the penalty (a scalar) of a weight. */
-typedef ath_tensor *athi_regularizer_build(athi_graph *graph, ath_tensor *w, const void *opts);
+typedef struct athi_regularizer_impl {
+    ath_tensor *(*build)(athi_graph *graph, ath_tensor *w, const void *opts);
+} athi_regularizer_impl;
 
-/* impl of a loss row: appends the loss per sample [B]; says what targets it wants. `classes`: last dim of y. */
+/* What targets a loss or a metric wants. */
+typedef enum athi_target {
+    ATHI_TARGET_CLASS,       /* class numbers i32 [B, ...]: the predictions' shape without its last dimension */
+    ATHI_TARGET_LIKE_OUTPUT, /* f32, the predictions' shape */
+    ATHI_TARGET_BY_SHAPE,    /* metrics only: stands for another row, chosen by `choose` */
+} athi_target;
+
+/* What a loss compares. Losses with from_logits or after a fused softmax or sigmoid see the logits. */
+typedef struct athi_compared {
+    ath_tensor *predictions; /* [B, ..., C] */
+    ath_tensor *targets;
+    ath_tensor *probabilities; /* out, optional: what the predictions are, as a by-product of the loss: metrics read
+                                  these and the softmax itself need not run */
+} athi_compared;
+
+/* impl of a loss row: appends the loss of each element, [B, ...]. */
 typedef struct athi_loss_impl {
-    enum { ATHI_TARGET_CLASS, ATHI_TARGET_LIKE_OUTPUT } target;
-    ath_tensor *(*build)(athi_net *net, ath_tensor *predictions, ath_tensor *targets, const void *opts);
+    athi_target target;
+    ath_tensor *(*build)(athi_net *net, athi_compared *c, const void *opts);
 } athi_loss_impl;
-/* impl of a metric row: appends values [B] (or [B, …]) that are averaged. */
+/* impl of a metric row: appends values [B, ...] that are averaged. */
 typedef struct athi_metric_impl {
-    ath_tensor *(*build)(athi_net *net, ath_tensor *predictions, ath_tensor *targets, const void *opts);
+    athi_target target;
     bool higher_is_better, square_root;
+    ath_tensor *(*build)(athi_net *net, athi_compared *c, const void *opts);
+    const char *(*choose)(athi_shape predictions, athi_shape targets); /* BY_SHAPE: the name of the row it stands for */
 } athi_metric_impl;
 /** Is a larger value of this report better? Names as in logs ("val_accuracy"); false in *known if unknown. */
 bool athi_metric_direction(const char *name, bool *known);
@@ -122,12 +158,14 @@ bool athi_metric_direction(const char *name, bool *known);
 typedef struct athi_optimizer_impl {
     int (*n_slots)(const void *opts);           /* depends on options: momentum, amsgrad, centered */
     const char *const *(*slot_names)(const void *opts); /* "momentum", "velocity", … */
-    double slot_fill;                           /* adagrad, ftrl: initial accumulator is an option: see fill */
     double (*fill)(const void *opts, int slot); /* initial value of a slot, or NULL: 0 */
 } athi_optimizer_impl;
 
 /* impl of a schedule row: learning rate at a step (0-based number of updates). */
-typedef double athi_schedule_rate(const void *opts, int64_t step);
+typedef struct athi_schedule_impl {
+    double (*rate)(const void *opts, int64_t step);
+    ath_status (*check)(ath_ctx *ctx, const void *opts); /* optional: what a row of options cannot say */
+} athi_schedule_impl;
 double athi_learning_rate(const athi_net *net, int64_t step);
 
 /* ---- training's additions ------------------------------------------------------------------------ */
