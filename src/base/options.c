@@ -43,6 +43,12 @@ static ath_status read_bool(const athi_reading *r, const athi_option *o, const a
     return ATH_OK;
 }
 
+static ath_status read_switch(const athi_reading *r, const athi_option *o, const athi_value *v, void *field) {
+    if (v->type != ATHI_BOOL) return athi_option_mismatch(r, o, v);
+    *(ath_switch *)field = v->boolean ? ATH_ON : ATH_OFF;
+    return ATH_OK;
+}
+
 static ath_status read_string(const athi_reading *r, const athi_option *o, const athi_value *v, void *field) {
     if (v->type != ATHI_STRING) return athi_option_mismatch(r, o, v);
     char *copy = athi_arena_strdup(r->arena, v->text);
@@ -112,9 +118,10 @@ static ath_status read_value(const athi_reading *r, const athi_option *o, const 
 
 typedef ath_status read_fn(const athi_reading *r, const athi_option *o, const athi_value *v, void *field);
 static read_fn *const readers[] = {
-    [ATHI_OPT_INT] = read_int,   [ATHI_OPT_FLOAT] = read_float,   [ATHI_OPT_BOOL] = read_bool,
-    [ATHI_OPT_ENUM] = read_enum, [ATHI_OPT_STRING] = read_string, [ATHI_OPT_INTS] = read_ints,
-    [ATHI_OPT_SPEC] = read_spec, [ATHI_OPT_FLOATS] = read_floats, [ATHI_OPT_VALUE] = read_value,
+    [ATHI_OPT_INT] = read_int,       [ATHI_OPT_FLOAT] = read_float, [ATHI_OPT_BOOL] = read_bool,
+    [ATHI_OPT_SWITCH] = read_switch, [ATHI_OPT_ENUM] = read_enum,   [ATHI_OPT_STRING] = read_string,
+    [ATHI_OPT_INTS] = read_ints,     [ATHI_OPT_SPEC] = read_spec,   [ATHI_OPT_FLOATS] = read_floats,
+    [ATHI_OPT_VALUE] = read_value,
 };
 
 /* A field of zeroed memory from a value. */
@@ -217,7 +224,7 @@ static ath_status resolve_field(const athi_reading *r, const athi_option *o, con
                                 void *opts) {
     bool zero = athi_option_is_zero(o, given),
          no_zero = o->type == ATHI_OPT_STRING || o->type == ATHI_OPT_SPEC || o->type == ATHI_OPT_VALUE;
-    if (zero && !exact && o->fallback) return read_fallback(r, o, opts);
+    if (zero && (!exact || o->type == ATHI_OPT_SWITCH) && o->fallback) return read_fallback(r, o, opts);
     if (zero && athi_option_takes_null(o)) return ATH_OK;
     if (zero && no_zero && o->fallback) return ATH_OK;                     /* exact: none at all */
     bool choosable = o->type == ATHI_OPT_BOOL || o->type == ATHI_OPT_ENUM; /* zero is one of their values */

@@ -9,6 +9,7 @@ typedef enum athi_option_type {
     ATHI_OPT_INT,    /* int64_t */
     ATHI_OPT_FLOAT,  /* double */
     ATHI_OPT_BOOL,   /* bool */
+    ATHI_OPT_SWITCH, /* ath_switch: a boolean whose default is not false; ON or OFF once resolved */
     ATHI_OPT_STRING, /* const char *; arena copy */
     ATHI_OPT_ENUM,   /* int: index into `names` (NULL-ended) */
     ATHI_OPT_INTS,   /* athi_ints: up to 8 integers; one integer stands for `repeat` equal ones */

@@ -71,7 +71,8 @@ static void say_expected(sentence *s, const athi_option *o) {
     switch (o->type) {
     case ATHI_OPT_INT: say(s, "an integer"); break;
     case ATHI_OPT_FLOAT: say(s, "a number"); break;
-    case ATHI_OPT_BOOL: say(s, "true or false"); break;
+    case ATHI_OPT_BOOL:
+    case ATHI_OPT_SWITCH: say(s, "true or false"); break;
     case ATHI_OPT_STRING: say(s, "a text"); break;
     case ATHI_OPT_ENUM: say_names(s, o->names); break;
     case ATHI_OPT_INTS:
@@ -137,7 +138,8 @@ static void say_example(sentence *s, const athi_option *o) {
     case ATHI_OPT_FLOAT: say(s, "%s", text); break;
     case ATHI_OPT_INTS:
     case ATHI_OPT_FLOATS: say(s, o->repeat > 1 ? "%s" : "[%s]", text); break;
-    case ATHI_OPT_BOOL: say(s, "true"); break;
+    case ATHI_OPT_BOOL:
+    case ATHI_OPT_SWITCH: say(s, "true"); break;
     case ATHI_OPT_ENUM: say(s, "%s", o->names[0]); break;
     case ATHI_OPT_SPEC: say(s, "%s", o->kind->rows[0].name ? o->kind->rows[0].name : "…"); break;
     default: say(s, "…"); break;

@@ -3,15 +3,11 @@
 
 size_t athi_option_size(athi_option_type type) {
     static const size_t sizes[] = {
-        [ATHI_OPT_INT] = sizeof(int64_t),
-        [ATHI_OPT_FLOAT] = sizeof(double),
-        [ATHI_OPT_BOOL] = sizeof(bool),
-        [ATHI_OPT_STRING] = sizeof(const char *),
-        [ATHI_OPT_ENUM] = sizeof(int),
-        [ATHI_OPT_INTS] = sizeof(athi_ints),
-        [ATHI_OPT_FLOATS] = sizeof(athi_floats),
-        [ATHI_OPT_SPEC] = sizeof(ath_spec),
-        [ATHI_OPT_VALUE] = sizeof(const athi_value *),
+        [ATHI_OPT_INT] = sizeof(int64_t),         [ATHI_OPT_FLOAT] = sizeof(double),
+        [ATHI_OPT_BOOL] = sizeof(bool),           [ATHI_OPT_SWITCH] = sizeof(ath_switch),
+        [ATHI_OPT_STRING] = sizeof(const char *), [ATHI_OPT_ENUM] = sizeof(int),
+        [ATHI_OPT_INTS] = sizeof(athi_ints),      [ATHI_OPT_FLOATS] = sizeof(athi_floats),
+        [ATHI_OPT_SPEC] = sizeof(ath_spec),       [ATHI_OPT_VALUE] = sizeof(const athi_value *),
     };
     return sizes[type];
 }
@@ -21,6 +17,7 @@ bool athi_option_is_zero(const athi_option *o, const void *opts) {
     switch (o->type) {
     case ATHI_OPT_INT: return *(const int64_t *)field == 0;
     case ATHI_OPT_FLOAT: return *(const double *)field == 0;
+    case ATHI_OPT_SWITCH: return *(const ath_switch *)field == ATH_DEFAULT;
     case ATHI_OPT_BOOL: return !*(const bool *)field;
     case ATHI_OPT_ENUM: return *(const int *)field == 0;
     case ATHI_OPT_STRING: return !*(const char *const *)field;
@@ -30,6 +27,11 @@ bool athi_option_is_zero(const athi_option *o, const void *opts) {
     case ATHI_OPT_VALUE: return !*(const athi_value *const *)field;
     }
     return true;
+}
+
+static athi_value *write_switch(athi_arena *arena, ath_switch value) {
+    if (value == ATH_ON || value == ATH_OFF) return athi_value_bool(arena, value == ATH_ON);
+    return athi_value_int(arena, (int)value); /* the reader says what it should be */
 }
 
 static athi_value *write_enum(athi_arena *arena, const athi_option *o, int index) {
@@ -85,6 +87,7 @@ ath_status athi_option_write(athi_arena *arena, const athi_option *o, const void
     switch (o->type) {
     case ATHI_OPT_INT: *v = athi_value_int(arena, *(const int64_t *)field); break;
     case ATHI_OPT_FLOAT: *v = athi_value_float(arena, *(const double *)field); break;
+    case ATHI_OPT_SWITCH: *v = write_switch(arena, *(const ath_switch *)field); break;
     case ATHI_OPT_BOOL: *v = athi_value_bool(arena, *(const bool *)field); break;
     case ATHI_OPT_ENUM: *v = write_enum(arena, o, *(const int *)field); break;
     case ATHI_OPT_STRING: *v = athi_value_string(arena, *(const char *const *)field); break;
