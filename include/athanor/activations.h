@@ -4,8 +4,8 @@
  *                                       .struct_size = sizeof(ath_leaky_relu_opts), .negative_slope = 0.1}},
  *                   .kernel_regularizer = ATH_L2(0.001));
  *
- * Names, defaults and equations are those of Keras 3; `athanor list activations` prints them. Zero means the default
- * unless `.exact = true`. */
+ * Names, defaults and equations are those of Keras 3; `athanor list activations` prints them. Zero means the
+ * default unless `.exact = true`. */
 #ifndef ATHANOR_ACTIVATIONS_H
 #define ATHANOR_ACTIVATIONS_H
 

@@ -3,9 +3,10 @@
  *     ath_spec optimizer = {"adam", &(ath_adam_opts){.struct_size = sizeof(ath_adam_opts),
  *                                                    .learning_rate = ATH_RATE(0.003)}};
  *
- * Zero means the default, unless `.exact = true` takes every field as written. Structs only grow at their end.
- * In the equations: g gradient, w weight, t number of the update from 1, lr the learning rate of this update. The order
- * of an update: clip the gradients, then w -= lr * weight_decay * w, then the optimiser's own step. */
+ * Zero means the default, unless `.exact = true` takes every field as written. Structs only grow at their
+ * end. In the equations: g gradient, w weight, t number of the update from 1, lr the learning rate of this
+ * update. The order of an update: clip the gradients, then w -= lr * weight_decay * w, then the optimiser's
+ * own step. */
 #ifndef ATHANOR_OPTIMIZERS_H
 #define ATHANOR_OPTIMIZERS_H
 
@@ -15,7 +16,8 @@
 extern "C" {
 #endif
 
-/** What all optimisers have; every struct below begins with these fields. At most one of the clips may be given. */
+/** What all optimisers have; every struct below begins with these fields. At most one of the clips may be
+ * given. */
 typedef struct ath_optimizer_opts {
     size_t struct_size;
     bool exact;
@@ -36,8 +38,8 @@ typedef struct ath_sgd_opts {
     bool nesterov;
 } ath_sgd_opts;
 
-/** RMSprop: v = rho v + (1 - rho) g²; d = lr g / sqrt(v + epsilon); m = momentum m + d; w -= m (d without momentum).
- *  centered: v minus the square of the running mean of g stands under the root. */
+/** RMSprop: v = rho v + (1 - rho) g²; d = lr g / sqrt(v + epsilon); m = momentum m + d; w -= m (d without
+ * momentum). centered: v minus the square of the running mean of g stands under the root. */
 typedef struct ath_rmsprop_opts {
     size_t struct_size;
     bool exact;
@@ -135,8 +137,9 @@ typedef struct ath_constant_rate_opts {
     bool exact;
     double value; /* required, >= 0 */
 } ath_constant_rate_opts;
-#define ATH_RATE(rate)                                                                                                 \
-    ((ath_spec){"constant", &(ath_constant_rate_opts){.struct_size = sizeof(ath_constant_rate_opts), .value = (rate)}})
+#define ATH_RATE(rate)                                                                                       \
+    ((ath_spec){"constant",                                                                                  \
+                &(ath_constant_rate_opts){.struct_size = sizeof(ath_constant_rate_opts), .value = (rate)}})
 
 /** initial decay_rate^(t / decay_steps); staircase: the exponent is rounded down. */
 typedef struct ath_exponential_decay_opts {
@@ -151,8 +154,8 @@ typedef struct ath_exponential_decay_opts {
 /** initial / (1 + decay_rate t / decay_steps); staircase: the quotient is rounded down. */
 typedef ath_exponential_decay_opts ath_inverse_time_decay_opts;
 
-/** (initial - end) (1 - t / decay_steps)^power + end; after decay_steps the end, or with cycle over again from a longer
- *  decay. */
+/** (initial - end) (1 - t / decay_steps)^power + end; after decay_steps the end, or with cycle over again
+ * from a longer decay. */
 typedef struct ath_polynomial_decay_opts {
     size_t struct_size;
     bool exact;
@@ -171,8 +174,8 @@ typedef struct ath_piecewise_constant_decay_opts {
     ath_floats values;     /* required */
 } ath_piecewise_constant_decay_opts;
 
-/** Linear from initial to warmup_target over warmup_steps (if warmup_target is given), then half a cosine over
- *  decay_steps down to alpha times its beginning (Loshchilov and Hutter 2016). */
+/** Linear from initial to warmup_target over warmup_steps (if warmup_target is given), then half a cosine
+ * over decay_steps down to alpha times its beginning (Loshchilov and Hutter 2016). */
 typedef struct ath_cosine_decay_opts {
     size_t struct_size;
     bool exact;

@@ -1,5 +1,6 @@
 /* Initialisers: the first values of variables, as functions of (seed, number of the param) alone.
- * Distributions and corrections are Keras's; the numbers come from Philox, so they differ from Keras's own draws. */
+ * Distributions and corrections are Keras's; the numbers come from Philox, so they differ from Keras's own
+ * draws. */
 #include "athanor/activations.h"
 #include "nn/rows.h"
 
@@ -28,20 +29,23 @@ static void fill_truncated(athi_rng *rng, int64_t n, float *w, double mean, doub
 
 /* ---- the simple ones ----------------------------------------------------------------------------- */
 
-static ath_status zeros(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) {
+static ath_status zeros(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
+                        float *w) {
     (void)ctx, (void)opts, (void)p, (void)rng;
     return fill_with(n, w, 0);
 }
-static ath_status ones(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) {
+static ath_status ones(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
+                       float *w) {
     (void)ctx, (void)opts, (void)p, (void)rng;
     return fill_with(n, w, 1);
 }
-static ath_status constant(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) {
+static ath_status constant(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
+                           float *w) {
     (void)ctx, (void)p, (void)rng;
     return fill_with(n, w, ((const ath_constant_opts *)opts)->value);
 }
-static ath_status random_uniform(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
-                                 float *w) {
+static ath_status random_uniform(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng,
+                                 int64_t n, float *w) {
     const ath_random_uniform_opts *o = opts;
     if (o->minval > o->maxval)
         return athi_fail(ctx, ATH_E_OPTION, "%s: random_uniform: minval %g is above maxval %g; swap them",
@@ -56,8 +60,8 @@ static ath_status random_normal(ath_ctx *ctx, const void *opts, const athi_param
     fill_normal(rng, n, w, o->mean, o->stddev);
     return ATH_OK;
 }
-static ath_status truncated_normal(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
-                                   float *w) {
+static ath_status truncated_normal(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng,
+                                   int64_t n, float *w) {
     (void)ctx, (void)p;
     const ath_random_normal_opts *o = opts;
     fill_truncated(rng, n, w, o->mean, o->stddev);
@@ -71,7 +75,8 @@ enum { TRUNCATED, UNTRUNCATED, UNIFORM };
 /* Standard deviation of a standard normal that is cut at ±2. */
 static const double truncated_stddev = 0.87962566103423978;
 
-static void scaled(const athi_param *p, athi_rng *rng, int64_t n, float *w, double scale, int mode, int distribution) {
+static void scaled(const athi_param *p, athi_rng *rng, int64_t n, float *w, double scale, int mode,
+                   int distribution) {
     double fans[] = {[FAN_IN] = (double)p->fan_in,
                      [FAN_OUT] = (double)p->fan_out,
                      [FAN_AVG] = ((double)p->fan_in + (double)p->fan_out) / 2};
@@ -82,19 +87,20 @@ static void scaled(const athi_param *p, athi_rng *rng, int64_t n, float *w, doub
     default: fill_uniform(rng, n, w, -sqrt(3 * variance), sqrt(3 * variance));
     }
 }
-static ath_status variance_scaling(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
-                                   float *w) {
+static ath_status variance_scaling(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng,
+                                   int64_t n, float *w) {
     (void)ctx;
     const ath_variance_scaling_opts *o = opts;
     scaled(p, rng, n, w, o->scale, o->mode, o->distribution);
     return ATH_OK;
 }
 
-#define SCALED(name, scale, mode, distribution)                                                                        \
-    static ath_status name(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) { \
-        (void)ctx, (void)opts;                                                                                         \
-        scaled(p, rng, n, w, scale, mode, distribution);                                                               \
-        return ATH_OK;                                                                                                 \
+#define SCALED(name, scale, mode, distribution)                                                              \
+    static ath_status name(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,    \
+                           float *w) {                                                                       \
+        (void)ctx, (void)opts;                                                                               \
+        scaled(p, rng, n, w, scale, mode, distribution);                                                     \
+        return ATH_OK;                                                                                       \
     }
 SCALED(glorot_uniform, 1, FAN_AVG, UNIFORM)
 SCALED(glorot_normal, 1, FAN_AVG, TRUNCATED)
@@ -106,7 +112,8 @@ SCALED(lecun_normal, 1, FAN_IN, TRUNCATED)
 
 /* ---- matrices ------------------------------------------------------------------------------------ */
 
-static ath_status identity(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) {
+static ath_status identity(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
+                           float *w) {
     (void)rng;
     athi_shape s = p->variable->shape;
     if (s.rank != 2) {
@@ -120,23 +127,25 @@ static ath_status identity(ath_ctx *ctx, const void *opts, const athi_param *p, 
     return ATH_OK;
 }
 
-/* In place: a [rows, cols] row-major, rows >= cols, becomes the Q of its QR decomposition with the signs of R's diagonal,
- * which makes it uniformly distributed (Mezzadri 2006). `tau`: cols numbers. */
-static ath_status orthonormalise(ath_ctx *ctx, const athi_param *p, int64_t rows, int64_t cols, double *a, double *tau) {
+/* In place: a [rows, cols] row-major, rows >= cols, becomes the Q of its QR decomposition with the signs of
+ * R's diagonal, which makes it uniformly distributed (Mezzadri 2006). `tau`: cols numbers. */
+static ath_status orthonormalise(ath_ctx *ctx, const athi_param *p, int64_t rows, int64_t cols, double *a,
+                                 double *tau) {
     lapack_int m = (lapack_int)rows, n = (lapack_int)cols;
     lapack_int info = LAPACKE_dgeqrf(LAPACK_ROW_MAJOR, m, n, a, n, tau);
     double *sign = tau + cols;
     for (int64_t i = 0; i < cols && info == 0; i++) sign[i] = a[i * cols + i] < 0 ? -1 : 1;
     if (info == 0) info = LAPACKE_dorgqr(LAPACK_ROW_MAJOR, m, n, n, a, n, tau);
     if (info != 0)
-        return athi_fail(ctx, info < -1000 ? ATH_E_NOMEM : ATH_E_FAILED, "%s: orthogonal: LAPACK's QR gave %d",
-                         p->variable->name, (int)info);
+        return athi_fail(ctx, info < -1000 ? ATH_E_NOMEM : ATH_E_FAILED,
+                         "%s: orthogonal: LAPACK's QR gave %d", p->variable->name, (int)info);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) a[i * cols + j] *= sign[j];
     return ATH_OK;
 }
 
-static ath_status orthogonal(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w) {
+static ath_status orthogonal(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
+                             float *w) {
     athi_shape s = p->variable->shape;
     if (s.rank < 2) {
         char text[96];
@@ -176,9 +185,12 @@ static const athi_option random_normal_options[] = {
 static const char *const modes[] = {"fan_in", "fan_out", "fan_avg", NULL};
 static const char *const distributions[] = {"truncated_normal", "untruncated_normal", "uniform", NULL};
 static const athi_option variance_scaling_options[] = {
-    ATHI_ROW_FLOAT(ath_variance_scaling_opts, scale, "1", 0, -1, 0.1, 4, ATHI_LOG, "variance times the count"),
-    ATHI_ROW_ENUM(ath_variance_scaling_opts, mode, "fan_in", modes, "the count: of inputs, of outputs, or their mean"),
-    ATHI_ROW_ENUM(ath_variance_scaling_opts, distribution, "truncated_normal", distributions, "what is drawn from"),
+    ATHI_ROW_FLOAT(ath_variance_scaling_opts, scale, "1", 0, -1, 0.1, 4, ATHI_LOG,
+                   "variance times the count"),
+    ATHI_ROW_ENUM(ath_variance_scaling_opts, mode, "fan_in", modes,
+                  "the count: of inputs, of outputs, or their mean"),
+    ATHI_ROW_ENUM(ath_variance_scaling_opts, distribution, "truncated_normal", distributions,
+                  "what is drawn from"),
     {0},
 };
 static const athi_option gain_options[] = {
@@ -186,32 +198,53 @@ static const athi_option gain_options[] = {
     {0},
 };
 
-#define IMPL(function) &(const athi_initializer_impl){function}
+#define IMPL(function)                                                                                       \
+    &(const athi_initializer_impl) { function }
 #define WITH(rows_, T) .options = rows_##_options, .opts_size = sizeof(T)
 static const athi_row rows[] = {
     {.name = "zeros", .doc = "0", .impl = IMPL(zeros)},
     {.name = "ones", .doc = "1", .impl = IMPL(ones)},
-    {.name = "constant", .doc = "one value", .impl = IMPL(constant), WITH(constant, ath_constant_opts),
+    {.name = "constant",
+     .doc = "one value",
+     .impl = IMPL(constant),
+     WITH(constant, ath_constant_opts),
      .main_option = "value"},
-    {.name = "random_uniform", .doc = "uniform in [minval, maxval)", .impl = IMPL(random_uniform),
+    {.name = "random_uniform",
+     .doc = "uniform in [minval, maxval)",
+     .impl = IMPL(random_uniform),
      WITH(random_uniform, ath_random_uniform_opts)},
-    {.name = "random_normal", .doc = "normal", .impl = IMPL(random_normal),
+    {.name = "random_normal",
+     .doc = "normal",
+     .impl = IMPL(random_normal),
      WITH(random_normal, ath_random_normal_opts)},
-    {.name = "truncated_normal", .doc = "normal, drawn again beyond two standard deviations",
-     .impl = IMPL(truncated_normal), WITH(random_normal, ath_random_normal_opts)},
-    {.name = "glorot_uniform", .doc = "uniform, variance 2 / (inputs + outputs) (Glorot and Bengio 2010)",
+    {.name = "truncated_normal",
+     .doc = "normal, drawn again beyond two standard deviations",
+     .impl = IMPL(truncated_normal),
+     WITH(random_normal, ath_random_normal_opts)},
+    {.name = "glorot_uniform",
+     .doc = "uniform, variance 2 / (inputs + outputs) (Glorot and Bengio 2010)",
      .impl = IMPL(glorot_uniform)},
-    {.name = "glorot_normal", .doc = "truncated normal, variance 2 / (inputs + outputs)", .impl = IMPL(glorot_normal)},
+    {.name = "glorot_normal",
+     .doc = "truncated normal, variance 2 / (inputs + outputs)",
+     .impl = IMPL(glorot_normal)},
     {.name = "he_uniform", .doc = "uniform, variance 2 / inputs (He et al. 2015)", .impl = IMPL(he_uniform)},
     {.name = "he_normal", .doc = "truncated normal, variance 2 / inputs", .impl = IMPL(he_normal)},
     {.name = "lecun_uniform", .doc = "uniform, variance 1 / inputs", .impl = IMPL(lecun_uniform)},
     {.name = "lecun_normal", .doc = "truncated normal, variance 1 / inputs", .impl = IMPL(lecun_normal)},
-    {.name = "variance_scaling", .doc = "variance scale / count", .impl = IMPL(variance_scaling),
+    {.name = "variance_scaling",
+     .doc = "variance scale / count",
+     .impl = IMPL(variance_scaling),
      WITH(variance_scaling, ath_variance_scaling_opts)},
-    {.name = "orthogonal", .doc = "a random orthogonal matrix, convolutions as [all but the last, last] (Saxe et al. 2013)",
-     .impl = IMPL(orthogonal), WITH(gain, ath_gain_opts), .main_option = "gain"},
-    {.name = "identity", .doc = "ones on the diagonal of a matrix", .impl = IMPL(identity),
-     WITH(gain, ath_gain_opts), .main_option = "gain"},
+    {.name = "orthogonal",
+     .doc = "a random orthogonal matrix, convolutions as [all but the last, last] (Saxe et al. 2013)",
+     .impl = IMPL(orthogonal),
+     WITH(gain, ath_gain_opts),
+     .main_option = "gain"},
+    {.name = "identity",
+     .doc = "ones on the diagonal of a matrix",
+     .impl = IMPL(identity),
+     WITH(gain, ath_gain_opts),
+     .main_option = "gain"},
     {0},
 };
 #undef IMPL

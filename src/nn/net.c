@@ -41,8 +41,8 @@ ath_tensor *athi_net_fail(athi_net *net, ath_status status) {
     return athi_poison(net->graph, status, "%s", sentence);
 }
 
-ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, const char *layer, const char *fmt,
-                             ...) {
+ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, const char *layer,
+                             const char *fmt, ...) {
     char sentence[ATHI_ERRMSG_MAX];
     va_list args;
     va_start(args, fmt);
@@ -56,8 +56,9 @@ ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, 
 ath_tensor *athi_net_input_add(athi_net *net, const char *name, athi_shape shape, ath_dtype dtype) {
     athi_shape whole = {shape.rank + 1, {ATHI_DYN}};
     if (whole.rank > ATHI_MAX_RANK)
-        return athi_poison(net->graph, ATH_E_SHAPE, "input '%s': at most %d dimensions with the batch, got %d", name,
-                           ATHI_MAX_RANK, whole.rank);
+        return athi_poison(net->graph, ATH_E_SHAPE,
+                           "input '%s': at most %d dimensions with the batch, got %d", name, ATHI_MAX_RANK,
+                           whole.rank);
     memcpy(whole.dim + 1, shape.dim, sizeof(int64_t) * (size_t)shape.rank);
     char *copy = athi_arena_strdup(net->arena, name);
     if (!copy || ATHI_GROW(net->ctx, net->inputs, net->n_inputs, net->cap_inputs) != ATH_OK)
@@ -79,17 +80,20 @@ athi_variable *athi_train_variable(athi_net *net, const char *name, athi_shape s
 static ath_status param_specs(athi_net *net, athi_param *p, const char *where, ath_spec initializer,
                               ath_spec regularizer) {
     void *opts;
-    ATH_TRY(athi_spec_resolve(net->ctx, net->arena, &athi_initializers, initializer, where, &p->initializer, &opts));
+    ATH_TRY(athi_spec_resolve(net->ctx, net->arena, &athi_initializers, initializer, where, &p->initializer,
+                              &opts));
     p->initializer_opts = opts;
-    ATH_TRY(athi_spec_resolve(net->ctx, net->arena, &athi_regularizers, regularizer, where, &p->regularizer, &opts));
+    ATH_TRY(athi_spec_resolve(net->ctx, net->arena, &athi_regularizers, regularizer, where, &p->regularizer,
+                              &opts));
     p->regularizer_opts = opts;
     if (p->initializer) return ATH_OK;
-    return athi_fail(net->ctx, ATH_E_OPTION, "%s: it needs an initializer; leave the option away for the default",
-                     where);
+    return athi_fail(net->ctx, ATH_E_OPTION,
+                     "%s: it needs an initializer; leave the option away for the default", where);
 }
 
-ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix, athi_shape shape, bool trainable,
-                           ath_spec initializer, ath_spec regularizer, int64_t fan_in, int64_t fan_out) {
+ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix, athi_shape shape,
+                           bool trainable, ath_spec initializer, ath_spec regularizer, int64_t fan_in,
+                           int64_t fan_out) {
     if (net->graph->failed) return &net->graph->poison;
     char *name = athi_arena_printf(net->arena, "%s/%s", layer, suffix);
     athi_param p = {.fan_in = fan_in, .fan_out = fan_out};
@@ -97,7 +101,8 @@ ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix,
         return athi_net_fail(net, ATH_E_NOMEM);
     ath_status status = param_specs(net, &p, name, initializer, regularizer);
     if (status != ATH_OK) return athi_net_fail(net, status);
-    p.variable = athi_variable_add(net->graph, name, shape, ATH_F32, trainable ? ATHI_TRAINABLE : ATHI_STATISTIC);
+    p.variable =
+        athi_variable_add(net->graph, name, shape, ATH_F32, trainable ? ATHI_TRAINABLE : ATHI_STATISTIC);
     if (!p.variable) return &net->graph->poison;
     net->params[net->n_params++] = p;
     return athi_variable_tensor(net->graph, p.variable);
@@ -132,12 +137,14 @@ static const char *numbered_name(const athi_net *net, const char *row) {
 
 static const char *own_name(athi_net *net, const athi_row *row, const char *name) {
     if (!*name || strchr(name, '/')) {
-        athi_poison(net->graph, ATH_E_OPTION, "%s: a layer's name is a word without '/', got '%s'", row->name, name);
+        athi_poison(net->graph, ATH_E_OPTION, "%s: a layer's name is a word without '/', got '%s'", row->name,
+                    name);
         return NULL;
     }
     if (name_taken(net, name)) {
         athi_poison(net->graph, ATH_E_OPTION,
-                    "%s: the name '%s' is taken by an earlier layer; choose another, or leave it away", row->name, name);
+                    "%s: the name '%s' is taken by an earlier layer; choose another, or leave it away",
+                    row->name, name);
         return NULL;
     }
     char *copy = athi_arena_strdup(net->arena, name);
@@ -149,8 +156,8 @@ static bool inputs_fit(athi_net *net, const athi_row *row, const char *name, int
     const athi_layer_impl *impl = row->impl;
     if (n_in >= impl->min_in && n_in <= impl->max_in) return true;
     if (impl->min_in == impl->max_in)
-        athi_layer_error(net, ATH_E_OPTION, row->name, name, "expected %d input%s, got %d; see `from:`", impl->min_in,
-                         impl->min_in == 1 ? "" : "s", n_in);
+        athi_layer_error(net, ATH_E_OPTION, row->name, name, "expected %d input%s, got %d; see `from:`",
+                         impl->min_in, impl->min_in == 1 ? "" : "s", n_in);
     else
         athi_layer_error(net, ATH_E_OPTION, row->name, name, "expected %d to %d inputs, got %d; see `from:`",
                          impl->min_in, impl->max_in, n_in);
@@ -175,7 +182,8 @@ ath_tensor *athi_layer_apply(athi_net *net, const athi_row *row, const void *opt
     int64_t first = net->n_params, elements = 0;
     ath_tensor *out = impl->build(net, in, n_in, opts, name);
     graph->layer = outer;
-    for (int64_t i = first; i < net->n_params; i++) elements += athi_shape_count(net->params[i].variable->shape);
+    for (int64_t i = first; i < net->n_params; i++)
+        elements += athi_shape_count(net->params[i].variable->shape);
     net->layers[net->n_layers++] = (athi_layer){name, row, opts, out, elements, numbered};
     return out;
 }
@@ -192,12 +200,14 @@ ath_tensor *athi_layer_call(const char *row_name, ath_tensor *const *in, int n_i
     if (athi_is_poison(in[0]) || net->graph->failed) return &net->graph->poison;
     for (int i = 1; i < n_in; i++)
         if (athi_net_of(in[i]) != net)
-            return athi_poison(net->graph, ATH_E_STATE, "%s: its inputs belong to different models", row_name);
+            return athi_poison(net->graph, ATH_E_STATE, "%s: its inputs belong to different models",
+                               row_name);
     const athi_row *row = athi_row_find(&athi_layers, row_name);
     const layer_head *head = opts;
     const char *name = head ? head->name : NULL;
     void *resolved;
-    ath_status status = athi_options_resolve(net->ctx, net->arena, row, opts, name ? name : row_name, &resolved);
+    ath_status status =
+        athi_options_resolve(net->ctx, net->arena, row, opts, name ? name : row_name, &resolved);
     if (status != ATH_OK) return athi_net_fail(net, status);
     return athi_layer_apply(net, row, resolved, name, in, n_in);
 }

@@ -1,20 +1,16 @@
-/* What an update kernel must know of an optimiser: its option struct (athanor/optimizers.h, found by the row's name)
- * and its slots, by number:
+/* What an update kernel must know of an optimiser beside its option struct (athanor/optimizers.h, by the
+ * row's name): its slots, the variables optimizer/<slot>/<variable>.
  *
- *   row        slots                                                       kernels find slot s of variable i as the
- *   sgd        momentum (if momentum > 0)                                  variable with role ATHI_SLOT that stands
- *   rmsprop    velocity, momentum (if > 0), average_gradient (if centered) s regions behind the trainable one, offset
- *   adam(w)    momentum, velocity, velocity_hat (if amsgrad)               for offset: train's layout puts each
- *   nadam      momentum, velocity                                          optimizer/<slot>/... region after the other.
- *   adamax     momentum, norm
- *   adagrad    accumulator
- *   adadelta   accumulated_grad, accumulated_delta_var
- *   ftrl       accumulator, linear
- *   lion       momentum
- *   lamb       momentum, velocity
+ *   sgd       momentum (if momentum > 0)
+ *   rmsprop   velocity, momentum (if momentum > 0), average_gradient (if centered)
+ *   adam(w)   momentum, velocity, velocity_hat (if amsgrad)
+ *   nadam     momentum, velocity              adamax    momentum, norm
+ *   adagrad   accumulator                     adadelta  accumulated_grad, accumulated_delta_var
+ *   ftrl      accumulator, linear             lion      momentum
+ *   lamb      momentum, velocity
  *
- * The step number t = counters[1] + 1 comes from train/counters, never from a call's state, so that a resumed run goes on
- * with the same bits. Nadam's product of mu is a function of t alone. */
+ * The number of the update t = counters[1] + 1 comes from train/counters, never from a call's state, so that
+ * a resumed run goes on with the same bits. Nadam's product of mu is a function of t alone. */
 #ifndef ATHI_OPTIMIZERS_H
 #define ATHI_OPTIMIZERS_H
 

@@ -25,7 +25,8 @@ static ath_tensor *build_l1_l2(athi_graph *g, ath_tensor *w, const void *opts) {
 static const athi_regularizer_impl l1_impl = {build_l1}, l2_impl = {build_l2}, l1_l2_impl = {build_l1_l2};
 
 static const athi_option l1_options[] = {
-    ATHI_ROW_FLOAT(ath_l1_opts, l1, "0.01", 0, -1, 1e-6, 0.1, ATHI_LOG, "factor of the sum of absolute values"),
+    ATHI_ROW_FLOAT(ath_l1_opts, l1, "0.01", 0, -1, 1e-6, 0.1, ATHI_LOG,
+                   "factor of the sum of absolute values"),
     {0},
 };
 static const athi_option l2_options[] = {
@@ -33,18 +34,30 @@ static const athi_option l2_options[] = {
     {0},
 };
 static const athi_option l1_l2_options[] = {
-    ATHI_ROW_FLOAT(ath_l1_l2_opts, l1, "0", 0, -1, 1e-6, 0.1, ATHI_LOG, "factor of the sum of absolute values"),
+    ATHI_ROW_FLOAT(ath_l1_l2_opts, l1, "0", 0, -1, 1e-6, 0.1, ATHI_LOG,
+                   "factor of the sum of absolute values"),
     ATHI_ROW_FLOAT(ath_l1_l2_opts, l2, "0", 0, -1, 1e-6, 0.1, ATHI_LOG, "factor of the sum of squares"),
     {0},
 };
 
 static const athi_row rows[] = {
-    {.name = "l1", .doc = "l1 times the sum of |w|", .options = l1_options, .opts_size = sizeof(ath_l1_opts),
-     .impl = &l1_impl, .main_option = "l1"},
-    {.name = "l2", .doc = "l2 times the sum of w²", .options = l2_options, .opts_size = sizeof(ath_l2_opts),
-     .impl = &l2_impl, .main_option = "l2"},
-    {.name = "l1_l2", .doc = "l1 times the sum of |w| plus l2 times the sum of w²", .options = l1_l2_options,
-     .opts_size = sizeof(ath_l1_l2_opts), .impl = &l1_l2_impl},
+    {.name = "l1",
+     .doc = "l1 times the sum of |w|",
+     .options = l1_options,
+     .opts_size = sizeof(ath_l1_opts),
+     .impl = &l1_impl,
+     .main_option = "l1"},
+    {.name = "l2",
+     .doc = "l2 times the sum of w²",
+     .options = l2_options,
+     .opts_size = sizeof(ath_l2_opts),
+     .impl = &l2_impl,
+     .main_option = "l2"},
+    {.name = "l1_l2",
+     .doc = "l1 times the sum of |w| plus l2 times the sum of w²",
+     .options = l1_l2_options,
+     .opts_size = sizeof(ath_l1_l2_opts),
+     .impl = &l1_l2_impl},
     {0},
 };
 const athi_kind athi_regularizers = {"regularizer", "regularizers", rows};

@@ -33,7 +33,8 @@ static double polynomial_decay(const void *opts, int64_t step) {
         steps *= step == 0 ? 1 : ceil(t / steps);
     else
         t = fmin(t, steps);
-    return (o->initial_learning_rate - o->end_learning_rate) * pow(1 - t / steps, o->power) + o->end_learning_rate;
+    return (o->initial_learning_rate - o->end_learning_rate) * pow(1 - t / steps, o->power) +
+           o->end_learning_rate;
 }
 
 static double piecewise_constant_decay(const void *opts, int64_t step) {
@@ -46,10 +47,11 @@ static double piecewise_constant_decay(const void *opts, int64_t step) {
 static ath_status piecewise_check(ath_ctx *ctx, const void *opts) {
     const ath_piecewise_constant_decay_opts *o = opts;
     if (o->values.n != o->boundaries.n + 1)
-        return athi_fail(ctx, ATH_E_OPTION,
-                         "piecewise_constant_decay: expected one value more than boundaries, got %lld values and %lld "
-                         "boundaries; the last value holds after the last boundary",
-                         (long long)o->values.n, (long long)o->boundaries.n);
+        return athi_fail(
+            ctx, ATH_E_OPTION,
+            "piecewise_constant_decay: expected one value more than boundaries, got %lld values and %lld "
+            "boundaries; the last value holds after the last boundary",
+            (long long)o->values.n, (long long)o->boundaries.n);
     for (int64_t i = 1; i < o->boundaries.n; i++)
         if (o->boundaries.v[i] <= o->boundaries.v[i - 1])
             return athi_fail(ctx, ATH_E_OPTION,
@@ -85,10 +87,11 @@ static double cosine_decay_restarts(const void *opts, int64_t step) {
 
 /* ---- the rows ------------------------------------------------------------------------------------ */
 
-#define INITIAL(T)                                                                                                     \
-    ATHI_ROW_FLOAT(T, initial_learning_rate, NULL, 0, -1, 1e-5, 1, ATHI_LOG, "learning rate at the first update")
+#define INITIAL(T)                                                                                           \
+    ATHI_ROW_FLOAT(T, initial_learning_rate, NULL, 0, -1, 1e-5, 1, ATHI_LOG,                                 \
+                   "learning rate at the first update")
 #define STEPS(T, field, text) ATHI_ROW_INT(T, field, NULL, 1, 0, 100, 1e5, ATHI_LOG, text)
-#define STAIRCASE(T) ATHI_ROW_BOOL(T, staircase, "decay in steps, not at every update")
+#define STAIRCASE(T)          ATHI_ROW_BOOL(T, staircase, "decay in steps, not at every update")
 
 static const athi_option constant_options[] = {
     ATHI_ROW_FLOAT(ath_constant_rate_opts, value, NULL, 0, -1, 1e-5, 1, ATHI_LOG, "the learning rate"),
@@ -97,7 +100,8 @@ static const athi_option constant_options[] = {
 static const athi_option exponential_options[] = {
     INITIAL(ath_exponential_decay_opts),
     STEPS(ath_exponential_decay_opts, decay_steps, "updates in which it decays by decay_rate"),
-    ATHI_ROW_FLOAT(ath_exponential_decay_opts, decay_rate, NULL, 0, -1, 0.1, 1, ATHI_LINEAR, "factor of the decay"),
+    ATHI_ROW_FLOAT(ath_exponential_decay_opts, decay_rate, NULL, 0, -1, 0.1, 1, ATHI_LINEAR,
+                   "factor of the decay"),
     STAIRCASE(ath_exponential_decay_opts),
     {0},
 };
@@ -111,19 +115,31 @@ static const athi_option polynomial_options[] = {
     {0},
 };
 static const athi_option piecewise_options[] = {
-    {.name = "boundaries", .type = ATHI_OPT_FLOATS, .offset = offsetof(ath_piecewise_constant_decay_opts, boundaries),
-     .fallback = NULL, .min = 0, .max = -1, .doc = "numbers of updates up to which (inclusive) each value holds"},
-    {.name = "values", .type = ATHI_OPT_FLOATS, .offset = offsetof(ath_piecewise_constant_decay_opts, values),
-     .fallback = NULL, .min = 0, .max = -1, .doc = "learning rates, one more than boundaries"},
+    {.name = "boundaries",
+     .type = ATHI_OPT_FLOATS,
+     .offset = offsetof(ath_piecewise_constant_decay_opts, boundaries),
+     .fallback = NULL,
+     .min = 0,
+     .max = -1,
+     .doc = "numbers of updates up to which (inclusive) each value holds"},
+    {.name = "values",
+     .type = ATHI_OPT_FLOATS,
+     .offset = offsetof(ath_piecewise_constant_decay_opts, values),
+     .fallback = NULL,
+     .min = 0,
+     .max = -1,
+     .doc = "learning rates, one more than boundaries"},
     {0},
 };
 static const athi_option cosine_options[] = {
     INITIAL(ath_cosine_decay_opts),
     STEPS(ath_cosine_decay_opts, decay_steps, "updates of the decay, after the warm-up"),
-    ATHI_ROW_FLOAT(ath_cosine_decay_opts, alpha, "0", 0, 1, 0, 0.2, ATHI_LINEAR, "lowest rate, as a part of the highest"),
+    ATHI_ROW_FLOAT(ath_cosine_decay_opts, alpha, "0", 0, 1, 0, 0.2, ATHI_LINEAR,
+                   "lowest rate, as a part of the highest"),
     ATHI_ROW_FLOAT(ath_cosine_decay_opts, warmup_target, "null", 0, -1, 1e-5, 1, ATHI_LOG,
                    "learning rate after the warm-up; null: no warm-up"),
-    ATHI_ROW_INT(ath_cosine_decay_opts, warmup_steps, "0", 0, -1, 0, 2000, ATHI_LINEAR, "updates of the warm-up"),
+    ATHI_ROW_INT(ath_cosine_decay_opts, warmup_steps, "0", 0, -1, 0, 2000, ATHI_LINEAR,
+                 "updates of the warm-up"),
     {0},
 };
 static const athi_option restarts_options[] = {
@@ -138,18 +154,23 @@ static const athi_option restarts_options[] = {
     {0},
 };
 
-#define ROW(name_, rows_, T, doc_)                                                                                     \
-    .name = #name_, .doc = doc_, .options = rows_##_options, .opts_size = sizeof(T),                                   \
-    .impl = &(const athi_schedule_impl) { .rate = name_ }
+#define ROW(name_, rows_, T, doc_)                                                                           \
+    .name = #name_, .doc = doc_, .options = rows_##_options, .opts_size = sizeof(T),                         \
+    .impl = &(const athi_schedule_impl) {                                                                    \
+        .rate = name_                                                                                        \
+    }
 static const athi_row rows[] = {
     {ROW(constant, constant, ath_constant_rate_opts, "the same rate always; a plain number means this"),
      .main_option = "value"},
     {ROW(exponential_decay, exponential, ath_exponential_decay_opts, "initial decay_rate^(t / decay_steps)")},
-    {ROW(inverse_time_decay, exponential, ath_inverse_time_decay_opts, "initial / (1 + decay_rate t / decay_steps)")},
+    {ROW(inverse_time_decay, exponential, ath_inverse_time_decay_opts,
+         "initial / (1 + decay_rate t / decay_steps)")},
     {ROW(polynomial_decay, polynomial, ath_polynomial_decay_opts,
          "(initial - end) (1 - t / decay_steps)^power + end")},
-    {.name = "piecewise_constant_decay", .doc = "one value up to each boundary, another after it",
-     .options = piecewise_options, .opts_size = sizeof(ath_piecewise_constant_decay_opts),
+    {.name = "piecewise_constant_decay",
+     .doc = "one value up to each boundary, another after it",
+     .options = piecewise_options,
+     .opts_size = sizeof(ath_piecewise_constant_decay_opts),
      .impl = &(const athi_schedule_impl){piecewise_constant_decay, piecewise_check}},
     {ROW(cosine_decay, cosine, ath_cosine_decay_opts,
          "a linear warm-up, if wanted, then half a cosine (Loshchilov and Hutter 2016)")},
