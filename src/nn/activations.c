@@ -63,8 +63,8 @@ static ath_tensor *build_relu(athi_net *net, ath_tensor *x, const void *opts) {
     if (o->max_value > 0)
         y = athi_op2(g, ATHI_OP_MINIMUM, y, athi_constant(g, o->max_value, ATHI_SCALAR), NULL);
     if (o->negative_slope == 0) return y;
-    ath_tensor *low = athi_scale(g, x, o->negative_slope, -o->negative_slope * o->threshold);
-    return athi_op2(g, ATHI_OP_ADD, y, athi_op2(g, ATHI_OP_MUL, low, athi_scale(g, above, -1, 1), NULL),
+    ath_tensor *low = athi_affine(g, x, o->negative_slope, -o->negative_slope * o->threshold);
+    return athi_op2(g, ATHI_OP_ADD, y, athi_op2(g, ATHI_OP_MUL, low, athi_affine(g, above, -1, 1), NULL),
                     NULL);
 }
 static const athi_activation_impl relu_impl = {build_relu};
@@ -105,7 +105,7 @@ static ath_tensor *build_celu(athi_net *net, ath_tensor *x, const void *opts) {
     athi_graph *g = net->graph;
     const athi_attr unit = {.alpha = {1, 0}};
     if (o->alpha == 1) return athi_op1(g, ATHI_OP_ELU, x, &unit);
-    return athi_scale(g, athi_op1(g, ATHI_OP_ELU, athi_scale(g, x, 1 / o->alpha, 0), &unit), o->alpha, 0);
+    return athi_affine(g, athi_op1(g, ATHI_OP_ELU, athi_affine(g, x, 1 / o->alpha, 0), &unit), o->alpha, 0);
 }
 static const athi_activation_impl celu_impl = {build_celu};
 static const athi_option celu_options[] = {
@@ -120,7 +120,7 @@ static ath_tensor *build_gelu(athi_net *net, ath_tensor *x, const void *opts) {
     if (!((const ath_gelu_opts *)opts)->approximate) return athi_op1(g, ATHI_OP_GELU, x, NULL);
     const double twice_root = 1.5957691216057308; /* 2 sqrt(2 / pi) */
     ath_tensor *inner =
-        athi_scale(g, athi_op1(g, ATHI_OP_SQUARE, x, NULL), 0.044715 * twice_root, twice_root);
+        athi_affine(g, athi_op1(g, ATHI_OP_SQUARE, x, NULL), 0.044715 * twice_root, twice_root);
     ath_tensor *gate = athi_op1(g, ATHI_OP_SIGMOID, athi_op2(g, ATHI_OP_MUL, x, inner, NULL), NULL);
     return athi_op2(g, ATHI_OP_MUL, x, gate, NULL);
 }
@@ -182,7 +182,7 @@ static const athi_option softmax_options[] = {
 static ath_tensor *build_log_sigmoid(athi_net *net, ath_tensor *x, const void *opts) {
     (void)opts;
     athi_graph *g = net->graph;
-    return athi_scale(g, athi_op1(g, ATHI_OP_SOFTPLUS, athi_scale(g, x, -1, 0), NULL), -1, 0);
+    return athi_affine(g, athi_op1(g, ATHI_OP_SOFTPLUS, athi_affine(g, x, -1, 0), NULL), -1, 0);
 }
 static const athi_activation_impl log_sigmoid_impl = {build_log_sigmoid};
 

@@ -5,11 +5,11 @@
 #include "nn/net.h"
 
 /** alpha x + beta. */
-static inline ath_tensor *athi_scale(athi_graph *g, ath_tensor *x, double alpha, double beta) {
+static inline ath_tensor *athi_affine(athi_graph *g, ath_tensor *x, double alpha, double beta) {
     return athi_op1(g, ATHI_OP_SCALE, x, (&(athi_attr){.alpha = {alpha, beta}}));
 }
 /** x within [low, high]. */
-static inline ath_tensor *athi_clip(athi_graph *g, ath_tensor *x, double low, double high) {
+static inline ath_tensor *athi_clamp(athi_graph *g, ath_tensor *x, double low, double high) {
     return athi_op1(g, ATHI_OP_CLIP, x, (&(athi_attr){.alpha = {low, high}}));
 }
 /** SUM, MEAN or MAX over the axes of `mask`. */

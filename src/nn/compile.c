@@ -150,7 +150,7 @@ static ath_status add_loss(compiling *c) {
     if (each->shape.rank > 1)
         value = athi_reduce(g, ATHI_OP_MEAN, each, athi_axes_from(1, each->shape.rank), false);
     if (o->reduction != ATH_SUM_OVER_BATCH_SIZE)
-        value = athi_op2(g, ATHI_OP_ADD, athi_scale(g, value, 0, 0), loss, NULL);
+        value = athi_op2(g, ATHI_OP_ADD, athi_affine(g, value, 0, 0), loss, NULL);
     if (penalty) {
         loss = athi_op2(g, ATHI_OP_ADD, loss, penalty, NULL);
         value = athi_op2(g, ATHI_OP_ADD, value, penalty, NULL);

@@ -5,11 +5,11 @@
 #define WITH(name_, main, text)                                                                              \
     {.name = #name_,                                                                                         \
      .doc = text,                                                                                            \
-     .options = athi_##name_##_options,                                                                      \
+     .options = athi_options_##name_,                                                                      \
      .opts_size = sizeof(ath_##name_##_opts),                                                                \
-     .impl = &athi_##name_##_impl,                                                                           \
+     .impl = &athi_layer_##name_,                                                                           \
      .main_option = main},
-#define PLAIN(name_, text) {.name = #name_, .doc = text, .impl = &athi_##name_##_impl},
+#define PLAIN(name_, text) {.name = #name_, .doc = text, .impl = &athi_layer_##name_},
 static const athi_row rows[] = {ATHI_LAYER_LIST(WITH, PLAIN){0}};
 #undef WITH
 #undef PLAIN

@@ -18,10 +18,10 @@
     WITH(permute, "dims", "the axes behind the batch in another order")                                      \
     WITH(rescaling, "scale", "scale x + offset")
 
-#define ATHI_DECLARE(name, ...) extern const athi_layer_impl athi_##name##_impl;
+#define ATHI_DECLARE(name, ...) extern const athi_layer_impl athi_layer_##name;
 ATHI_LAYER_LIST(ATHI_DECLARE, ATHI_DECLARE)
 #undef ATHI_DECLARE
-#define ATHI_DECLARE(name, ...) extern const athi_option athi_##name##_options[];
+#define ATHI_DECLARE(name, ...) extern const athi_option athi_options_##name[];
 #define ATHI_NOTHING(...)
 ATHI_LAYER_LIST(ATHI_DECLARE, ATHI_NOTHING)
 #undef ATHI_DECLARE

@@ -44,8 +44,8 @@ static ath_tensor *build_dense(athi_net *net, ath_tensor *const *in, int n_in, c
     }
     return athi_activate(net, x, o->activation);
 }
-const athi_layer_impl athi_dense_impl = {1, 1, build_dense};
-const athi_option athi_dense_options[] = {
+const athi_layer_impl athi_layer_dense = {1, 1, build_dense};
+const athi_option athi_options_dense[] = {
     ATHI_ROW_INT(ath_dense_opts, units, NULL, 1, 0, 16, 1024, ATHI_LOG, "number of outputs"),
     ATHI_ROW_ACTIVATION(ath_dense_opts),
     ATHI_ROW_SWITCH(ath_dense_opts, use_bias, "add a bias"),
@@ -66,8 +66,8 @@ static ath_tensor *build_activation(athi_net *net, ath_tensor *const *in, int n_
     (void)n_in, (void)name;
     return athi_activate(net, in[0], ((const ath_activation_opts *)opts)->activation);
 }
-const athi_layer_impl athi_activation_impl = {1, 1, build_activation};
-const athi_option athi_activation_options[] = {
+const athi_layer_impl athi_layer_activation = {1, 1, build_activation};
+const athi_option athi_options_activation[] = {
     {.name = "activation",
      .type = ATHI_OPT_SPEC,
      .offset = offsetof(ath_activation_opts, activation),
@@ -89,8 +89,8 @@ static ath_tensor *build_dropout(athi_net *net, ath_tensor *const *in, int n_in,
     return athi_op2(net->graph, ATHI_OP_DROPOUT, in[0], athi_variable_tensor(net->graph, net->counters),
                     &attr);
 }
-const athi_layer_impl athi_dropout_impl = {1, 1, build_dropout};
-const athi_option athi_dropout_options[] = {
+const athi_layer_impl athi_layer_dropout = {1, 1, build_dropout};
+const athi_option athi_options_dropout[] = {
     ATHI_ROW_FLOAT(ath_dropout_opts, rate, NULL, 0, 1, 0, 0.7, ATHI_LINEAR,
                    "part of the values that become 0"),
     {0},
@@ -121,7 +121,7 @@ static ath_tensor *build_flatten(athi_net *net, ath_tensor *const *in, int n_in,
     if (in[0]->shape.rank == 2) return in[0];
     return athi_reshape(net->graph, in[0], athi_dims(ATHI_DYN, n));
 }
-const athi_layer_impl athi_flatten_impl = {1, 1, build_flatten};
+const athi_layer_impl athi_layer_flatten = {1, 1, build_flatten};
 ath_tensor *ath_flatten(ath_tensor *x) { return athi_layer_call("flatten", &x, 1, NULL); }
 
 static ath_tensor *build_reshape(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
@@ -154,8 +154,8 @@ static ath_tensor *build_reshape(athi_net *net, ath_tensor *const *in, int n_in,
             athi_shape_str(in[0]->shape, from), athi_shape_str(shape, to), (long long)have, (long long)known);
     return athi_reshape(net->graph, in[0], shape);
 }
-const athi_layer_impl athi_reshape_impl = {1, 1, build_reshape};
-const athi_option athi_reshape_options[] = {
+const athi_layer_impl athi_layer_reshape = {1, 1, build_reshape};
+const athi_option athi_options_reshape[] = {
     {.name = "target_shape",
      .type = ATHI_OPT_INTS,
      .offset = offsetof(ath_reshape_opts, target_shape),
@@ -186,8 +186,8 @@ static ath_tensor *build_permute(athi_net *net, ath_tensor *const *in, int n_in,
             athi_shape_str(in[0]->shape, text));
     return athi_op1(net->graph, ATHI_OP_TRANSPOSE, in[0], &attr);
 }
-const athi_layer_impl athi_permute_impl = {1, 1, build_permute};
-const athi_option athi_permute_options[] = {
+const athi_layer_impl athi_layer_permute = {1, 1, build_permute};
+const athi_option athi_options_permute[] = {
     {.name = "dims",
      .type = ATHI_OPT_INTS,
      .offset = offsetof(ath_permute_opts, dims),
@@ -204,10 +204,10 @@ static ath_tensor *build_rescaling(athi_net *net, ath_tensor *const *in, int n_i
                                    const char *name) {
     (void)n_in, (void)name;
     const ath_rescaling_opts *o = opts;
-    return athi_scale(net->graph, in[0], o->scale, o->offset);
+    return athi_affine(net->graph, in[0], o->scale, o->offset);
 }
-const athi_layer_impl athi_rescaling_impl = {1, 1, build_rescaling};
-const athi_option athi_rescaling_options[] = {
+const athi_layer_impl athi_layer_rescaling = {1, 1, build_rescaling};
+const athi_option athi_options_rescaling[] = {
     ATHI_ROW_FLOAT(ath_rescaling_opts, scale, NULL, 0, 0, 0, 0, ATHI_LINEAR, "factor"),
     ATHI_ROW_FLOAT(ath_rescaling_opts, offset, "0", 0, 0, 0, 0, ATHI_LINEAR, "summand"),
     {0},

@@ -14,7 +14,7 @@ static ath_tensor *logits_of(ath_tensor *p, athi_op activation) {
 }
 
 static ath_tensor *clipped_log(athi_graph *g, ath_tensor *p) {
-    return athi_op1(g, ATHI_OP_LOG, athi_clip(g, p, epsilon, 1 - epsilon), NULL);
+    return athi_op1(g, ATHI_OP_LOG, athi_clamp(g, p, epsilon, 1 - epsilon), NULL);
 }
 
 /* A cross-entropy over classes from logits; the probabilities come as its second output. */
@@ -46,10 +46,10 @@ static ath_tensor *categorical_crossentropy(athi_net *net, athi_compared *c, con
     ath_tensor *sum = athi_reduce_last(g, ATHI_OP_SUM, c->predictions, true), *y = c->targets;
     ath_tensor *log_p = clipped_log(g, athi_op2(g, ATHI_OP_DIV, c->predictions, sum, NULL));
     if (o->label_smoothing > 0)
-        y = athi_scale(g, y, 1 - o->label_smoothing, o->label_smoothing / (double)shape.dim[shape.rank - 1]);
+        y = athi_affine(g, y, 1 - o->label_smoothing, o->label_smoothing / (double)shape.dim[shape.rank - 1]);
     ath_tensor *product = athi_op2(g, ATHI_OP_MUL, y, log_p, NULL);
     return athi_is_poison(product) ? product
-                                   : athi_scale(g, athi_reduce_last(g, ATHI_OP_SUM, product, false), -1, 0);
+                                   : athi_affine(g, athi_reduce_last(g, ATHI_OP_SUM, product, false), -1, 0);
 }
 
 static ath_tensor *binary_crossentropy(athi_net *net, athi_compared *c, const void *opts) {
@@ -57,17 +57,17 @@ static ath_tensor *binary_crossentropy(athi_net *net, athi_compared *c, const vo
     athi_graph *g = net->graph;
     ath_tensor *logits = o->from_logits ? c->predictions : logits_of(c->predictions, ATHI_OP_SIGMOID),
                *y = c->targets;
-    if (o->label_smoothing > 0) y = athi_scale(g, y, 1 - o->label_smoothing, o->label_smoothing / 2);
+    if (o->label_smoothing > 0) y = athi_affine(g, y, 1 - o->label_smoothing, o->label_smoothing / 2);
     ath_tensor *each;
     if (logits) {
         each = athi_op2(g, ATHI_OP_SIGMOID_XENT, logits, y, NULL);
     } else { /* -(y log p + (1 - y) log(1 - p)) */
-        ath_tensor *p = athi_clip(g, c->predictions, epsilon, 1 - epsilon);
+        ath_tensor *p = athi_clamp(g, c->predictions, epsilon, 1 - epsilon);
         ath_tensor *log_p = athi_op1(g, ATHI_OP_LOG, p, NULL);
-        ath_tensor *log_q = athi_op1(g, ATHI_OP_LOG, athi_scale(g, p, -1, 1), NULL);
+        ath_tensor *log_q = athi_op1(g, ATHI_OP_LOG, athi_affine(g, p, -1, 1), NULL);
         ath_tensor *sum = athi_op2(g, ATHI_OP_ADD, athi_op2(g, ATHI_OP_MUL, y, log_p, NULL),
-                                   athi_op2(g, ATHI_OP_MUL, athi_scale(g, y, -1, 1), log_q, NULL), NULL);
-        each = athi_scale(g, sum, -1, 0);
+                                   athi_op2(g, ATHI_OP_MUL, athi_affine(g, y, -1, 1), log_q, NULL), NULL);
+        each = athi_affine(g, sum, -1, 0);
     }
     return athi_is_poison(each) ? each : athi_reduce_last(g, ATHI_OP_MEAN, each, false);
 }

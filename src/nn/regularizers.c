@@ -4,10 +4,10 @@
 #include "nn/rows.h"
 
 static ath_tensor *sum_abs(athi_graph *g, ath_tensor *w, double factor) {
-    return athi_scale(g, athi_reduce_all(g, ATHI_OP_SUM, athi_op1(g, ATHI_OP_ABS, w, NULL)), factor, 0);
+    return athi_affine(g, athi_reduce_all(g, ATHI_OP_SUM, athi_op1(g, ATHI_OP_ABS, w, NULL)), factor, 0);
 }
 static ath_tensor *sum_squares(athi_graph *g, ath_tensor *w, double factor) {
-    return athi_scale(g, athi_reduce_all(g, ATHI_OP_SUM, athi_op1(g, ATHI_OP_SQUARE, w, NULL)), factor, 0);
+    return athi_affine(g, athi_reduce_all(g, ATHI_OP_SUM, athi_op1(g, ATHI_OP_SQUARE, w, NULL)), factor, 0);
 }
 
 static ath_tensor *build_l1(athi_graph *g, ath_tensor *w, const void *opts) {
