@@ -1,9 +1,10 @@
 /* The backends that there are, and finding one by name. */
 #include "graph/backend.h"
 
+#include "backends/cpu/cpu.h"
 #include "backends/ref/ref.h"
 
-const athi_backend *const athi_backends[] = {&athi_ref_backend, NULL};
+const athi_backend *const athi_backends[] = {&athi_cpu_backend, &athi_ref_backend, NULL};
 
 static ath_status unknown(ath_ctx *ctx, const char *name) {
     const char *names[ATHI_COUNT(athi_backends)];

@@ -89,7 +89,8 @@ typedef struct athi_backend {
     const char *doc;
     const athi_kernel *const *kernels; /* [ATHI_OP_COUNT_OF], each ended by a row without name; NULL: none */
     const athi_pattern *patterns;      /* by priority, ended by a row without name; NULL: none */
-    athi_layout blocked;               /* the blocked layout of this processor; ATHI_PLAIN: none */
+    /** The blocked layout of this processor; NULL: all values lie plain. */
+    athi_layout (*blocked)(void);
     /** Why it cannot run on this machine, or NULL. */
     const char *(*unavailable)(void);
     /** Once per process and thread count before the first run (FTZ/DAZ, library threads). */

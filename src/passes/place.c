@@ -101,7 +101,7 @@ static bool accepted(athi_unit *unit, images *im, const athi_kernel *k, athi_lay
 
 /* Layouts to try with a kernel, best first. */
 static int candidates(const placing *p, const athi_kernel *k, const images *im, athi_layout out[2]) {
-    athi_layout blocked = p->backend->blocked;
+    athi_layout blocked = p->backend->blocked ? p->backend->blocked() : ATHI_PLAIN;
     if (k->layouts == ATHI_LAYOUT_PLAIN || blocked == ATHI_PLAIN || im->n == 0) {
         out[0] = ATHI_PLAIN;
         return 1;

@@ -90,7 +90,6 @@ const athi_backend athi_ref_backend = {
     .name = "ref",
     .doc = "plain loops for every op; what the other backends are tested against",
     .kernels = kernels,
-    .blocked = ATHI_PLAIN,
     .unavailable = unavailable,
     .enter = enter,
     .describe = describe,

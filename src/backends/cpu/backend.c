@@ -1,0 +1,124 @@
+/* The cpu backend's row: which kernels each op has, and what this machine offers. */
+#include "backends/cpu/cpu.h"
+
+#include <omp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <threads.h>
+
+/* ---- the processor ------------------------------------------------------------------------------- */
+
+/* One table an instruction set, filled once; a limit chooses among them. */
+static athi_cpu_kernels tables[ATHI_CPU_BEST + 1];
+static once_flag filled = ONCE_FLAG_INIT;
+static atomic_int limit = ATHI_CPU_BEST;
+
+static void fill(void) {
+    for (int isa = 0; isa <= ATHI_CPU_BEST; isa++) athi_cpu_kernels_init(&tables[isa], (athi_cpu_isa)isa);
+}
+
+const athi_cpu_kernels *athi_cpu(void) {
+    call_once(&filled, fill);
+    return &tables[atomic_load(&limit)];
+}
+
+void athi_cpu_limit(athi_cpu_isa highest) { atomic_store(&limit, (int)highest); }
+
+/* The FTZ and DAZ bits belong to a thread, so each one of the team sets its own. */
+static void enter(int threads) {
+    omp_set_dynamic(0);
+    omp_set_num_threads(threads);
+    athi_cpu_flush_denormals();
+#pragma omp parallel num_threads(threads)
+    athi_cpu_flush_denormals();
+}
+
+static void describe(athi_text *out) {
+    athi_text_printf(out, "own kernels for %s, %d floats a vector", athi_cpu()->name, athi_cpu()->width);
+}
+
+/* ---- calls --------------------------------------------------------------------------------------- */
+
+void *athi_cpu_state(athi_make *m, athi_call *call, int64_t size, void (*run)(const athi_call *call)) {
+    athi_cpu_base *base = athi_arena_alloc(m->arena, size);
+    if (!base) return NULL;
+    *base = (athi_cpu_base){.k = athi_cpu(), .threads = m->threads};
+    call->state = base;
+    call->run = run;
+    return base;
+}
+
+ath_status athi_cpu_make(athi_make *m, athi_call *call, void (*run)(const athi_call *call)) {
+    return athi_cpu_state(m, call, sizeof(athi_cpu_base), run) ? ATH_OK : ATH_E_NOMEM;
+}
+
+bool athi_cpu_yes(char why[ATHI_WHY_MAX], const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(why, ATHI_WHY_MAX, fmt, args);
+    va_end(args);
+    return true;
+}
+
+bool athi_cpu_no(char why[ATHI_WHY_MAX], const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(why, ATHI_WHY_MAX, fmt, args);
+    va_end(args);
+    return false;
+}
+
+static bool is_other_float(const ath_tensor *t) {
+    return t->dtype == ATH_F64 || t->dtype == ATH_BF16 || t->dtype == ATH_F16;
+}
+
+bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
+    for (int i = 0; i < unit->n_in; i++)
+        if (is_other_float(unit->in[i])) return athi_cpu_no(why, "takes f32, not %s", athi_dtype_name(unit->in[i]->dtype));
+    for (int i = 0; i < unit->n_out; i++)
+        if (is_other_float(unit->out[i])) return athi_cpu_no(why, "gives f32, not %s", athi_dtype_name(unit->out[i]->dtype));
+    return true;
+}
+
+bool athi_cpu_is_plain(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
+    for (int i = 0; i < unit->n_in; i++)
+        if (unit->in[i]->layout != ATHI_PLAIN) return athi_cpu_no(why, "input %d is blocked", i);
+    for (int i = 0; i < unit->n_out; i++)
+        if (unit->out[i]->layout != ATHI_PLAIN) return athi_cpu_no(why, "output %d is blocked", i);
+    return true;
+}
+
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
+    [ATHI_OP_MATMUL] = athi_cpu_matmul,
+#define ATH_UNARY(id, ...) [ATHI_OP_##id] = athi_cpu_unary, [ATHI_OP_##id##_GRAD] = athi_cpu_unary_grad,
+#include "graph/unary.def"
+#undef ATH_UNARY
+    [ATHI_OP_ADD] = athi_cpu_binary,      [ATHI_OP_SUB] = athi_cpu_binary,      [ATHI_OP_MUL] = athi_cpu_binary,
+    [ATHI_OP_DIV] = athi_cpu_binary,      [ATHI_OP_MAXIMUM] = athi_cpu_binary,  [ATHI_OP_MINIMUM] = athi_cpu_binary,
+    [ATHI_OP_SUM] = athi_cpu_reduce,      [ATHI_OP_MEAN] = athi_cpu_reduce,     [ATHI_OP_SUM_TO] = athi_cpu_reduce,
+    [ATHI_OP_DROPOUT] = athi_cpu_dropout, [ATHI_OP_COPY] = athi_cpu_copy,
+    [ATHI_OP_SOFTMAX] = athi_cpu_softmax, [ATHI_OP_SOFTMAX_GRAD] = athi_cpu_softmax_grad,
+    [ATHI_OP_SPARSE_XENT] = athi_cpu_sparse_xent, [ATHI_OP_SPARSE_XENT_GRAD] = athi_cpu_sparse_xent_grad,
+    [ATHI_OP_DENSE_XENT] = athi_cpu_dense_xent,   [ATHI_OP_DENSE_XENT_GRAD] = athi_cpu_dense_xent_grad,
+    [ATHI_OP_SPARSE_CORRECT] = athi_cpu_sparse_correct,
+    [ATHI_OP_ACCUMULATE] = athi_cpu_accumulate,   [ATHI_OP_GRADIENT] = athi_cpu_gradient,
+    [ATHI_OP_CLIP_GRADIENTS] = athi_cpu_clip_gradients, [ATHI_OP_UPDATE] = athi_cpu_update,
+};
+/* clang-format on */
+
+extern const athi_pattern athi_cpu_patterns[];
+
+static const char *unavailable(void) { return NULL; }
+
+const athi_backend athi_cpu_backend = {
+    .name = "cpu",
+    .doc = "kernels for AVX2 and AVX-512 chosen at start",
+    .kernels = kernels,
+    .patterns = athi_cpu_patterns,
+    .unavailable = unavailable,
+    .enter = enter,
+    .describe = describe,
+};

@@ -1,0 +1,97 @@
+/* The cpu backend: the glue between units of the graph and the kernels of this processor.
+ *
+ *   backend.c   the table of ops, and what the machine has       patterns.c  groups that run as one
+ *   op_*.c      a family of ops each: rows of kernels            onednn.c    all that calls oneDNN
+ *   the rest    kernels.h: plain functions over floats
+ *
+ * A row's `accepts` decides by shapes, types and layouts alone, never by timing. `make` lays down a state that
+ * begins with athi_cpu_base; `run` reads pointers from the call and the rest from the state. */
+#ifndef ATHI_CPU_H
+#define ATHI_CPU_H
+
+#include "backends/cpu/kernels.h"
+#include "graph/backend.h"
+
+extern const athi_backend athi_cpu_backend;
+
+/** The kernels of the best instruction set that the processor has and that is allowed. */
+const athi_cpu_kernels *athi_cpu(void);
+/** Tests: nothing above `highest` from now on. Plans made before keep what they have. */
+void athi_cpu_limit(athi_cpu_isa highest);
+
+/* ---- state of calls ------------------------------------------------------------------------------ */
+
+typedef struct athi_cpu_base {
+    const athi_cpu_kernels *k;
+    int threads;
+} athi_cpu_base;
+
+/** Zeroed state of `size` bytes that begins with athi_cpu_base, set in the call; NULL without memory. */
+void *athi_cpu_state(athi_make *m, athi_call *call, int64_t size, void (*run)(const athi_call *call));
+/** `make` of kernels that need nothing further; the run function differs. */
+ath_status athi_cpu_make(athi_make *m, athi_call *call, void (*run)(const athi_call *call));
+
+/** Place of a value among the unit's inputs or outputs; -1: made inside, or used by nobody. */
+static inline int athi_cpu_in_index(const athi_unit *unit, const ath_tensor *t) {
+    for (int i = 0; i < unit->n_in; i++)
+        if (unit->in[i] == t) return i;
+    return -1;
+}
+static inline int athi_cpu_out_index(const athi_unit *unit, const ath_tensor *t) {
+    for (int i = 0; i < unit->n_out; i++)
+        if (unit->out[i] == t) return i;
+    return -1;
+}
+
+/** Data of the k-th input of the unit's member. */
+static inline const void *athi_cpu_in(const athi_call *call, int member, int k) {
+    return call->in[athi_cpu_in_index(call->unit, call->unit->nodes[member]->in[k])];
+}
+/** Where the member's k-th output goes; NULL when nobody outside uses it. */
+static inline void *athi_cpu_out(const athi_call *call, int member, int k) {
+    int i = athi_cpu_out_index(call->unit, &call->unit->nodes[member]->out[k]);
+    return i < 0 ? NULL : call->out[i];
+}
+
+/* ---- reasons ------------------------------------------------------------------------------------- */
+
+/** Writes the reason; returns true or false. */
+bool athi_cpu_yes(char why[ATHI_WHY_MAX], const char *fmt, ...) ATHI_PRINTF(2, 3);
+bool athi_cpu_no(char why[ATHI_WHY_MAX], const char *fmt, ...) ATHI_PRINTF(2, 3);
+/** All inputs and outputs that are floating-point are f32. */
+bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+/** All inputs and outputs lie plain. */
+bool athi_cpu_is_plain(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+
+/* ---- shapes -------------------------------------------------------------------------------------- */
+
+static inline int64_t athi_cpu_count(const ath_tensor *t) { return athi_shape_count(t->shape); }
+static inline int64_t athi_cpu_last(athi_shape s) { return s.rank ? s.dim[s.rank - 1] : 1; }
+
+/** Outer axes, folded axes, inner axes: [outer, folded, inner] in memory. False if the axes of the mask do not
+ *  stand together. A blocked image [N, C/b, H, W, b] folds over height and width, or over all but channels, when
+ *  outer is over the blocks and must be folded further: see op_reduce.c. */
+typedef struct athi_cpu_fold {
+    int64_t outer, folded, inner;
+} athi_cpu_fold;
+bool athi_cpu_fold_axes(athi_shape x, uint32_t mask, athi_cpu_fold *out);
+/** The axes over which sum_to folds `from` to get `to`. */
+uint32_t athi_cpu_sum_to_mask(athi_shape from, athi_shape to);
+/** A matrix [M, N] by its last axis. */
+static inline int64_t athi_cpu_rows(const ath_tensor *t) {
+    int64_t n = athi_cpu_last(t->shape);
+    return n ? athi_cpu_count(t) / n : 0;
+}
+
+/* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
+
+extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[],
+    athi_cpu_matmul_relu_grad[], athi_cpu_matmul_relu_grad_sum[];
+extern const athi_kernel athi_cpu_unary[], athi_cpu_unary_grad[], athi_cpu_binary[], athi_cpu_dropout[],
+    athi_cpu_copy[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
+extern const athi_kernel athi_cpu_reduce[], athi_cpu_max[];
+extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_sparse_xent[],
+    athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];
+extern const athi_kernel athi_cpu_accumulate[], athi_cpu_gradient[], athi_cpu_clip_gradients[], athi_cpu_update[];
+
+#endif

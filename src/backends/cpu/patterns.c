@@ -1,0 +1,20 @@
+/* Groups of nodes that run as one kernel, by priority: what matches more comes first. */
+#include "backends/cpu/cpu.h"
+
+extern const athi_pattern athi_cpu_patterns[];
+
+#define OPS(...) .ops = {__VA_ARGS__}, .n_ops = (int)(sizeof((athi_op[]){__VA_ARGS__}) / sizeof(athi_op))
+#define ESCAPES(i) (1u << (i)) /* member i is also used outside: relu's gradient by the layer below */
+
+/* clang-format off */
+const athi_pattern athi_cpu_patterns[] = {
+    {"matmul+add+relu", OPS(ATHI_OP_MATMUL, ATHI_OP_ADD, ATHI_OP_RELU), .kernels = athi_cpu_matmul_bias},
+    {"matmul+add",      OPS(ATHI_OP_MATMUL, ATHI_OP_ADD),               .kernels = athi_cpu_matmul_bias},
+    {"matmul+relu_grad+sum_to", OPS(ATHI_OP_MATMUL, ATHI_OP_RELU_GRAD, ATHI_OP_SUM_TO), .escapes = ESCAPES(1),
+     .kernels = athi_cpu_matmul_relu_grad_sum},
+    {"matmul+relu_grad", OPS(ATHI_OP_MATMUL, ATHI_OP_RELU_GRAD),        .kernels = athi_cpu_matmul_relu_grad},
+    {"relu_grad+sum_to", OPS(ATHI_OP_RELU_GRAD, ATHI_OP_SUM_TO), .escapes = ESCAPES(0), .kernels = athi_cpu_relu_grad_sum},
+    {"add+relu",         OPS(ATHI_OP_ADD, ATHI_OP_RELU),                .kernels = athi_cpu_add_relu},
+    {0},
+};
+/* clang-format on */

@@ -1,0 +1,150 @@
+/* Whole programs on the cpu backend against the reference: fused groups equal their members, for every instruction
+ * set that runs here, and repeated runs give the same bits. */
+#include "backends/cpu/cpu.h"
+#include "backends/program.h"
+#include "backends/ref/ref.h"
+
+static athi_attr axes(uint32_t mask) { return (athi_attr){.axes = {.mask = mask}}; }
+
+static ath_tensor *dense(program *p, ath_tensor *x, const char *kernel, const char *bias, int64_t units, athi_op activation) {
+    athi_graph *g = p->graph;
+    ath_tensor *w = program_weight(p, kernel, athi_dims(x->shape.dim[1], units));
+    ath_tensor *b = program_weight(p, bias, athi_dims(units));
+    ath_tensor *y = athi_op2(g, ATHI_OP_ADD, athi_op2(g, ATHI_OP_MATMUL, x, w, NULL), b, NULL);
+    return activation == ATHI_OP_COPY ? y : athi_op1(g, activation, y, &(athi_attr){.alpha = {1, 0}});
+}
+
+static void classify(program *p, ath_tensor *logits, ath_tensor *labels) {
+    ath_tensor *loss = athi_op2(p->graph, ATHI_OP_SPARSE_XENT, logits, labels, NULL);
+    ath_tensor *correct = athi_op2(p->graph, ATHI_OP_SPARSE_CORRECT, &loss->node->out[1], labels, NULL);
+    athi_variable *sum = athi_variable_add(p->graph, "train/accuracy", athi_dims(2), ATH_F64, ATHI_TRAIN);
+    athi_op2(p->graph, ATHI_OP_ACCUMULATE, athi_variable_tensor(p->graph, sum), correct, NULL);
+    program_mean_loss(p, loss);
+}
+
+static void build_mlp(program *p) {
+    ath_tensor *x = program_input(p, 0, athi_dims(37, 53), ATH_F32), *labels = program_input(p, 1, athi_dims(37), ATH_I32);
+    ath_tensor *h = dense(p, x, "dense/kernel", "dense/bias", 19, ATHI_OP_RELU);
+    h = dense(p, h, "dense_1/kernel", "dense_1/bias", 33, ATHI_OP_RELU);
+    classify(p, dense(p, h, "dense_2/kernel", "dense_2/bias", 7, ATHI_OP_COPY), labels);
+}
+
+/* Other activations, a dropout, a residual sum, weights per sample. */
+static void build_mixed(program *p) {
+    athi_graph *g = p->graph;
+    ath_tensor *x = program_input(p, 0, athi_dims(21, 30), ATH_F32), *labels = program_input(p, 1, athi_dims(21), ATH_I32);
+    ath_tensor *weights = program_input(p, 2, athi_dims(21), ATH_F32);
+    ath_tensor *h = dense(p, x, "dense/kernel", "dense/bias", 30, ATHI_OP_GELU);
+    ath_tensor *sum = athi_op1(g, ATHI_OP_RELU, athi_op2(g, ATHI_OP_ADD, h, x, NULL), NULL);
+    athi_variable *counters = athi_variable_add(g, "dropout/counters", athi_dims(2), ATH_I64, ATHI_TRAIN);
+    sum = athi_op2(g, ATHI_OP_DROPOUT, sum, athi_variable_tensor(g, counters), &(athi_attr){.dropout = {0.4, 3}});
+    h = dense(p, sum, "dense_1/kernel", "dense_1/bias", 12, ATHI_OP_TANH);
+    ath_tensor *logits = dense(p, h, "dense_2/kernel", "dense_2/bias", 9, ATHI_OP_COPY);
+    ath_tensor *loss = athi_op2(g, ATHI_OP_SPARSE_XENT, logits, labels, NULL);
+    athi_variable *total = athi_variable_add(g, "train/weighted", athi_dims(2), ATH_F64, ATHI_TRAIN);
+    athi_op3(g, ATHI_OP_ACCUMULATE, athi_variable_tensor(g, total), loss, weights, NULL);
+    program_mean_loss(p, athi_op2(g, ATHI_OP_MUL, loss, weights, NULL));
+}
+
+/* Sums and broadcasts of several kinds. */
+static void build_broadcasts(program *p) {
+    athi_graph *g = p->graph;
+    ath_tensor *x = program_input(p, 0, athi_dims(6, 5, 4, 9), ATH_F32);
+    ath_tensor *scale = program_weight(p, "scale", athi_dims(9)), *shift = program_weight(p, "shift", athi_dims(1, 5, 1, 1));
+    ath_tensor *number = program_weight(p, "number", ATHI_SCALAR);
+    ath_tensor *y = athi_op2(g, ATHI_OP_SUB, number, athi_op2(g, ATHI_OP_MUL, x, scale, NULL), NULL);
+    y = athi_op2(g, ATHI_OP_ADD, y, shift, NULL);
+    y = athi_op1(g, ATHI_OP_SIGMOID, y, NULL);
+    athi_attr image = axes(6), last = axes(8);
+    ath_tensor *pooled = athi_op1(g, ATHI_OP_MEAN, y, &image), *rows = athi_op1(g, ATHI_OP_SUM, y, &last);
+    program_keep(p, "kept/pooled", pooled);
+    program_keep(p, "kept/rows", rows);
+    ath_tensor *z = athi_op1(g, ATHI_OP_SQUARE, pooled, NULL);
+    program_mean_loss(p, athi_op1(g, ATHI_OP_SCALE, z, &(athi_attr){.alpha = {3, 0.5}}));
+}
+
+static const ath_rmsprop_opts rmsprop = {.rho = 0.9, .epsilon = 1e-3};
+static const ath_rmsprop_opts centered = {.rho = 0.9, .momentum = 0.8, .epsilon = 1e-3, .centered = true, .weight_decay = 0.01};
+static const ath_adam_opts adam = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3};
+static const ath_adam_opts amsgrad = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3, .amsgrad = true};
+static const ath_sgd_opts nesterov = {.momentum = 0.9, .nesterov = true};
+static const ath_sgd_opts plain = {0};
+static const ath_lamb_opts lamb = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3};
+static const ath_ftrl_opts ftrl = {.learning_rate_power = -0.5, .l1_regularization_strength = 0.001, .beta = 0.1};
+
+/* Keras's epsilon of 1e-7 makes steps of near-zero gradients depend on their last bits: 1e-3 here. */
+static const program_case cases[] = {
+    {"mlp sgd", build_mlp, "sgd", {NULL}, &plain, .steps = 3},
+    {"mlp nesterov", build_mlp, "sgd", {"momentum"}, &nesterov, .steps = 3},
+    {"mlp rmsprop", build_mlp, "rmsprop", {"velocity"}, &rmsprop, .steps = 3, .tolerance = 1e-4},
+    {"mlp centered", build_mlp, "rmsprop", {"velocity", "average_gradient", "momentum"}, &centered, .steps = 3, .tolerance = 1e-4},
+    {"mlp adam", build_mlp, "adam", {"momentum", "velocity"}, &adam, .steps = 3, .tolerance = 1e-4},
+    {"mlp amsgrad", build_mlp, "adamw", {"momentum", "velocity", "velocity_hat"}, &amsgrad, .steps = 3, .tolerance = 1e-4},
+    {"mlp lamb", build_mlp, "lamb", {"momentum", "velocity"}, &lamb, .steps = 3, .tolerance = 1e-4},
+    {"mlp ftrl", build_mlp, "ftrl", {"accumulator", "linear"}, &ftrl, .steps = 2, .tolerance = 1e-4},
+    {"mixed", build_mixed, "adam", {"momentum", "velocity"}, &adam, .steps = 2, .tolerance = 1e-4},
+    {"broadcasts", build_broadcasts, "sgd", {NULL}, &plain, .steps = 2},
+    {"mlp evaluate", build_mlp, .mode = ATHI_MODE_EVALUATE, .steps = 2},
+};
+
+static void against_ref(athi_cpu_isa isa, int threads) {
+    athi_cpu_limit(isa);
+    for (int i = 0; i < ATHI_COUNT(cases); i++) {
+        program *want = program_create(&cases[i], &athi_ref_backend, 1);
+        program *got = program_create(&cases[i], &athi_cpu_backend, threads);
+        program_run(want);
+        program_run(got);
+        program_compare(got, want);
+        program_destroy(want);
+        program_destroy(got);
+    }
+    athi_cpu_limit(ATHI_CPU_BEST);
+}
+
+static void test_against_ref(void **state) {
+    (void)state;
+    for (int isa = 0; isa <= (int)athi_cpu_best_isa(); isa++) against_ref((athi_cpu_isa)isa, 1);
+}
+static void test_threads(void **state) {
+    (void)state;
+    against_ref(ATHI_CPU_BEST, 3);
+}
+
+/* The same bits from the same start, whatever the slab held before. */
+static void test_same_bits(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 2; threads++)
+        for (int i = 0; i < ATHI_COUNT(cases); i++) {
+            program *a = program_create(&cases[i], &athi_cpu_backend, threads);
+            program *b = program_create(&cases[i], &athi_cpu_backend, threads);
+            memset(b->spaces.slab, 0x3c, (size_t)athi_plan_slab_bytes(b->plan));
+            program_run(a);
+            program_run(b);
+            if (memcmp(a->spaces.block, b->spaces.block, (size_t)a->block_bytes) != 0)
+                fail_msg("%s, %d threads: two runs gave different bits", cases[i].name, threads);
+            program_destroy(a);
+            program_destroy(b);
+        }
+}
+
+/* The groups that a training step of an MLP is made of; nothing of it is left to the reference. */
+static void test_mlp_groups(void **state) {
+    (void)state;
+    program *p = program_create(&cases[2], &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, "matmul+add+relu", "own:"), 2);
+    assert_int_equal(program_count(p, "matmul+add", "own:"), 1);
+    assert_int_equal(program_count(p, "matmul+relu_grad+sum_to", "own:"), 2);
+    assert_int_equal(program_count(p, NULL, "own:update"), 1);
+    assert_int_equal(program_count(p, NULL, "ref:"), program_count(p, NULL, "ref:count"));
+    program_destroy(p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_ref),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_mlp_groups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
