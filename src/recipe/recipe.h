@@ -1,0 +1,197 @@
+/* Recipes: a model whose constants may be ranges. The only part that knows both training and tuning.
+ *
+ *   file ─ yaml.c ─> athi_value ─ set.c (--set) ─ ranges.c ─> space + checked recipe
+ *   (recipe, point) ─ bind.c ─> bound recipe: the same tree with every range a value
+ *   (bound recipe, data) ─ build.c ─> model ─ train.c ─> weights, reports
+ *
+ * A bound recipe is what trials, checkpoints and model files carry; it is itself a recipe without ranges. */
+#ifndef ATHI_RECIPE_H
+#define ATHI_RECIPE_H
+
+#include "train/train.h"
+#include "tune/search.h"
+
+/* ---- reading (yaml.c, set.c) --------------------------------------------------------------------- */
+
+/** One YAML document (JSON is one too): YAML 1.2 core schema scalars (`1e-4` a number, `no` a string),
+ * duplicate keys are errors, tags of ours are kept, aliases are expanded (with a limit). `name` is for the
+ * sentences. */
+ath_status athi_yaml_read(ath_ctx *ctx, athi_arena *arena, const char *name, const char *text, int64_t n,
+                          athi_value **out);
+/** Sets one value by its path: "train.epochs=3", "model.1.dense.units=!int {min: 8, max: 64}". List elements
+ * by number; a map key that does not exist yet is made, a list element or a step into a scalar is an error.
+ */
+ath_status athi_value_set_path(ath_ctx *ctx, athi_arena *arena, athi_value *root, const char *assignment);
+
+/* ---- sections (sections.c) ----------------------------------------------------------------------- */
+
+typedef struct athi_train_opts {
+    size_t struct_size;
+    bool exact;
+    ath_spec optimizer;             /* rmsprop */
+    ath_spec loss;                  /* required */
+    const athi_value *metrics;      /* list of metric names or maps */
+    int64_t epochs;                 /* 1 */
+    const athi_value *callbacks;    /* list */
+    const athi_value *class_weight; /* map of class number to weight, or null */
+    int64_t steps;                  /* updates in all, 0: no limit */
+} athi_train_opts;
+
+typedef struct athi_tune_opts {
+    size_t struct_size;
+    bool exact;
+    ath_spec sampler;             /* bayesian */
+    const athi_value *objective;  /* "val_loss"; {metric, direction} */
+    int64_t max_trials;           /* 10 */
+    int64_t executions_per_trial; /* 1 */
+    int64_t jobs;                 /* 1 */
+    int64_t threads;              /* of each job; 0: one when jobs > 1, else all cores */
+    bool deterministic;
+    int value;           /* best | last */
+    int64_t keep;        /* state of how many best trials is kept */
+    double timeout;      /* seconds an execution may take, 0: any */
+    double memory_limit; /* MiB a worker may use, 0: any */
+} athi_tune_opts;
+
+typedef struct athi_retrain_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t top;          /* 1 */
+    int64_t patience;     /* 10 */
+    double epochs_factor; /* 1.2 */
+    int64_t max_epochs;   /* while looking for the best epoch; 0: train.epochs */
+} athi_retrain_opts;
+
+typedef struct athi_ensemble_opts {
+    size_t struct_size;
+    bool exact;
+    ath_spec method; /* weighted | average | geometric: rows of ensemble */
+} athi_ensemble_opts;
+
+extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row;
+
+/* ---- recipes (recipe.c, ranges.c, bind.c) -------------------------------------------------------- */
+
+typedef struct athi_recipe {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const char *path, *folder; /* of the file; folder "" : the current one */
+    const char *name;
+    uint64_t seed;
+    athi_value *root;                /* as read, --set applied, ranges in place */
+    athi_space *space;               /* of its ranges, n = 0: none */
+    bool tunes, retrains, ensembles; /* which stages it names */
+    athi_tune_opts tune;             /* zero where the section is absent */
+    athi_retrain_opts retrain;
+    athi_ensemble_opts ensemble;
+} athi_recipe;
+
+/** Reads, applies `sets`, collects the space, and checks all that can be checked without the data: keys,
+ * types, ranges of every option, in every branch of every choice. The sentence begins with "file:line:column:
+ * ". */
+ath_status athi_recipe_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
+                            athi_recipe **recipe);
+/** The same from a text in memory (a model file's metadata). */
+ath_status athi_recipe_parse(ath_ctx *ctx, const char *name, const char *text, int64_t n,
+                             const char *const *sets, int n_sets, athi_recipe **recipe);
+void athi_recipe_destroy(athi_recipe *recipe);
+/** The recipe with every range replaced by the point's value (point NULL: the defaults), the seed set, and
+ * the sections tune, retrain and ensemble left out. In the given arena. */
+ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
+                            athi_value **bound);
+/** What must be the same when a folder is used again: the recipe without budgets, sampler, reports. */
+ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition);
+/** Builds and compiles (without training) the default point, every branch of every choice, and both ends of
+ * every range against the data's shapes: what cannot be built is an error before any time is spent. */
+ath_status athi_recipe_check(const athi_recipe *recipe, const athi_data *data);
+
+/* ---- from a bound recipe to a model (build.c) ---------------------------------------------------- */
+
+/* Everything that a bound recipe says about one training. Owned by its arena but for the model. */
+typedef struct athi_job {
+    ath_model *model; /* compiled, not prepared */
+    athi_train_opts train;
+    athi_callback *callbacks;
+    int n_callbacks;
+    double *class_weight; /* per class, or NULL */
+    uint64_t seed;
+    const athi_value *bound;
+} athi_job;
+/** The data that a bound recipe names. cache: folder of decoded data, or NULL. */
+ath_status athi_bound_data(ath_ctx *ctx, const athi_value *bound, const char *folder, const char *cache,
+                           athi_data **data);
+/** sample_shape and targets come from the data. */
+ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
+                            athi_job *job);
+/** The metadata of a state or model file: {"recipe": JSON, "preprocess": JSON, "classes": JSON}. */
+ath_status athi_bound_metadata(ath_ctx *ctx, athi_arena *arena, const athi_value *bound,
+                               const athi_data *data, athi_value **metadata);
+/** A model file -> a model that predicts; its preprocessing and class names. Everything comes from the file
+ * alone. */
+typedef struct athi_loaded {
+    athi_arena *arena;
+    athi_value *bound;
+    ath_model *model;
+    athi_preprocess preprocess;
+    athi_shape sample_shape;
+    const char *const *class_names;
+    int64_t n_classes;
+} athi_loaded;
+ath_status athi_model_open(ath_ctx *ctx, const char *path, athi_loaded **loaded);
+void athi_model_close(athi_loaded *loaded);
+
+/* ---- one training (train_one.c) ------------------------------------------------------------------ */
+
+typedef struct athi_training_opts {
+    const athi_value *bound;
+    const athi_data *data;
+    const athi_part *train, *validation; /* NULL: the data's; validation may be an empty part */
+    const char *directory;               /* state.safetensors and log.jsonl go there; NULL: nowhere */
+    const char *init;                    /* weights to begin with, or NULL */
+    const char *monitor;                 /* best epoch of it is kept; NULL: none */
+    bool maximize;
+    int64_t epochs;                 /* 0: the recipe's */
+    const athi_callback *callbacks; /* in place of the recipe's, if n_callbacks >= 0 */
+    int n_callbacks;                /* -1: the recipe's */
+    int64_t max_steps;
+    bool no_shuffle;
+    ath_status (*on_epoch)(void *user, const athi_epoch *e, bool *stop);
+    void (*on_batch)(void *user, int64_t epoch, int64_t batch, int64_t batches);
+    void *user;
+    const volatile int *interrupted;
+} athi_training_opts;
+/** Builds, prepares, trains (continuing what the directory holds). On success *job holds the trained model,
+ * to be destroyed by the caller with athi_model_destroy. */
+ath_status athi_train_one(ath_ctx *ctx, athi_arena *arena, const athi_training_opts *opts, athi_job *job);
+
+/* ---- stages (worker.c, stages.c) ----------------------------------------------------------------- */
+
+/** The worker's side of runner.h: takes tasks from `in`, trains, reports to `out`, until end of file. The
+ * first line is
+ *  {"op":"recipe","recipe":…,"folder":…,"cache":…,"objective":…,"maximize":…}. */
+ath_status athi_worker_serve(ath_ctx *ctx, int in, int out, const volatile int *interrupted);
+
+typedef struct athi_run_event {
+    const char *stage;        /* "tune", "retrain", "ensemble", "evaluate" */
+    const char *what;         /* a line for people */
+    const athi_value *detail; /* the same for programs, or NULL */
+} athi_run_event;
+
+typedef struct athi_run_opts {
+    const char *directory; /* of the run */
+    const char *cache;     /* of decoded data */
+    const char *program;   /* path of athanor, for workers */
+    int jobs, threads;     /* 0: the recipe's */
+    bool only_tune, overwrite;
+    void (*event)(void *user, const athi_run_event *event);
+    void *user;
+    const volatile int *interrupted;
+} athi_run_opts;
+
+/** All stages that the recipe names, each continued where it stopped; `report` is report.json's content, also
+ * written there. Errors: ATH_E_STATE another recipe's folder, ATH_E_BUSY a living process holds it,
+ * ATH_E_INTERRUPTED. */
+ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts,
+                    athi_value **report);
+
+#endif
