@@ -46,13 +46,13 @@ struct athi_variable {
 /* ---- nodes --------------------------------------------------------------------------------------- */
 
 /* Where a value lives once planned. */
-typedef enum athi_space {
+typedef enum athi_memory {
     ATHI_SPACE_NONE,
     ATHI_SPACE_SLAB,  /* activations, scratch, input slots */
     ATHI_SPACE_BLOCK, /* variables */
     ATHI_SPACE_GRADS, /* gradients: the trainable region of the block, offset for offset */
     ATHI_SPACE_CONST  /* scalars and fills of the plan */
-} athi_space;
+} athi_memory;
 
 struct ath_tensor {
     athi_node *node; /* producer; NULL for the poison */
@@ -61,7 +61,7 @@ struct ath_tensor {
     ath_dtype dtype;
     athi_layout layout;
     athi_graph *graph;
-    athi_space space; /* set by plan */
+    athi_memory space; /* set by plan */
     int64_t offset;
     void *mark; /* scratch of the running pass */
 };

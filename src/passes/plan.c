@@ -13,7 +13,7 @@
 typedef struct buffer buffer;
 struct buffer {
     buffer *merged; /* the one that it became part of */
-    athi_space space;
+    athi_memory space;
     const athi_variable *variable;
     int64_t bytes, offset;
     int first, last; /* units */
@@ -42,7 +42,7 @@ static buffer *buffer_of(const ath_tensor *t) { return root(t->mark); }
 
 static int64_t aligned(int64_t bytes) { return (bytes + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN; }
 
-static buffer *buffer_new(planning *p, athi_space space, int64_t bytes, int first) {
+static buffer *buffer_new(planning *p, athi_memory space, int64_t bytes, int first) {
     buffer *b = athi_arena_alloc(p->scratch, sizeof *b);
     if (!b || ATHI_GROW(p->graph->ctx, p->buffers, p->n_buffers, p->cap_buffers) != ATH_OK) return NULL;
     *b = (buffer){.space = space, .bytes = bytes, .first = first, .last = first, .index = (int)p->n_buffers};
@@ -56,7 +56,7 @@ static ath_status place_sources(planning *p) {
         athi_node *node = p->graph->nodes[i];
         if (!athi_op_is_source(node->op)) continue;
         ath_tensor *t = &node->out[0];
-        athi_space space = node->op == ATHI_OP_INPUT      ? ATHI_SPACE_SLAB
+        athi_memory space = node->op == ATHI_OP_INPUT      ? ATHI_SPACE_SLAB
                            : node->op == ATHI_OP_VARIABLE ? ATHI_SPACE_BLOCK
                                                           : ATHI_SPACE_CONST;
         buffer *b = buffer_new(p, space, athi_tensor_bytes(t), -1);

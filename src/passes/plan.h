@@ -6,7 +6,7 @@
 
 /* Where a value lies: resolved to a pointer by bind, since base pointers and the block's layout come from outside. */
 typedef struct athi_place {
-    athi_space space;
+    athi_memory space;
     int64_t offset;                /* slab and constants */
     const athi_variable *variable; /* block and gradients */
 } athi_place;
