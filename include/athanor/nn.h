@@ -13,6 +13,7 @@
 #ifndef ATHANOR_NN_H
 #define ATHANOR_NN_H
 
+#include "athanor/activations.h"
 #include "athanor/tensor.h"
 
 #ifdef __cplusplus
@@ -108,6 +109,151 @@ typedef struct ath_rescaling_opts {
 ATH_API ath_tensor *ath_rescaling_with(ath_tensor *x, const ath_rescaling_opts *opts);
 #define ath_rescaling(x, ...)                                                                                \
     ath_rescaling_with((x), &(ath_rescaling_opts){.struct_size = sizeof(ath_rescaling_opts), __VA_ARGS__})
+
+/** How a window meets the border of an image. */
+typedef enum ath_padding {
+    ATH_VALID, /* only where it lies inside: out = floor((n - window) / stride) + 1 */
+    ATH_SAME,  /* out = ceil(n / stride); what is missing is added around, the odd cell behind */
+} ath_padding;
+
+/** Convolution (cross-correlation) over images: y = activation(x * kernel + bias).
+ *  x [batch, height, width, channels] f32, returns [batch, height', width', filters].
+ *  Variables: <name>/kernel [kh, kw, channels / groups, filters], <name>/bias [filters].
+ *  Errors: ATH_E_SHAPE x of another rank, or smaller than the window; ATH_E_OPTION groups that do not divide,
+ * strides and dilation_rate both above 1. */
+typedef struct ath_conv2d_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    int64_t filters;             /* required, >= 1 */
+    ath_ints kernel_size;        /* required: ATH_INTS(3) or ATH_INTS(3, 5) */
+    ath_ints strides;            /* 1 */
+    ath_padding padding;         /* valid */
+    ath_ints dilation_rate;      /* 1 */
+    int64_t groups;              /* 1 */
+    ath_spec activation;         /* none */
+    ath_switch use_bias;         /* on */
+    ath_spec kernel_initializer; /* glorot_uniform */
+    ath_spec bias_initializer;   /* zeros */
+    ath_spec kernel_regularizer; /* none */
+    ath_spec bias_regularizer;   /* none */
+} ath_conv2d_opts;
+ATH_API ath_tensor *ath_conv2d_with(ath_tensor *x, const ath_conv2d_opts *opts);
+#define ath_conv2d(x, ...)                                                                                   \
+    ath_conv2d_with((x), &(ath_conv2d_opts){.struct_size = sizeof(ath_conv2d_opts), __VA_ARGS__})
+
+/** The largest value of each window. x [batch, height, width, channels], returns [batch, height', width',
+ * channels]. Errors: ATH_E_SHAPE as conv2d; ATH_E_OPTION a window of more than 256 cells. */
+typedef struct ath_max_pooling2d_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    ath_ints pool_size;  /* 2 */
+    ath_ints strides;    /* pool_size */
+    ath_padding padding; /* valid */
+} ath_max_pooling2d_opts;
+ATH_API ath_tensor *ath_max_pooling2d_with(ath_tensor *x, const ath_max_pooling2d_opts *opts);
+#define ath_max_pooling2d(x, ...)                                                                            \
+    ath_max_pooling2d_with((x), &(ath_max_pooling2d_opts){.struct_size = sizeof(ath_max_pooling2d_opts),     \
+                                                          __VA_ARGS__})
+
+/** The mean of each window over the cells that lie inside the image; otherwise as max_pooling2d. */
+typedef ath_max_pooling2d_opts ath_average_pooling2d_opts;
+ATH_API ath_tensor *ath_average_pooling2d_with(ath_tensor *x, const ath_average_pooling2d_opts *opts);
+#define ath_average_pooling2d(x, ...)                                                                        \
+    ath_average_pooling2d_with((x), &(ath_average_pooling2d_opts){.struct_size =                             \
+                                                                      sizeof(ath_average_pooling2d_opts),    \
+                                                                  __VA_ARGS__})
+
+/** The largest value of each channel. x [batch, height, width, channels], returns [batch, channels]. */
+typedef struct ath_global_max_pooling2d_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    bool keepdims; /* returns [batch, 1, 1, channels] */
+} ath_global_max_pooling2d_opts;
+ATH_API ath_tensor *ath_global_max_pooling2d_with(ath_tensor *x, const ath_global_max_pooling2d_opts *opts);
+#define ath_global_max_pooling2d(x, ...)                                                                     \
+    ath_global_max_pooling2d_with((x), &(ath_global_max_pooling2d_opts){.struct_size = sizeof(               \
+                                                                            ath_global_max_pooling2d_opts),  \
+                                                                        __VA_ARGS__})
+
+/** The mean of each channel; otherwise as global_max_pooling2d. */
+typedef ath_global_max_pooling2d_opts ath_global_average_pooling2d_opts;
+ATH_API ath_tensor *ath_global_average_pooling2d_with(ath_tensor *x,
+                                                      const ath_global_average_pooling2d_opts *opts);
+#define ath_global_average_pooling2d(x, ...)                                                                 \
+    ath_global_average_pooling2d_with(                                                                       \
+        (x), &(ath_global_average_pooling2d_opts){.struct_size = sizeof(ath_global_average_pooling2d_opts),  \
+                                                  __VA_ARGS__})
+
+/** Batch normalisation (Ioffe and Szegedy 2015) over all axes but the last: gamma (x - mean) / sqrt(variance
+ * + epsilon)
+ *  + beta, in training with the batch's statistics, otherwise with the moving ones.
+ *  x [batch, ..., channels], returns the same shape. Variables: <name>/gamma, beta, moving_mean,
+ * moving_variance, each [channels]; moving = moving momentum + batch (1 - momentum), the variance being the
+ * population's. */
+typedef struct ath_batch_normalization_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    double momentum;                              /* 0.99 */
+    double epsilon;                               /* 0.001 */
+    ath_switch center, scale;                     /* on */
+    ath_spec beta_initializer;                    /* zeros */
+    ath_spec gamma_initializer;                   /* ones */
+    ath_spec moving_mean_initializer;             /* zeros */
+    ath_spec moving_variance_initializer;         /* ones */
+    ath_spec beta_regularizer, gamma_regularizer; /* none */
+} ath_batch_normalization_opts;
+ATH_API ath_tensor *ath_batch_normalization_with(ath_tensor *x, const ath_batch_normalization_opts *opts);
+#define ath_batch_normalization(x, ...)                                                                      \
+    ath_batch_normalization_with((x), &(ath_batch_normalization_opts){                                       \
+                                          .struct_size = sizeof(ath_batch_normalization_opts), __VA_ARGS__})
+
+/** Layer normalisation (Ba et al. 2016) of each sample over its last axis. x [batch, ..., features], returns
+ * the same shape. Variables: <name>/gamma, beta, each [features]. */
+typedef struct ath_layer_normalization_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    double epsilon;                               /* 0.001 */
+    ath_switch center, scale;                     /* on */
+    ath_spec beta_initializer;                    /* zeros */
+    ath_spec gamma_initializer;                   /* ones */
+    ath_spec beta_regularizer, gamma_regularizer; /* none */
+} ath_layer_normalization_opts;
+ATH_API ath_tensor *ath_layer_normalization_with(ath_tensor *x, const ath_layer_normalization_opts *opts);
+#define ath_layer_normalization(x, ...)                                                                      \
+    ath_layer_normalization_with((x), &(ath_layer_normalization_opts){                                       \
+                                          .struct_size = sizeof(ath_layer_normalization_opts), __VA_ARGS__})
+
+/** Two tensors joined element by element; shapes broadcast. Recipes join any number by `from: [a, b, c]`.
+ *  Errors: ATH_E_SHAPE they do not fit; ATH_E_STATE they belong to different models. */
+ATH_API ath_tensor *ath_add(ath_tensor *a, ath_tensor *b);
+ATH_API ath_tensor *ath_subtract(ath_tensor *a, ath_tensor *b);
+ATH_API ath_tensor *ath_multiply(ath_tensor *a, ath_tensor *b);
+ATH_API ath_tensor *ath_average(ath_tensor *a, ath_tensor *b);
+ATH_API ath_tensor *ath_maximum(ath_tensor *a, ath_tensor *b);
+ATH_API ath_tensor *ath_minimum(ath_tensor *a, ath_tensor *b);
+
+/** n tensors one after another along an axis; the other sizes must agree. */
+typedef struct ath_concatenate_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    int64_t axis; /* -1; the batch is axis 0 */
+} ath_concatenate_opts;
+ATH_API ath_tensor *ath_concatenate_with(ath_tensor *const *in, int64_t n, const ath_concatenate_opts *opts);
+#define ath_concatenate(in, n, ...)                                                                          \
+    ath_concatenate_with((in), (n),                                                                          \
+                         &(ath_concatenate_opts){.struct_size = sizeof(ath_concatenate_opts), __VA_ARGS__})
+
+/** Activations as layers of their own; their options stand in athanor/activations.h. opts may be NULL. */
+ATH_API ath_tensor *ath_relu_with(ath_tensor *x, const ath_relu_opts *opts);
+ATH_API ath_tensor *ath_leaky_relu_with(ath_tensor *x, const ath_leaky_relu_opts *opts);
+ATH_API ath_tensor *ath_elu_with(ath_tensor *x, const ath_elu_opts *opts);
+ATH_API ath_tensor *ath_softmax_with(ath_tensor *x, const ath_softmax_opts *opts);
 
 #ifdef __cplusplus
 }

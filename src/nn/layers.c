@@ -5,9 +5,9 @@
 #define WITH(name_, main, text)                                                                              \
     {.name = #name_,                                                                                         \
      .doc = text,                                                                                            \
-     .options = athi_options_##name_,                                                                      \
+     .options = athi_options_##name_,                                                                        \
      .opts_size = sizeof(ath_##name_##_opts),                                                                \
-     .impl = &athi_layer_##name_,                                                                           \
+     .impl = &athi_layer_##name_,                                                                            \
      .main_option = main},
 #define PLAIN(name_, text) {.name = #name_, .doc = text, .impl = &athi_layer_##name_},
 static const athi_row rows[] = {ATHI_LAYER_LIST(WITH, PLAIN){0}};

@@ -11,12 +11,31 @@
  * doc) none. */
 #define ATHI_LAYER_LIST(WITH, PLAIN)                                                                         \
     WITH(dense, "units", "fully connected on the last axis: activation(x kernel + bias)")                    \
-    WITH(activation, "activation", "an activation as a layer of its own")                                    \
+    WITH(conv2d, NULL, "convolution over images: activation(x * kernel + bias)")                             \
+    WITH(max_pooling2d, "pool_size", "the largest value of each window")                                     \
+    WITH(average_pooling2d, "pool_size", "the mean of each window")                                          \
+    WITH(global_max_pooling2d, NULL, "the largest value of each channel")                                    \
+    WITH(global_average_pooling2d, NULL, "the mean of each channel")                                         \
+    WITH(batch_normalization, NULL,                                                                          \
+         "each channel by its batch's mean and variance (Ioffe and Szegedy 2015)")                           \
+    WITH(layer_normalization, NULL, "each sample by its own mean and variance (Ba et al. 2016)")             \
     WITH(dropout, "rate", "in training, zeroes values at random and scales the others by 1 / (1 - rate)")    \
+    WITH(activation, "activation", "an activation as a layer of its own")                                    \
+    WITH(relu, "max_value", "max(x, 0) with a bound, a slope and a threshold")                               \
+    WITH(leaky_relu, "negative_slope", "x above 0, negative_slope x below")                                  \
+    WITH(elu, "alpha", "x above 0, alpha (exp(x) - 1) below")                                                \
+    WITH(softmax, "axis", "exp(x) / sum(exp(x)) over an axis")                                               \
     PLAIN(flatten, "all axes behind the batch as one, row-major")                                            \
     WITH(reshape, "target_shape", "the same elements in other sizes")                                        \
     WITH(permute, "dims", "the axes behind the batch in another order")                                      \
-    WITH(rescaling, "scale", "scale x + offset")
+    WITH(rescaling, "scale", "scale x + offset")                                                             \
+    PLAIN(add, "the sum of its inputs")                                                                      \
+    PLAIN(subtract, "the first input minus the second")                                                      \
+    PLAIN(multiply, "the product of its inputs")                                                             \
+    PLAIN(average, "the mean of its inputs")                                                                 \
+    PLAIN(maximum, "the largest of its inputs, element by element")                                          \
+    PLAIN(minimum, "the smallest of its inputs, element by element")                                         \
+    WITH(concatenate, "axis", "its inputs one after another along an axis")
 
 #define ATHI_DECLARE(name, ...) extern const athi_layer_impl athi_layer_##name;
 ATHI_LAYER_LIST(ATHI_DECLARE, ATHI_DECLARE)
