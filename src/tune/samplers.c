@@ -6,6 +6,12 @@ static const athi_row rows[] = {
     {.name = "grid",
      .doc = "Every point once, defaults first; floats and log ints without a step give ten values each.",
      .impl = &athi_sampler_grid},
+    {.name = "bayesian",
+     .doc = "Gaussian process (Matern 5/2, a length scale per parameter) with log expected improvement "
+            "(https://arxiv.org/abs/2310.20708).",
+     .options = athi_sampler_bayesian_options,
+     .opts_size = sizeof(athi_bayesian_opts),
+     .impl = &athi_sampler_bayesian},
     {0},
 };
 

@@ -1,0 +1,71 @@
+/* Gaussian process regression over mixed, conditional inputs.
+ *
+ * k(a, b) = signal * Matern 5/2 of r,  r^2 = sum over dimensions of
+ *     both absent      0
+ *     numeric          (a - b)^2 / length^2; for one that may be absent the chord of an arc of a right angle,
+ *                      (16 / pi^2) sin^2(pi (a - b) / 4) / length^2
+ *     category         1 / length^2 if the branches differ
+ *     one is absent    radius / length^2 + gap, with `gap` learned
+ * where `radius` is that of the arc (4 / pi^2) or of the simplex of the branches (at most 1/2). Absence is
+ * thus the centre of what the values lie on, lifted by `gap`: distances in a Euclidean space, so the kernel
+ * is positive definite (Swersky et al. 2014, "Raiders of the lost architecture").
+ *
+ * Hyperparameters are the maximum a posteriori under length ~ LogNormal(sqrt 2 + ln(d) / 2, sqrt 3) (Hvarfner
+ * et al. 2024), signal ~ Gamma(2, 1), noise ~ LogNormal(-4, 1), gap ~ LogNormal. All of them as logarithms in
+ * `theta`: lengths, gaps of the dimensions that may be absent, signal, noise. */
+#ifndef ATHI_GP_H
+#define ATHI_GP_H
+
+#include "base/base.h"
+
+typedef struct athi_gp_dim {
+    bool category, optional;
+} athi_gp_dim;
+
+typedef struct athi_gp {
+    const athi_gp_dim *dims;
+    int64_t d, n, n_theta;
+    const double *x; /* n rows of d, NaN: absent; a category's branch number; a numeric's unit value */
+    const double *y; /* n */
+    double mean;     /* of the prior */
+    double *theta;
+    /* made by athi_gp_condition: */
+    double *weight, *gap; /* per dimension: 1 / length^2, gap */
+    double signal, noise;
+    double *factor;  /* Cholesky, column by column, lower */
+    double *inverse; /* of the covariance of y, both triangles */
+    double *alpha;   /* inverse * (y - mean) */
+} athi_gp;
+
+/** x and y are borrowed. theta starts at the prior's mode. */
+ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x,
+                          const double *y, int64_t n, double mean, athi_gp *gp);
+/** Finds theta. `noise_floor`: the least noise variance. `starts` >= 1, `evaluations` of each at most. */
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, int starts,
+                       int evaluations);
+/** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with
+ * jitter. */
+ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp);
+
+/** Mean and variance (of the function, without noise) at m rows; work: n * m doubles. */
+void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance,
+                     double *work);
+/** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 3 * n doubles.
+ */
+void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
+                      double *variance, double *d_mean, double *d_variance, double *work);
+
+/* ---- for the fit, and for tests --------------------------------------------------------------------- */
+
+typedef struct athi_gp_pairs {
+    double *coefficient; /* per pair of points and dimension: what 1 / length^2 is multiplied with */
+    double *absent;      /* per pair and optional dimension: 1 if absent in one of the two */
+    double *slope, *covariance, *matrix, *alpha; /* scratch */
+    int64_t n_optional;
+} athi_gp_pairs;
+ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs);
+/** Negative log posterior at theta, and its gradient (n_theta); infinity where it cannot be factorised. */
+double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
+                         double *gradient);
+
+#endif

@@ -1,0 +1,195 @@
+/* Hyperparameters of the Gaussian process: log posterior with its gradient, maximised by L-BFGS from fixed
+ * starts.
+ *
+ * With K = signal * C + noise * I and B = inverse(K) - alpha alpha', the derivative of -log p(y) by a
+ * parameter is 1/2 tr(B dK). What does not depend on theta is computed once per pair of points. */
+#include "tune/gp_internal.h"
+
+#include <lapacke.h>
+#include <nlopt.h>
+
+static const double LENGTH_SD = 1.7320508075688772, NOISE_MEAN = -4;
+
+static double length_mean(const athi_gp *gp) { return M_SQRT2 + 0.5 * log((double)ATHI_MAX(gp->d, 1)); }
+
+/* Half the weight that a difference of 1 has at the lengths' mode. */
+static double gap_mean(const athi_gp *gp) { return log(0.5) - 2 * (length_mean(gp) - LENGTH_SD * LENGTH_SD); }
+
+void athi_gp_prior_mode(const athi_gp *gp, double *theta) {
+    int64_t p = gp->n_theta;
+    for (int64_t j = 0; j < gp->d; j++) theta[j] = length_mean(gp) - LENGTH_SD * LENGTH_SD;
+    for (int64_t j = gp->d; j < p - 2; j++) theta[j] = gap_mean(gp);
+    theta[p - 2] = 0;
+    theta[p - 1] = NOISE_MEAN - 1;
+}
+
+/* Adds -log of the prior density (constants left out) and its derivative by the logarithm. */
+static double normal_prior(double t, double mean, double sd, double *gradient) {
+    double z = (t - mean) / sd;
+    *gradient += z / sd;
+    return z * z / 2;
+}
+static double lognormal_prior(double t, double mean, double sd, double *gradient) {
+    *gradient += 1;
+    return t + normal_prior(t, mean, sd, gradient);
+}
+
+static double prior(const athi_gp *gp, const double *theta, double *gradient) {
+    int64_t p = gp->n_theta;
+    double sum = 0, signal = exp(theta[p - 2]);
+    for (int64_t j = 0; j < gp->d; j++)
+        sum += lognormal_prior(theta[j], length_mean(gp), LENGTH_SD, &gradient[j]);
+    for (int64_t j = gp->d; j < p - 2; j++) sum += normal_prior(theta[j], gap_mean(gp), 1, &gradient[j]);
+    sum += signal - theta[p - 2]; /* Gamma(2, 1) */
+    gradient[p - 2] += signal - 1;
+    return sum + lognormal_prior(theta[p - 1], NOISE_MEAN, 1, &gradient[p - 1]);
+}
+
+/* ---- likelihood ---------------------------------------------------------------------------------------- */
+
+ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs) {
+    int64_t n = gp->n, d = gp->d, count = n * (n - 1) / 2;
+    *pairs = (athi_gp_pairs){.n_optional = gp->n_theta - d - 2};
+    pairs->coefficient = athi_arena_array(arena, ATHI_MAX(count * d, 1), sizeof(double));
+    pairs->absent = athi_arena_array(arena, ATHI_MAX(count * pairs->n_optional, 1), sizeof(double));
+    pairs->slope = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
+    pairs->covariance = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
+    pairs->matrix = athi_arena_array(arena, ATHI_MAX(n * n, 1), sizeof(double));
+    pairs->alpha = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
+    if (!pairs->coefficient || !pairs->absent || !pairs->slope || !pairs->covariance || !pairs->matrix ||
+        !pairs->alpha)
+        return ATH_E_NOMEM;
+    double *c = pairs->coefficient, *e = pairs->absent;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = j + 1; i < n; i++)
+            for (int64_t k = 0; k < d; k++) {
+                bool absent;
+                *c++ = athi_gp_coefficient(gp->dims[k], gp->x[i * d + k], gp->x[j * d + k], &absent);
+                if (gp->dims[k].optional) *e++ = absent;
+            }
+    return ATH_OK;
+}
+
+static void fill_covariance(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta) {
+    int64_t n = gp->n, d = gp->d, o = pairs->n_optional, pair = 0;
+    double signal = exp(theta[d + o]), noise = exp(theta[d + o + 1]);
+    double *weight = gp->weight, *gap = gp->gap; /* scratch until conditioned */
+    for (int64_t k = 0; k < d; k++) weight[k] = exp(-2 * theta[k]);
+    for (int64_t k = 0; k < o; k++) gap[k] = exp(theta[d + k]);
+    for (int64_t j = 0; j < n; j++) {
+        pairs->matrix[j * n + j] = signal + noise;
+        for (int64_t i = j + 1; i < n; i++, pair++) {
+            const double *c = pairs->coefficient + pair * d, *e = pairs->absent + pair * o;
+            double r2 = 0;
+            for (int64_t k = 0; k < d; k++) r2 += weight[k] * c[k];
+            for (int64_t k = 0; k < o; k++) r2 += gap[k] * e[k];
+            double value = signal * athi_matern(r2, &pairs->slope[pair]);
+            pairs->slope[pair] *= signal;
+            pairs->covariance[pair] = pairs->matrix[j * n + i] = value;
+        }
+    }
+}
+
+/* After the matrix became its inverse. */
+static void likelihood_gradient(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
+                                double *gradient) {
+    int64_t n = gp->n, d = gp->d, o = pairs->n_optional, pair = 0;
+    double signal = exp(theta[d + o]), noise = exp(theta[d + o + 1]), trace = 0, by_signal = 0;
+    for (int64_t j = 0; j < n; j++) {
+        trace += pairs->matrix[j * n + j] - pairs->alpha[j] * pairs->alpha[j];
+        for (int64_t i = j + 1; i < n; i++, pair++) {
+            const double *c = pairs->coefficient + pair * d, *e = pairs->absent + pair * o;
+            double b = pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j],
+                   f = b * pairs->slope[pair];
+            by_signal += b * pairs->covariance[pair];
+            for (int64_t k = 0; k < d; k++) gradient[k] += f * c[k];
+            for (int64_t k = 0; k < o; k++) gradient[d + k] += f * e[k];
+        }
+    }
+    for (int64_t k = 0; k < d; k++) gradient[k] *= -2 * gp->weight[k];
+    for (int64_t k = 0; k < o; k++) gradient[d + k] *= gp->gap[k];
+    gradient[d + o] = by_signal + trace * signal / 2;
+    gradient[d + o + 1] = trace * noise / 2;
+}
+
+double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
+                         double *gradient) {
+    int64_t n = gp->n, p = gp->n_theta;
+    double sum = 0;
+    fill_covariance(gp, pairs, theta);
+    if (n > 0 && LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, pairs->matrix, (lapack_int)n) != 0)
+        return INFINITY;
+    for (int64_t i = 0; i < n; i++) pairs->alpha[i] = gp->y[i] - gp->mean;
+    if (n > 0)
+        LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, pairs->matrix, (lapack_int)n,
+                            pairs->alpha, (lapack_int)n);
+    for (int64_t i = 0; i < n; i++)
+        sum += (gp->y[i] - gp->mean) * pairs->alpha[i] / 2 + log(pairs->matrix[i * n + i]);
+    memset(gradient, 0, (size_t)p * sizeof *gradient);
+    if (n > 0) {
+        if (LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, pairs->matrix, (lapack_int)n) != 0)
+            return INFINITY;
+        likelihood_gradient(gp, pairs, theta, gradient);
+    }
+    return sum + prior(gp, theta, gradient);
+}
+
+/* ---- the search ---------------------------------------------------------------------------------------- */
+
+typedef struct fit {
+    const athi_gp *gp;
+    const athi_gp_pairs *pairs;
+    double *gradient, *best;
+    double value; /* of best */
+} fit;
+
+static double objective(unsigned n, const double *theta, double *gradient, void *user) {
+    fit *f = user;
+    double value = athi_gp_objective(f->gp, f->pairs, theta, f->gradient);
+    if (value < f->value) {
+        f->value = value;
+        memcpy(f->best, theta, n * sizeof *theta);
+    }
+    if (!isfinite(value)) { /* L-BFGS backs off */
+        value = 1e10;
+        memset(f->gradient, 0, n * sizeof *gradient);
+    }
+    if (gradient) memcpy(gradient, f->gradient, n * sizeof *gradient);
+    return value;
+}
+
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, int starts,
+                       int evaluations) {
+    int64_t p = gp->n_theta;
+    athi_gp_pairs pairs;
+    ATH_TRY(athi_gp_pairs_create(arena, gp, &pairs));
+    double *work = athi_arena_array(arena, 5 * p, sizeof *work);
+    if (!work) return ATH_E_NOMEM;
+    double *start = work, *low = work + p, *high = work + 2 * p;
+    fit f = {.gp = gp, .pairs = &pairs, .gradient = work + 3 * p, .best = work + 4 * p, .value = INFINITY};
+    for (int64_t j = 0; j < p; j++) low[j] = log(1e-2), high[j] = log(1e3);
+    low[p - 2] = log(0.05), high[p - 2] = log(20);
+    low[p - 1] = log(noise_floor), high[p - 1] = log(ATHI_MAX(2.0, 2 * noise_floor));
+    athi_gp_prior_mode(gp, f.best);
+    for (int s = 0; s < starts; s++) {
+        static const double shift[] = {0, -1, 1.2}; /* shorter and longer lengths */
+        athi_gp_prior_mode(gp, start);
+        for (int64_t j = 0; j < gp->d; j++) start[j] += shift[s % ATHI_COUNT(shift)];
+        for (int64_t j = 0; j < p; j++) start[j] = fmin(fmax(start[j], low[j]), high[j]);
+        nlopt_opt opt = nlopt_create(NLOPT_LD_LBFGS, (unsigned)p);
+        if (!opt) return athi_nomem(ctx, 0);
+        double unused;
+        nlopt_set_min_objective(opt, objective, &f);
+        nlopt_set_lower_bounds(opt, low);
+        nlopt_set_upper_bounds(opt, high);
+        nlopt_set_ftol_rel(opt, 1e-4);
+        nlopt_set_maxeval(opt, evaluations);
+        nlopt_result result =
+            nlopt_optimize(opt, start, &unused); /* a failed line search leaves the best seen */
+        nlopt_destroy(opt);
+        if (result == NLOPT_OUT_OF_MEMORY) return athi_nomem(ctx, 0);
+    }
+    memcpy(gp->theta, f.best, (size_t)p * sizeof *gp->theta);
+    gp->theta[p - 1] = fmax(gp->theta[p - 1], low[p - 1]);
+    return ATH_OK;
+}

@@ -1,0 +1,22 @@
+/* Between the process and its fit. */
+#ifndef ATHI_GP_INTERNAL_H
+#define ATHI_GP_INTERNAL_H
+
+#include "tune/gp.h"
+
+#include <math.h>
+
+#define ATHI_GP_ARC_RADIUS     (4 / (M_PI * M_PI))
+#define ATHI_GP_SIMPLEX_RADIUS 0.5
+
+/** Matern 5/2 of a squared distance, and its derivative by that. */
+static inline double athi_matern(double r2, double *slope) {
+    double s = sqrt(5 * r2), e = exp(-s);
+    *slope = -5.0 / 6 * (1 + s) * e;
+    return (1 + s + 5.0 / 3 * r2) * e;
+}
+
+double athi_gp_coefficient(athi_gp_dim dim, double a, double b, bool *absent);
+void athi_gp_prior_mode(const athi_gp *gp, double *theta);
+
+#endif
