@@ -42,7 +42,8 @@ static ath_status add_variables(ath_model *m, int n_snapshots, int64_t n_callbac
     athi_graph *g = m->net->graph;
     m->progress = athi_variable_add(g, "train/progress", athi_dims(ATHI_PROGRESS_SIZE), ATH_I64, ATHI_TRAIN);
     m->values = athi_variable_add(g, "train/values", athi_dims(ATHI_VALUES_SIZE), ATH_F64, ATHI_TRAIN);
-    m->callbacks = athi_variable_add(g, "train/callbacks", athi_dims(n_callback_state), ATH_F64, ATHI_TRAIN);
+    m->callbacks = athi_variable_add(g, "train/callbacks", athi_dims(ATHI_MAX(n_callback_state, 1)), ATH_F64,
+                                     ATHI_TRAIN);
     int64_t n = g->n_variables;
     for (int k = 0; k < n_snapshots; k++) {
         m->first_copy[k] = g->n_variables;

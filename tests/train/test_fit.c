@@ -1,0 +1,187 @@
+/* The loop on real data: it learns, stopping and going on gives the same bits, damaged states are refused. */
+#include "test.h"
+
+#include "base/file.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <unistd.h>
+
+static ath_ctx *ctx;
+static athi_data *data;
+static char folder[64], state_path[128], log_path[128];
+
+static int setup(void **unused) {
+    (void)unused;
+    snprintf(folder, sizeof folder, "/tmp/athanor-test-XXXXXX");
+    if (ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1}, &ctx) ||
+        !mkdtemp(folder))
+        return 1;
+    snprintf(state_path, sizeof state_path, "%s/state.safetensors", folder);
+    snprintf(log_path, sizeof log_path, "%s/log.jsonl", folder);
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_value *map = NULL;
+    athi_data_opts opts;
+    const char json[] =
+        "{\"source\": \"fashion-mnist\", \"samples\": 3000, \"validation\": 1000, \"batch\": 128}";
+    int failed = athi_json_read(ctx, arena, json, sizeof json - 1, &map) ||
+                 athi_options_read(ctx, arena, &athi_data_row, map, NULL, "data", &opts) ||
+                 athi_data_open(ctx, &opts, NULL, NULL, &data);
+    athi_arena_destroy(arena);
+    return failed;
+}
+
+static int teardown(void **unused) {
+    (void)unused;
+    athi_data_close(data);
+    athi_remove_tree(ctx, folder);
+    ath_ctx_destroy(ctx);
+    return 0;
+}
+
+/* 784-16-10 with dropout, momentum and a step-dependent rate, so that every kind of state takes part. */
+static ath_model *make_model(uint64_t seed, const athi_callback *callbacks, int n_callbacks) {
+    ath_model *m = NULL;
+    assert_ok(ctx, athi_model_create(ctx, &m));
+    ath_tensor *x = athi_net_input_add(m->net, "x", athi_dims(28, 28), ATH_F32);
+    x = ath_flatten(x);
+    x = ath_dense(x, .units = 16, .activation = ATH_RELU);
+    x = ath_dropout(x, .rate = 0.2);
+    x = ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
+    assert_ok(ctx, athi_graph_check(m->net->graph));
+    const athi_row *loss = athi_row_find(&athi_losses, "sparse_categorical_crossentropy"),
+                   *metric = athi_row_find(&athi_metrics, "accuracy"),
+                   *optimizer = athi_row_find(&athi_optimizers, "adam");
+    void *loss_opts = NULL, *metric_opts = NULL, *optimizer_opts = NULL;
+    assert_ok(ctx, athi_options_resolve(ctx, m->net->arena, loss, NULL, "loss", &loss_opts));
+    assert_ok(ctx, athi_options_resolve(ctx, m->net->arena, metric, NULL, "metric", &metric_opts));
+    assert_ok(ctx, athi_options_resolve(ctx, m->net->arena, optimizer, NULL, "adam", &optimizer_opts));
+    athi_net_compile_opts opts = {.loss = loss,
+                                  .loss_opts = loss_opts,
+                                  .metrics = &metric,
+                                  .metric_opts = (const void *const[]){metric_opts},
+                                  .n_metrics = 1,
+                                  .optimizer = optimizer,
+                                  .optimizer_opts = optimizer_opts,
+                                  .target_shape = data->target_shape,
+                                  .target_dtype = ATH_I32};
+    assert_ok(ctx, athi_net_compile(m->net, &opts));
+    int snapshots = 1;
+    int64_t n_state = 0;
+    athi_callbacks_need(callbacks, n_callbacks, &snapshots, &n_state);
+    assert_ok(ctx, athi_model_prepare(m, seed, snapshots, n_state, NULL));
+    return m;
+}
+
+typedef struct watch {
+    int epochs;
+    double last[8];
+    int64_t stop_after_batches; /* counted over epochs; 0: never */
+    int interrupted;
+} watch;
+
+static ath_status on_epoch(void *user, const athi_epoch *e, bool *stop) {
+    watch *w = user;
+    (void)stop;
+    w->epochs++;
+    for (int i = 0; i < e->n && i < 8; i++) w->last[i] = e->values[i];
+    return ATH_OK;
+}
+
+static athi_fit_opts fit_opts(watch *w) {
+    return (athi_fit_opts){.train = &data->train,
+                           .validation = &data->validation,
+                           .preprocess = &data->preprocess,
+                           .batch = 128,
+                           .epochs = 3,
+                           .shuffle = true,
+                           .seed = 7,
+                           .monitor = "val_accuracy",
+                           .maximize = true,
+                           .stop_on_nan = true,
+                           .on_epoch = on_epoch,
+                           .user = w};
+}
+
+static void it_learns(void **unused) {
+    (void)unused;
+    watch w = {0};
+    ath_model *m = make_model(7, NULL, 0);
+    athi_fit_opts o = fit_opts(&w);
+    o.epochs = 8;
+    assert_ok(ctx, athi_fit(m, &o));
+    assert_int_equal(w.epochs, 8);
+    double values[2], best;
+    assert_ok(ctx, athi_evaluate(m, &data->validation, &data->preprocess, 128, values));
+    assert_float_equal(values[0], w.last[2], 0); /* loss, accuracy, val_loss, val_accuracy */
+    assert_float_equal(values[1], w.last[3], 0);
+    assert_true(values[1] > 0.70);
+    assert_true(athi_best_epoch(m, &best) >= 1 && best >= values[1]);
+    float *p = malloc(1000 * 10 * sizeof *p);
+    assert_ok(ctx, athi_predict(m, &data->validation, &data->preprocess, 300, p));
+    int right = 0;
+    for (int i = 0; i < 1000; i++) {
+        int32_t at = i, label, top = 0;
+        athi_batch_classes(&data->validation, &at, 1, &label);
+        for (int c = 1; c < 10; c++) top = p[i * 10 + c] > p[i * 10 + top] ? c : top;
+        right += top == label;
+    }
+    assert_float_equal(right / 1000.0, values[1], 1e-9);
+    free(p);
+    athi_model_destroy(m);
+}
+
+/* Stops by max_steps at `steps`, goes on in a fresh model from the state file, and compares all bits. */
+static void going_on_is_exact(void **unused) {
+    (void)unused;
+    watch w = {0};
+    ath_model *whole = make_model(7, NULL, 0);
+    athi_fit_opts o = fit_opts(&w);
+    assert_ok(ctx, athi_fit(whole, &o));
+    for (int64_t steps = 1; steps < 48;
+         steps += 13) { /* 16 batches an epoch: in the middle and at the ends */
+        unlink(state_path), unlink(log_path);
+        ath_model *first = make_model(7, NULL, 0), *second = make_model(99, NULL, 0);
+        athi_fit_opts part = fit_opts(&w);
+        part.state_path = state_path, part.log_path = log_path, part.max_steps = steps, part.resume = true;
+        assert_ok(ctx, athi_fit(first, &part));
+        part.max_steps = 0;
+        assert_ok(ctx, athi_fit(second, &part));
+        for (int64_t i = 0; i < whole->net->graph->n_variables; i++) {
+            const athi_variable *v = whole->net->graph->variables[i];
+            if (strcmp(v->name, "train/checksum") == 0) continue;
+            if (memcmp(athi_state_at(whole->state, v), athi_state_at(second->state, v),
+                       (size_t)(athi_shape_count(v->shape) * athi_dtype_size(v->dtype))) != 0)
+                fail_msg("stopped after %lld steps, %s differs", (long long)steps, v->name);
+        }
+        athi_model_destroy(first);
+        athi_model_destroy(second);
+    }
+    athi_model_destroy(whole);
+}
+
+static void a_damaged_state_is_refused(void **unused) {
+    (void)unused;
+    watch w = {0};
+    unlink(state_path);
+    ath_model *m = make_model(7, NULL, 0);
+    athi_fit_opts o = fit_opts(&w);
+    o.state_path = state_path, o.max_steps = 2, o.resume = true;
+    assert_ok(ctx, athi_fit(m, &o));
+    char *file = NULL;
+    int64_t size = 0;
+    assert_ok(ctx, athi_file_read(ctx, state_path, false, INT64_MAX, &file, &size));
+    file[size - 700] ^= 1;
+    assert_ok(ctx, athi_file_write(ctx, state_path, file, size));
+    assert_fails(ctx, athi_fit(m, &o), ATH_E_DATA, "checksum");
+    assert_ok(ctx, athi_file_write(ctx, state_path, file, size - 64));
+    assert_fails(ctx, athi_fit(m, &o), ATH_E_DATA, "cut short");
+    athi_free(ctx, file);
+    athi_model_destroy(m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(going_on_is_exact),
+                                       cmocka_unit_test(a_damaged_state_is_refused)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
