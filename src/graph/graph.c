@@ -71,6 +71,13 @@ static athi_node *node_new(athi_graph *graph, athi_op op, ath_tensor *const *in,
     return node;
 }
 
+static ath_tensor *wrong_count(athi_graph *graph, const athi_op_info *info, int n_in) {
+    char layer[128] = "", most[32] = "";
+    if (graph->layer && graph->layer[0]) snprintf(layer, sizeof layer, " '%s'", graph->layer);
+    if (info->max_in != info->min_in) snprintf(most, sizeof most, " to %d", info->max_in);
+    return athi_poison(graph, ATH_E_SHAPE, "%s%s: expected %d%s inputs, got %d", info->name, layer, info->min_in, most, n_in);
+}
+
 ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, int n_in, const athi_attr *attr) {
     const athi_op_info *info = &athi_op_table[op];
     if (graph->failed != ATH_OK) return &graph->poison;
@@ -80,11 +87,10 @@ ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, 
                                info->name, graph->layer ? graph->layer : "", i + 1);
         if (athi_is_poison(in[i])) return &graph->poison;
     }
-    if (n_in < info->min_in || n_in > info->max_in)
-        return athi_poison(graph, ATH_E_SHAPE, "%s '%s': expected %d to %d inputs, got %d", info->name,
-                           graph->layer ? graph->layer : "", info->min_in, info->max_in, n_in);
+    if (n_in < info->min_in || n_in > info->max_in) return wrong_count(graph, info, n_in);
     athi_node *node = node_new(graph, op, in, n_in, attr);
     ath_status status = node ? info->shape(node) : ATH_E_NOMEM;
+    for (int i = 0; i < info->n_out && status == ATH_OK; i++) status = athi_shape_check(node, node->out[i].shape);
     if (status == ATH_OK) status = ATHI_GROW(graph->ctx, graph->nodes, graph->n_nodes, graph->cap_nodes);
     if (status != ATH_OK) return poison_with_message(graph, status);
     node->id = (int)graph->n_nodes;

@@ -156,7 +156,8 @@ ath_status athi_graph_specialize(const athi_graph *graph, athi_mode mode, const 
 
 /* ---- looking ------------------------------------------------------------------------------------- */
 
-/** The canonical text: one line a node, "%5 f32[128,64] = matmul(%3, %4) transpose_b=true  ; dense". */
+/** The canonical text: one line a node, "%5 f32[128,64] = matmul(%3, %4) transpose_b=true  ; \"dense\"":
+ *  see print.c. */
 void athi_graph_print(const athi_graph *graph, athi_text *out);
 /** Reads what athi_graph_print wrote (tests, and the fuzzer). */
 ath_status athi_graph_parse(ath_ctx *ctx, const char *text, athi_graph **out);

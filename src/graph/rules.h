@@ -19,6 +19,9 @@ typedef void athi_grad_fn(athi_grad *g, athi_node *node, ath_tensor *const *dy, 
 /** "<op> '<layer>': <sentence>" on the context; returns ATH_E_SHAPE. */
 ath_status athi_shape_fail(const athi_node *node, const char *fmt, ...) ATHI_PRINTF(2, 3);
 
+/** Sizes >= 1 or dynamic, few enough axes, and a number of elements that can be counted. */
+ath_status athi_shape_check(const athi_node *node, athi_shape s);
+
 /** Equal, or one of them not known yet. */
 static inline bool athi_dims_agree(int64_t a, int64_t b) { return a == b || a == ATHI_DYN || b == ATHI_DYN; }
 bool athi_shapes_agree(athi_shape a, athi_shape b);

@@ -30,8 +30,7 @@ athi_shape athi_shape_without_last(athi_shape s) {
 
 int64_t athi_last_dim(athi_shape s) { return s.rank ? s.dim[s.rank - 1] : 1; }
 
-/* Every dimension >= 1 or dynamic, and the whole countable. */
-static ath_status check_declared(const athi_node *node, athi_shape s) {
+ath_status athi_shape_check(const athi_node *node, athi_shape s) {
     char text[96];
     athi_shape known = s;
     if (s.rank < 0 || s.rank > ATHI_MAX_RANK)
@@ -48,7 +47,8 @@ static ath_status check_declared(const athi_node *node, athi_shape s) {
 }
 
 ath_status athi_infer_input(athi_node *node) {
-    ATH_TRY(check_declared(node, node->attr.input.shape));
+    if (!node->attr.input.name) node->attr.input.name = "";
+    ATH_TRY(athi_shape_check(node, node->attr.input.shape));
     return athi_set_out(node, 0, node->attr.input.shape, node->attr.input.dtype);
 }
 
@@ -59,7 +59,7 @@ ath_status athi_infer_variable(athi_node *node) {
 }
 
 ath_status athi_infer_constant(athi_node *node) {
-    ATH_TRY(check_declared(node, node->attr.constant.shape));
+    ATH_TRY(athi_shape_check(node, node->attr.constant.shape));
     return athi_set_out(node, 0, node->attr.constant.shape, node->attr.constant.dtype);
 }
 
@@ -130,7 +130,7 @@ ath_status athi_infer_target(athi_node *node) {
     char a[96], b[96];
     for (int i = 1; i <= out.rank && i <= x.rank; i++)
         if (out.dim[out.rank - i] == ATHI_DYN) out.dim[out.rank - i] = x.dim[x.rank - i];
-    ATH_TRY(check_declared(node, out));
+    ATH_TRY(athi_shape_check(node, out));
     bool narrows = node->op == ATHI_OP_SUM_TO;
     athi_shape from = narrows ? out : x, to = narrows ? x : out;
     if (!athi_shape_broadcast(from, to, &wide) || !athi_shapes_agree(wide, to))
@@ -166,7 +166,7 @@ ath_status athi_infer_reshape(athi_node *node) {
         out.dim[inferred] = have / want;
         want = have;
     }
-    ATH_TRY(check_declared(node, out));
+    ATH_TRY(athi_shape_check(node, out));
     if (have >= 0 && want >= 0 && have != want)
         return athi_shape_fail(node, "expected a target of %lld elements for the input %s, got %s", (long long)have,
                                athi_shape_str(x, a), athi_shape_str(node->attr.shape.shape, b));
@@ -215,7 +215,7 @@ ath_status athi_infer_concat(athi_node *node) {
         return athi_shape_fail(node, "expected inputs that differ in axis %d only, got %s and %s", axis,
                                athi_shape_str(node->in[0]->shape, a), athi_shape_str(other, b));
     }
-    ATH_TRY(check_declared(node, out));
+    ATH_TRY(athi_shape_check(node, out));
     return athi_set_out(node, 0, out, node->in[0]->dtype);
 }
 
