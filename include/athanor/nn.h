@@ -28,6 +28,15 @@ typedef struct ath_model ath_model;
 #define ATH_TANH    ((ath_spec){"tanh", NULL})
 #define ATH_GELU    ((ath_spec){"gelu", NULL})
 
+/** An input of the model. The data's x is there without it; a recipe that names one says what shape it wants.
+ */
+typedef struct ath_input_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name; /* "input", "input_1", … */
+    ath_ints shape;   /* required: sizes behind the batch, -1 where they vary */
+} ath_input_opts;
+
 /** Fully connected layer on the last axis: y = activation(x · kernel + bias).
  *  x [..., in] f32, returns [..., units]. Variables: <name>/kernel [in, units], <name>/bias [units].
  *  Errors: ATH_E_OPTION units < 1; ATH_E_SHAPE x of rank 1 or with an unknown last dimension. */

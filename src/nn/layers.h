@@ -10,6 +10,7 @@
 /* Every layer, in the order of `athanor list layers`. WITH(name, main option, doc) has options, PLAIN(name,
  * doc) none. */
 #define ATHI_LAYER_LIST(WITH, PLAIN)                                                                         \
+    WITH(input, "shape", "an input of the model; as first layer it checks the shape of the data")            \
     WITH(dense, "units", "fully connected on the last axis: activation(x kernel + bias)")                    \
     WITH(conv2d, NULL, "convolution over images: activation(x * kernel + bias)")                             \
     WITH(max_pooling2d, "pool_size", "the largest value of each window")                                     \

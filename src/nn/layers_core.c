@@ -1,5 +1,42 @@
-/* Dense, activation, dropout, and the layers that change shapes. */
+/* Input, dense, activation, dropout, and the layers that change shapes. */
 #include "nn/layers.h"
+
+/* ---- input --------------------------------------------------------------------------------------- */
+
+/* Without an input of its own it makes one of the net; behind another it only checks. */
+static ath_tensor *build_input(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
+                               const char *name) {
+    const ath_ints *sizes = &((const ath_input_opts *)opts)->shape;
+    athi_shape shape = {(int)sizes->n, {0}}, whole = {(int)sizes->n + 1, {ATHI_DYN}};
+    if (sizes->n >= ATHI_MAX_RANK)
+        return athi_layer_error(net, ATH_E_OPTION, "input", name, "shape may have %d dimensions, got %lld",
+                                ATHI_MAX_RANK - 1, (long long)sizes->n);
+    for (int64_t i = 0; i < sizes->n; i++) {
+        if (sizes->v[i] < 1 && sizes->v[i] != -1)
+            return athi_layer_error(net, ATH_E_OPTION, "input", name,
+                                    "shape is made of sizes >= 1, or -1 where they vary, got %lld",
+                                    (long long)sizes->v[i]);
+        shape.dim[i] = whole.dim[i + 1] = sizes->v[i];
+    }
+    if (n_in == 0) return athi_net_input_add(net, name, shape, ATH_F32);
+    bool fits = in[0]->shape.rank == whole.rank;
+    for (int i = 1; i < whole.rank && fits; i++)
+        fits = whole.dim[i] == ATHI_DYN || whole.dim[i] == in[0]->shape.dim[i];
+    char a[96], b[96];
+    if (fits) return in[0];
+    return athi_layer_error(net, ATH_E_SHAPE, "input", name,
+                            "expected data of shape %s, got %s; change shape, or leave "
+                            "the layer away",
+                            athi_shape_str(whole, a), athi_shape_str(in[0]->shape, b));
+}
+const athi_layer_impl athi_layer_input = {0, 1, build_input};
+const athi_option athi_options_input[] = {
+    {.name = "shape",
+     .type = ATHI_OPT_INTS,
+     .offset = offsetof(ath_input_opts, shape),
+     .doc = "sizes behind the batch, -1 where they vary"},
+    {0},
+};
 
 /* ---- dense --------------------------------------------------------------------------------------- */
 

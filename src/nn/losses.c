@@ -92,6 +92,88 @@ static ath_tensor *huber(athi_net *net, athi_compared *c, const void *opts) {
                          (&(athi_attr){.alpha = {((const ath_huber_opts *)opts)->delta, 0}}));
 }
 
+/* ---- less usual ones ------------------------------------------------------------------------------- */
+
+static ath_tensor *mean_last(athi_graph *g, ath_tensor *each) {
+    return athi_is_poison(each) ? each : athi_reduce_last(g, ATHI_OP_MEAN, each, false);
+}
+static ath_tensor *at_least(athi_graph *g, ath_tensor *x, double low) {
+    return athi_op2(g, ATHI_OP_MAXIMUM, x, athi_constant(g, low, ATHI_SCALAR), NULL);
+}
+
+/* 100 |y - p| / max(|y|, epsilon) */
+static ath_tensor *mean_absolute_percentage_error(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    ath_tensor *size = at_least(g, athi_op1(g, ATHI_OP_ABS, c->targets, NULL), epsilon);
+    ath_tensor *part =
+        athi_op2(g, ATHI_OP_DIV, athi_op2(g, ATHI_OP_SUB, c->targets, c->predictions, NULL), size, NULL);
+    return mean_last(g, athi_affine(g, athi_op1(g, ATHI_OP_ABS, part, NULL), 100, 0));
+}
+
+/* log(max(x, epsilon) + 1) */
+static ath_tensor *log_of_next(athi_graph *g, ath_tensor *x) {
+    return athi_op1(g, ATHI_OP_LOG, athi_affine(g, at_least(g, x, epsilon), 1, 1), NULL);
+}
+static ath_tensor *mean_squared_logarithmic_error(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    ath_tensor *error =
+        athi_op2(g, ATHI_OP_SUB, log_of_next(g, c->predictions), log_of_next(g, c->targets), NULL);
+    return mean_last(g, athi_op1(g, ATHI_OP_SQUARE, error, NULL));
+}
+
+/* log cosh e = e + softplus(-2 e) - log 2 */
+static ath_tensor *log_cosh(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    const double log_2 = 0.69314718055994531;
+    ath_tensor *error = athi_op2(g, ATHI_OP_SUB, c->predictions, c->targets, NULL);
+    ath_tensor *soft = athi_op1(g, ATHI_OP_SOFTPLUS, athi_affine(g, error, -2, 0), NULL);
+    return mean_last(g, athi_affine(g, athi_op2(g, ATHI_OP_ADD, error, soft, NULL), 1, -log_2));
+}
+
+static ath_tensor *kl_divergence(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    ath_tensor *y = at_least(g, c->targets, epsilon), *p = at_least(g, c->predictions, epsilon);
+    ath_tensor *log_ratio = athi_op1(g, ATHI_OP_LOG, athi_op2(g, ATHI_OP_DIV, y, p, NULL), NULL);
+    ath_tensor *each = athi_op2(g, ATHI_OP_MUL, y, log_ratio, NULL);
+    return athi_is_poison(each) ? each : athi_reduce_last(g, ATHI_OP_SUM, each, false);
+}
+
+static ath_tensor *poisson(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    ath_tensor *log_p = athi_op1(g, ATHI_OP_LOG, athi_affine(g, c->predictions, 1, epsilon), NULL);
+    ath_tensor *likely = athi_op2(g, ATHI_OP_MUL, c->targets, log_p, NULL);
+    return mean_last(g, athi_op2(g, ATHI_OP_SUB, c->predictions, likely, NULL));
+}
+
+/* max(1 - y p, 0). Where all targets of a batch are 0 or 1, the zeros count as -1, as in Keras: then Σ (y -
+ * y²)² is 0. */
+static ath_tensor *hinge_of_each(athi_graph *g, athi_compared *c) {
+    ath_tensor *y = c->targets;
+    ath_tensor *between = athi_op2(g, ATHI_OP_SUB, y, athi_op1(g, ATHI_OP_SQUARE, y, NULL), NULL);
+    if (athi_is_poison(between)) return between;
+    ath_tensor *sum = athi_reduce_all(g, ATHI_OP_SUM, athi_op1(g, ATHI_OP_SQUARE, between, NULL));
+    ath_tensor *other = athi_op2(g, ATHI_OP_GREATER_EQUAL, sum, athi_constant(g, 1e-30, ATHI_SCALAR), NULL);
+    ath_tensor *shift =
+        athi_op2(g, ATHI_OP_MUL, athi_affine(g, y, 1, -1), athi_affine(g, other, -1, 1), NULL);
+    ath_tensor *product =
+        athi_op2(g, ATHI_OP_MUL, athi_op2(g, ATHI_OP_ADD, y, shift, NULL), c->predictions, NULL);
+    return athi_op1(g, ATHI_OP_RELU, athi_affine(g, product, -1, 1), NULL);
+}
+static ath_tensor *hinge(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    return mean_last(net->graph, hinge_of_each(net->graph, c));
+}
+static ath_tensor *squared_hinge(athi_net *net, athi_compared *c, const void *opts) {
+    (void)opts;
+    athi_graph *g = net->graph;
+    return mean_last(g, athi_op1(g, ATHI_OP_SQUARE, hinge_of_each(g, c), NULL));
+}
+
 /* ---- the rows -------------------------------------------------------------------------------------- */
 
 static const char *const reductions[] = {"sum_over_batch_size", "sum", "mean_with_sample_weight", NULL};
@@ -140,6 +222,20 @@ static const athi_row rows[] = {
         "another name of mean_absolute_error"),
     ROW("huber", huber, ATHI_TARGET_LIKE_OUTPUT, huber, ath_huber_opts,
         "square of the error near 0, straight beyond delta (Huber 1964)"),
+    ROW("mean_absolute_percentage_error", mean_absolute_percentage_error, ATHI_TARGET_LIKE_OUTPUT, plain,
+        ath_loss_opts, "100 |y - p| / |y|, mean over the last axis"),
+    ROW("mean_squared_logarithmic_error", mean_squared_logarithmic_error, ATHI_TARGET_LIKE_OUTPUT, plain,
+        ath_loss_opts, "squared difference of log(x + 1), mean over the last axis"),
+    ROW("log_cosh", log_cosh, ATHI_TARGET_LIKE_OUTPUT, plain, ath_loss_opts,
+        "logarithm of the hyperbolic cosine of the error, mean over the last axis"),
+    ROW("kl_divergence", kl_divergence, ATHI_TARGET_LIKE_OUTPUT, plain, ath_loss_opts,
+        "sum of y log(y / p) over the last axis"),
+    ROW("poisson", poisson, ATHI_TARGET_LIKE_OUTPUT, plain, ath_loss_opts,
+        "p - y log p, mean over the last axis"),
+    ROW("hinge", hinge, ATHI_TARGET_LIKE_OUTPUT, plain, ath_loss_opts,
+        "max(1 - y p, 0), mean over the last axis; targets are -1 or 1, or 0 or 1"),
+    ROW("squared_hinge", squared_hinge, ATHI_TARGET_LIKE_OUTPUT, plain, ath_loss_opts,
+        "square of max(1 - y p, 0), mean over the last axis"),
     {0},
 };
 #undef ROW

@@ -81,6 +81,8 @@ typedef struct mistake {
 static void sentences_of_layers(void **state) {
     (void)state;
     static const mistake mistakes[] = {
+        {"{\"input\": [3]}", ATH_E_SHAPE, "input 'input': expected data of shape [batch, 3], got [batch, ?]"},
+        {"{\"input\": [3, 0]}", ATH_E_OPTION, "sizes >= 1, or -1"},
         {"{\"dense\": 7}", ATH_E_SHAPE,
          "dense 'dense': the last dimension of its input must be known, got [batch, ?]"},
         {"\"flatten\"", ATH_E_SHAPE, "flatten 'flatten': the sizes behind the batch must be known"},
