@@ -40,9 +40,10 @@ typedef struct athi_gp {
 /** x and y are borrowed. theta starts at the prior's mode. */
 ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x,
                           const double *y, int64_t n, double mean, athi_gp *gp);
-/** Finds theta. `noise_floor`: the least noise variance. `starts` >= 1, `evaluations` of each at most. */
-ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, int starts,
-                       int evaluations);
+/** Finds theta. `noise_floor`: the least noise variance; `shortest`: the least length. `starts` >= 1,
+ * `evaluations` of each at most. */
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest,
+                       int starts, int evaluations);
 /** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with
  * jitter. */
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp);

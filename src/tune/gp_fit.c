@@ -158,8 +158,8 @@ static double objective(unsigned n, const double *theta, double *gradient, void 
     return value;
 }
 
-ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, int starts,
-                       int evaluations) {
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest,
+                       int starts, int evaluations) {
     int64_t p = gp->n_theta;
     athi_gp_pairs pairs;
     ATH_TRY(athi_gp_pairs_create(arena, gp, &pairs));
@@ -168,9 +168,11 @@ ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double nois
     double *start = work, *low = work + p, *high = work + 2 * p;
     fit f = {.gp = gp, .pairs = &pairs, .gradient = work + 3 * p, .best = work + 4 * p, .value = INFINITY};
     for (int64_t j = 0; j < p; j++) low[j] = log(1e-2), high[j] = log(1e3);
+    for (int64_t j = 0; j < gp->d; j++) low[j] = log(shortest);
     low[p - 2] = log(0.05), high[p - 2] = log(20);
     low[p - 1] = log(noise_floor), high[p - 1] = log(ATHI_MAX(2.0, 2 * noise_floor));
-    athi_gp_prior_mode(gp, f.best);
+    athi_gp_prior_mode(gp, f.best); /* where nothing can be factorised */
+    for (int64_t j = 0; j < p; j++) f.best[j] = fmin(fmax(f.best[j], low[j]), high[j]);
     for (int s = 0; s < starts; s++) {
         static const double shift[] = {0, -1, 1.2}; /* shorter and longer lengths */
         athi_gp_prior_mode(gp, start);
@@ -190,6 +192,5 @@ ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double nois
         if (result == NLOPT_OUT_OF_MEMORY) return athi_nomem(ctx, 0);
     }
     memcpy(gp->theta, f.best, (size_t)p * sizeof *gp->theta);
-    gp->theta[p - 1] = fmax(gp->theta[p - 1], low[p - 1]);
     return ATH_OK;
 }

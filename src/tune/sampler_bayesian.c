@@ -15,6 +15,11 @@
 enum { MOST_FITTED = 120, MOST_MODELLED = 500, MOST_TOP = 5, MOST_INITIAL = 20 };
 enum { ENOUGH_VALUES = 3 };
 
+static const double SHORTEST = 0.01;
+/* Labels jump at the edge of a failing region; a length that followed the jump would call all of it unknown
+ * again. */
+static const double LABEL_SHORTEST = 0.3, LABEL_NOISE = 0.03;
+
 typedef struct data {
     const athi_view *view;
     athi_encoder encoder;
@@ -158,10 +163,12 @@ static ath_status first_point(athi_arena *arena, const athi_view *view, int64_t 
     const athi_space *space = view->space;
     athi_space_default(space, point);
     if (!athi_tried(view, point)) return ATH_OK;
+    int64_t strata = ATHI_MAX(n - 1, 1), at = ATHI_MAX(view->trial - 1, 0); /* the default was number 0 */
     for (int64_t i = 0; i < space->n; i++) {
         int64_t s;
-        ATH_TRY(stratum(arena, view, view->trial / n, i, view->trial % n, n, &s));
-        point[i] = athi_param_from_unit(&space->params[i], ((double)s + athi_rng_uniform(rng)) / (double)n);
+        ATH_TRY(stratum(arena, view, at / strata, i, at % strata, strata, &s));
+        point[i] =
+            athi_param_from_unit(&space->params[i], ((double)s + athi_rng_uniform(rng)) / (double)strata);
     }
     athi_space_normalize(space, point);
     return ATH_OK;
@@ -208,7 +215,7 @@ static ath_status model_values(ath_ctx *ctx, athi_arena *arena, const data *d, d
     ATH_TRY(choose(arena, d, MOST_FITTED, &x, &y, &n));
     standardise_rows(y, n);
     ATH_TRY(athi_gp_create(arena, d->encoder.dims, width, x, y, n, 0, &fitted));
-    ATH_TRY(athi_gp_fit(ctx, arena, &fitted, floor, starts_for(n), 30));
+    ATH_TRY(athi_gp_fit(ctx, arena, &fitted, floor, SHORTEST, starts_for(n), 30));
     ATH_TRY(choose(arena, d, MOST_MODELLED, &x, &y, &n));
     standardise_rows(y, n);
     ATH_TRY(athi_gp_create(arena, d->encoder.dims, width, x, y, n, 0, gp));
@@ -241,7 +248,7 @@ static ath_status model_failures(ath_ctx *ctx, athi_arena *arena, const data *d,
     memcpy(x + n * width, d->failed + (d->n_failed - failed) * width, (size_t)(failed * width) * sizeof *x);
     for (int64_t i = 0; i < n + failed; i++) y[i] = i < n ? 1 : -1;
     ATH_TRY(athi_gp_create(arena, d->encoder.dims, width, x, y, n + failed, 0.5, gp));
-    ATH_TRY(athi_gp_fit(ctx, arena, gp, 1e-2, 1, 20));
+    ATH_TRY(athi_gp_fit(ctx, arena, gp, LABEL_NOISE, LABEL_SHORTEST, 1, 20));
     return athi_gp_condition(ctx, arena, gp);
 }
 
