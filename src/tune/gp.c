@@ -10,7 +10,11 @@ ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d,
                           const double *y, int64_t n, double mean, athi_gp *gp) {
     *gp = (athi_gp){.dims = dims, .d = d, .n = n, .x = x, .y = y, .mean = mean};
     int64_t optional = 0;
-    for (int64_t j = 0; j < d; j++) optional += dims[j].optional;
+    gp->plain = true;
+    for (int64_t j = 0; j < d; j++) {
+        optional += dims[j].optional;
+        gp->plain = gp->plain && !dims[j].optional && !dims[j].category;
+    }
     gp->n_theta = d + optional + 2;
     gp->theta = athi_arena_array(arena, gp->n_theta, sizeof *gp->theta);
     gp->weight = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->weight);
@@ -42,6 +46,10 @@ double athi_gp_coefficient(athi_gp_dim dim, double a, double b, bool *absent) {
 
 static double distance(const athi_gp *gp, const double *a, const double *b) {
     double sum = 0;
+    if (gp->plain) { /* numbers that always exist: without branches, several at a time */
+        for (int64_t j = 0; j < gp->d; j++) sum += gp->weight[j] * (a[j] - b[j]) * (a[j] - b[j]);
+        return sum;
+    }
     for (int64_t j = 0; j < gp->d; j++) {
         bool absent;
         sum += gp->weight[j] * coefficient(gp->dims[j], a[j], b[j], &absent);

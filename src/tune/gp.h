@@ -28,6 +28,7 @@ typedef struct athi_gp {
     const double *x; /* n rows of d, NaN: absent; a category's branch number; a numeric's unit value */
     const double *y; /* n */
     double mean;     /* of the prior */
+    bool plain;      /* every dimension is a number that always exists */
     double *theta;
     /* made by athi_gp_condition: */
     double *weight, *gap; /* per dimension: 1 / length^2, gap */
