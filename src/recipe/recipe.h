@@ -92,13 +92,15 @@ typedef struct athi_recipe {
 ath_status athi_recipe_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
                             athi_recipe **recipe);
 /** The same from a text in memory (a model file's metadata). */
-ath_status athi_recipe_parse(ath_ctx *ctx, const char *name, const char *text, int64_t n,
-                             const char *const *sets, int n_sets, athi_recipe **recipe);
+ath_status athi_recipe_parse(ath_ctx *ctx, const char *name, const char *text, int64_t n, const char *const *sets,
+                             int n_sets, athi_recipe **recipe);
 void athi_recipe_destroy(athi_recipe *recipe);
 /** The recipe with every range replaced by the point's value (point NULL: the defaults), the seed set, and
  * the sections tune, retrain and ensemble left out. In the given arena. */
 ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
                             athi_value **bound);
+/** tune.objective: the metric and its direction, known as KerasTuner knows it; val_loss where nothing is said. */
+ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize);
 /** What must be the same when a folder is used again: the recipe without budgets, sampler, reports. */
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition);
 /** Builds and compiles (without training) the default point, every branch of every choice, and both ends of
@@ -124,8 +126,8 @@ ath_status athi_bound_data(ath_ctx *ctx, const athi_value *bound, const char *fo
 ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
                             athi_job *job);
 /** The metadata of a state or model file: {"recipe": JSON, "preprocess": JSON, "classes": JSON}. */
-ath_status athi_bound_metadata(ath_ctx *ctx, athi_arena *arena, const athi_value *bound,
-                               const athi_data *data, athi_value **metadata);
+ath_status athi_bound_metadata(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
+                               athi_value **metadata);
 /** A model file -> a model that predicts; its preprocessing and class names. Everything comes from the file
  * alone. */
 typedef struct athi_loaded {
@@ -166,10 +168,9 @@ ath_status athi_train_one(ath_ctx *ctx, athi_arena *arena, const athi_training_o
 
 /* ---- stages (worker.c, stages.c) ----------------------------------------------------------------- */
 
-/** The worker's side of runner.h: takes tasks from `in`, trains, reports to `out`, until end of file. The
- * first line is
- *  {"op":"recipe","recipe":…,"folder":…,"cache":…,"objective":…,"maximize":…}. */
-ath_status athi_worker_serve(ath_ctx *ctx, int in, int out, const volatile int *interrupted);
+/** The worker's side of runner.h: takes tasks from `in`, trains, reports to `out`, until end of file. `setup` is a file
+ *  that stages.c wrote: {"recipe": text, "file": its name, "folder", "cache", "objective", "maximize"}. */
+ath_status athi_worker_serve(ath_ctx *ctx, const char *setup, int in, int out, const volatile int *interrupted);
 
 typedef struct athi_run_event {
     const char *stage;        /* "tune", "retrain", "ensemble", "evaluate" */
@@ -191,7 +192,6 @@ typedef struct athi_run_opts {
 /** All stages that the recipe names, each continued where it stopped; `report` is report.json's content, also
  * written there. Errors: ATH_E_STATE another recipe's folder, ATH_E_BUSY a living process holds it,
  * ATH_E_INTERRUPTED. */
-ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts,
-                    athi_value **report);
+ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report);
 
 #endif

@@ -1,0 +1,148 @@
+/* report.json: what a run found. Fields named seconds or *_bytes tell of this run's costs; all others are the same
+ * however often the run was interrupted. */
+#include "recipe/stages.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <sys/resource.h>
+
+/* A map under construction; the first failure stays. */
+typedef struct maker {
+    athi_arena *arena;
+    athi_value *map;
+    ath_status status;
+} maker;
+
+static maker make(athi_arena *arena) {
+    maker m = {arena, athi_value_new(arena, ATHI_MAP), ATH_OK};
+    if (!m.map) m.status = ATH_E_NOMEM;
+    return m;
+}
+static void put(maker *m, const char *key, athi_value *value) {
+    if (m->status == ATH_OK) m->status = athi_value_set(m->arena, m->map, key, value);
+}
+static void put_int(maker *m, const char *key, int64_t v) { put(m, key, athi_value_int(m->arena, v)); }
+static void put_text(maker *m, const char *key, const char *v) { put(m, key, athi_value_string(m->arena, v)); }
+static void put_number(maker *m, const char *key, double v) {
+    if (!isnan(v)) put(m, key, athi_value_float(m->arena, v));
+}
+static void put_score(maker *m, const char *key, athi_ensemble_score s) {
+    if (isnan(s.loss)) return;
+    maker score = make(m->arena);
+    put_number(&score, "loss", s.loss);
+    put_number(&score, "accuracy", s.accuracy);
+    if (score.status != ATH_OK) m->status = score.status;
+    put(m, key, score.map);
+}
+static void add(maker *m, athi_value *list, maker item) {
+    if (m->status == ATH_OK) m->status = item.status;
+    if (m->status == ATH_OK) m->status = athi_value_append(m->arena, list, item.map);
+}
+
+/* ---- the search ---------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"waiting", "running", "paused", "complete", "pruned", "failed"};
+
+static maker trial_value(athi_stages *s, const athi_trial *t) {
+    maker m = make(s->arena);
+    athi_value *params = NULL, *executions = athi_value_new(s->arena, ATHI_LIST);
+    put_int(&m, "number", t->number);
+    put_text(&m, "state", state_names[t->state]);
+    if (t->reason != ATHI_REASON_NONE) put_text(&m, "reason", athi_reason_name(t->reason));
+    if (t->message) put_text(&m, "message", t->message);
+    if (m.status == ATH_OK) m.status = athi_space_point_write(s->arena, s->recipe->space, t->point, &params);
+    put(&m, "params", params);
+    if (t->state == ATHI_TRIAL_COMPLETE) put_number(&m, "value", t->values[0]);
+    for (int64_t e = 0; executions && e < t->n_executions; e++) {
+        maker x = make(s->arena);
+        put_number(&x, "value", t->execution_values[e]);
+        put_int(&x, "best_step", t->execution_best[e]);
+        add(&m, executions, x);
+    }
+    put(&m, "executions", executions);
+    if (t->ended > 0) put_number(&m, "seconds", t->ended - t->started);
+    return m;
+}
+
+static void put_search(athi_stages *s, maker *m) {
+    const athi_trial *const *trials = NULL;
+    int64_t n = 0;
+    if (!s->recipe->tunes || m->status != ATH_OK) return;
+    maker search = make(s->arena);
+    athi_value *list = athi_value_new(s->arena, ATHI_LIST);
+    if (search.status == ATH_OK)
+        search.status = list ? athi_store_trials(s->store, s->recipe->space, &trials, &n) : ATH_E_NOMEM;
+    for (int64_t i = 0; search.status == ATH_OK && i < n; i++) add(&search, list, trial_value(s, trials[i]));
+    put(&search, "trials", list);
+    if (s->n_ranking) put(&search, "best", trial_value(s, s->ranking[0]).map);
+    put_text(&search, "ended", s->why ? s->why : "");
+    put_number(&search, "seconds", s->tune_seconds);
+    if (search.status != ATH_OK) m->status = search.status;
+    put(m, "search", search.map);
+}
+
+/* ---- models and ensemble ------------------------------------------------------------------------- */
+
+static void put_models(athi_stages *s, maker *m) {
+    if (!s->n_members || m->status != ATH_OK) return;
+    athi_value *list = athi_value_new(s->arena, ATHI_LIST);
+    for (int i = 0; list && i < s->n_members; i++) {
+        const athi_member *member = &s->members[i];
+        maker x = make(s->arena);
+        put_int(&x, "rank", member->rank + 1);
+        if (member->trial >= 0) put_int(&x, "trial", member->trial);
+        put(&x, "params", athi_value_copy(s->arena, member->params));
+        put_int(&x, "best_epoch", member->best_epoch);
+        put_int(&x, "epochs", member->epochs);
+        put_score(&x, "validation", member->validation);
+        put_score(&x, "test", member->test);
+        if (s->recipe->ensembles && s->n_members > 1) {
+            put_number(&x, "weight", member->weight);
+            put_score(&x, "without", member->without);
+        }
+        put_text(&x, "file", member->model);
+        put_number(&x, "seconds", member->seconds);
+        add(m, list, x);
+    }
+    put(m, "models", list);
+}
+
+static void put_ensemble(athi_stages *s, maker *m) {
+    if (!s->recipe->ensembles || s->n_members < 2 || m->status != ATH_OK) return;
+    maker e = make(s->arena);
+    put_text(&e, "method", s->recipe->ensemble.method.name);
+    put_score(&e, "validation", s->ensemble_validation);
+    put_score(&e, "test", s->ensemble_test);
+    if (e.status != ATH_OK) m->status = e.status;
+    put(m, "ensemble", e.map);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------- */
+
+ath_status athi_stage_report(athi_stages *s, athi_value **report) {
+    struct rusage usage = {0};
+    getrusage(RUSAGE_SELF, &usage);
+    maker m = make(s->arena), objective = make(s->arena);
+    put_text(&m, "name", s->recipe->name);
+    put_int(&m, "seed", (int64_t)s->recipe->seed);
+    put_text(&objective, "metric", s->objective);
+    put_text(&objective, "direction", s->maximize ? "max" : "min");
+    put(&m, "objective", objective.map);
+    put_search(s, &m);
+    put_models(s, &m);
+    put_ensemble(s, &m);
+    put_number(&m, "seconds", athi_now() - s->begun);
+    if (s->peak_worker_bytes) put_int(&m, "peak_worker_bytes", s->peak_worker_bytes);
+    put_int(&m, "peak_bytes", (int64_t)usage.ru_maxrss * 1024);
+    const char *path = athi_stage_path(s, "report.json");
+    if (!path) m.status = ATH_E_NOMEM;
+    athi_text text = {.ctx = s->ctx};
+    if (m.status == ATH_OK) m.status = athi_json_write(&text, m.map, 2);
+    athi_text_add(&text, "\n", 1);
+    if (text.failed) m.status = ATH_E_NOMEM;
+    if (m.status == ATH_OK) m.status = athi_file_write(s->ctx, path, text.text, text.length);
+    athi_text_free(&text);
+    *report = m.map;
+    return m.status;
+}

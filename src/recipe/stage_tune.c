@@ -1,0 +1,141 @@
+/* The search over a recipe: workers are this program, started again as `athanor worker`. */
+#include "recipe/stages.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* What every worker reads at its start. */
+static ath_status write_setup(athi_stages *s, const char *path) {
+    athi_value *setup = athi_value_new(s->arena, ATHI_MAP);
+    if (!setup) return ATH_E_NOMEM;
+    athi_text recipe = {.ctx = s->ctx}, text = {.ctx = s->ctx};
+    ath_status status = athi_json_write(&recipe, s->recipe->root, 0);
+    const struct {
+        const char *key, *value;
+    } entries[] = {{"recipe", recipe.text},
+                   {"file", s->recipe->path ? s->recipe->path : s->recipe->name},
+                   {"folder", s->recipe->folder},
+                   {"cache", s->opts->cache},
+                   {"objective", s->objective}};
+    for (int i = 0; status == ATH_OK && i < ATHI_COUNT(entries); i++)
+        if (entries[i].value)
+            status = athi_value_set(s->arena, setup, entries[i].key, athi_value_string(s->arena, entries[i].value));
+    if (status == ATH_OK)
+        status = athi_value_set(s->arena, setup, "maximize", athi_value_bool(s->arena, s->maximize));
+    if (status == ATH_OK) status = athi_json_write(&text, setup, 0);
+    if (status == ATH_OK && (text.failed || recipe.failed)) status = ATH_E_NOMEM;
+    if (status == ATH_OK) status = athi_file_write(s->ctx, path, text.text, text.length);
+    athi_text_free(&recipe);
+    athi_text_free(&text);
+    return status;
+}
+
+static int jobs_of(const athi_stages *s) { return s->opts->jobs > 0 ? s->opts->jobs : (int)s->recipe->tune.jobs; }
+
+/* One thread a worker when several run side by side (two trials on one thread each are faster than one on two). */
+static int threads_of(const athi_stages *s) {
+    if (s->opts->threads > 0) return s->opts->threads;
+    if (s->recipe->tune.threads > 0) return (int)s->recipe->tune.threads;
+    return jobs_of(s) > 1 ? 1 : s->ctx->threads;
+}
+
+/* ---- what people see ----------------------------------------------------------------------------- */
+
+static void describe_point(athi_stages *s, const double *point, athi_text *out) {
+    athi_value *map = NULL;
+    if (athi_space_point_write(s->arena, s->recipe->space, point, &map) != ATH_OK) return;
+    for (int64_t i = 0; i < map->n; i++) {
+        athi_text_printf(out, "%s%s ", i ? ", " : "", map->keys[i]);
+        if (map->items[i]->type == ATHI_STRING)
+            athi_text_printf(out, "%s", map->items[i]->text);
+        else
+            athi_json_write(out, map->items[i], 0);
+    }
+}
+
+static void on_event(void *user, const athi_search *search, const athi_task *task, const athi_value *event) {
+    athi_stages *s = user;
+    (void)search;
+    const athi_value *failed = athi_value_get(event, "failed"), *message = athi_value_get(event, "message");
+    if (failed && failed->type == ATHI_STRING)
+        athi_stage_say(s, "tune", "trial %lld failed (%s): %s", (long long)task->trial, failed->text,
+                       message && message->type == ATHI_STRING ? message->text : "");
+    if (!athi_value_get(event, "done")) return;
+    const athi_trial *const *trials = NULL;
+    int64_t n = 0;
+    if (athi_store_trials(s->store, s->recipe->space, &trials, &n) != ATH_OK || task->trial >= n) return;
+    const athi_trial *t = trials[task->trial];
+    if (t->state != ATHI_TRIAL_COMPLETE) return;
+    athi_text text = {.ctx = s->ctx};
+    describe_point(s, t->point, &text);
+    athi_stage_say(s, "tune", "trial %lld: %s %.4f  (%s)", (long long)t->number, s->objective, t->values[0],
+                   text.text ? text.text : "");
+    athi_text_free(&text);
+}
+
+/* ---- the stage ----------------------------------------------------------------------------------- */
+
+/* State of finished trials is kept for the best `keep` only: it is what fills disks. */
+static ath_status drop_states(athi_stages *s) {
+    for (int64_t i = s->recipe->tune.keep; i < s->n_ranking; i++)
+        for (int64_t e = 0; e < s->recipe->tune.executions_per_trial; e++) {
+            const char *path = athi_stage_path(s, "trials/%lld/%lld/state.safetensors",
+                                               (long long)s->ranking[i]->number, (long long)e);
+            if (!path) return ATH_E_NOMEM;
+            unlink(path);
+        }
+    return ATH_OK;
+}
+
+static ath_status run_search(athi_stages *s, const char *setup) {
+    char memory[32];
+    snprintf(memory, sizeof memory, "%d", threads_of(s));
+    const char *argv[] = {s->opts->program, "worker", "--setup", setup, "--threads", memory, NULL};
+    athi_runner_opts runner = {.search = s->search,
+                               .space = s->recipe->space,
+                               .argv = argv,
+                               .directory = s->opts->directory,
+                               .jobs = jobs_of(s),
+                               .threads = threads_of(s),
+                               .timeout_seconds = s->recipe->tune.timeout,
+                               .memory_limit = (int64_t)(s->recipe->tune.memory_limit * 1048576.0),
+                               .progress = on_event,
+                               .user = s,
+                               .interrupted = s->opts->interrupted};
+    athi_runner_result result = {0};
+    ath_status status = athi_runner_run(s->ctx, &runner, &result);
+    s->why = result.why, s->peak_worker_bytes = result.peak_worker_bytes;
+    return status;
+}
+
+ath_status athi_stage_tune(athi_stages *s) {
+    const athi_tune_opts *t = &s->recipe->tune;
+    double begin = athi_now();
+    const athi_row *sampler = NULL;
+    void *sampler_opts = NULL;
+    ATH_TRY(athi_spec_resolve(s->ctx, s->arena, &athi_samplers, t->sampler, "tune.sampler", &sampler, &sampler_opts));
+    const char *setup = athi_stage_path(s, "worker.json");
+    if (!setup) return ATH_E_NOMEM;
+    ATH_TRY(write_setup(s, setup));
+    athi_search_opts opts = {.space = s->recipe->space,
+                             .sampler = sampler,
+                             .sampler_opts = sampler_opts,
+                             .store = s->store,
+                             .seed = s->recipe->seed,
+                             .max_trials = t->max_trials,
+                             .executions = t->executions_per_trial,
+                             .jobs = jobs_of(s),
+                             .deterministic = t->deterministic,
+                             .last_value = t->value != 0};
+    ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
+    ATH_TRY(run_search(s, setup));
+    ATH_TRY(athi_search_ranking(s->search, s->arena, &s->ranking, &s->n_ranking));
+    if (s->n_ranking == 0)
+        return athi_fail(s->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s", s->why ? s->why : "",
+                         athi_search_last_failure(s->search));
+    ATH_TRY(drop_states(s));
+    s->tune_seconds = athi_now() - begin;
+    return ATH_OK;
+}

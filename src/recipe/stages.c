@@ -1,0 +1,86 @@
+/* A run: its folder, its lock, its stages in order. Each stage goes on where it stopped: the study knows the trials,
+ * state files the trainings, and all else follows from them. */
+#include "recipe/stages.h"
+
+#include <stdio.h>
+
+/* ---- small things -------------------------------------------------------------------------------- */
+
+const char *athi_stage_path(athi_stages *s, const char *fmt, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return athi_arena_printf(s->arena, "%s/%s", s->opts->directory, text);
+}
+
+void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) {
+    char line[1024];
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    athi_run_event event = {stage, line, NULL};
+    if (s->opts->event) s->opts->event(s->opts->user, &event);
+}
+
+/* ---- the folder ---------------------------------------------------------------------------------- */
+
+static const char *const contents[] = {"trials",       "retrain",      "train",       "models",      "study.db",
+                                       "study.db-wal", "study.db-shm", "report.json", "report.html", "worker.json"};
+
+static ath_status empty_folder(athi_stages *s) {
+    for (int i = 0; i < ATHI_COUNT(contents); i++) {
+        const char *path = athi_stage_path(s, "%s", contents[i]);
+        if (!path) return ATH_E_NOMEM;
+        ATH_TRY(athi_remove_tree(s->ctx, path));
+    }
+    return ATH_OK;
+}
+
+static ath_status open_study(athi_stages *s) {
+    athi_value *definition = NULL;
+    ATH_TRY(athi_recipe_definition(s->recipe, s->arena, &definition));
+    const char *path = athi_stage_path(s, "study.db");
+    if (!path) return ATH_E_NOMEM;
+    athi_study_info info = {.name = s->recipe->name,
+                            .n_objectives = 1,
+                            .maximize = &s->maximize,
+                            .objective_names = &s->objective,
+                            .definition = definition};
+    return athi_store_open(s->ctx, path, &info, &s->store);
+}
+
+/* ---- the run ------------------------------------------------------------------------------------- */
+
+static ath_status run_stages(athi_stages *s, athi_value **report) {
+    athi_value *bound = NULL;
+    ATH_TRY(athi_recipe_objective(s->recipe, &s->objective, &s->maximize));
+    ATH_TRY(athi_recipe_bind(s->recipe, s->arena, NULL, s->recipe->seed, &bound));
+    ATH_TRY(athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &s->data));
+    ATH_TRY(athi_recipe_check(s->recipe, s->data));
+    ATH_TRY(open_study(s));
+    if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
+    if (!s->opts->only_tune) {
+        ATH_TRY(athi_stage_members(s));
+        ATH_TRY(athi_stage_ensemble(s));
+    }
+    return athi_stage_report(s, report);
+}
+
+ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report) {
+    athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now()};
+    int lock = -1;
+    ATH_TRY(athi_make_dirs(s.ctx, opts->directory));
+    const char *lock_path = athi_stage_path(&s, "lock");
+    if (!lock_path) return ATH_E_NOMEM;
+    ATH_TRY(athi_lock_take(s.ctx, lock_path, &lock));
+    ath_status status = opts->overwrite ? empty_folder(&s) : ATH_OK;
+    if (status == ATH_OK) status = run_stages(&s, report);
+    athi_search_close(s.search);
+    athi_store_close(s.store);
+    athi_data_close(s.data);
+    athi_lock_release(lock);
+    return status;
+}

@@ -1,0 +1,59 @@
+/* What the stages of a run share: tune -> candidates -> members -> ensemble -> report. */
+#ifndef ATHI_STAGES_H
+#define ATHI_STAGES_H
+
+#include "ensemble/ensemble.h"
+#include "recipe/recipe.h"
+#include "tune/runner.h"
+
+/* A point that is trained to the end: one of the best trials, or the defaults where nothing was searched. */
+typedef struct athi_member {
+    int rank;                   /* from 0 */
+    int64_t trial;              /* -1: none */
+    const athi_value *params;   /* {} without a search */
+    const athi_value *bound;    /* of the final model */
+    int64_t best_epoch, epochs; /* best on validation; trained in the end */
+    athi_ensemble_score validation, test;
+    const float *on_validation, *on_test; /* predictions, NULL where there is no such part */
+    const char *model;                    /* file, relative to the run's folder */
+    double seconds;
+    double weight;               /* in the ensemble */
+    athi_ensemble_score without; /* of the ensemble on validation without this member */
+} athi_member;
+
+typedef struct athi_stages {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const athi_recipe *recipe;
+    const athi_run_opts *opts;
+    const char *objective; /* "val_accuracy" */
+    bool maximize;
+    athi_data *data; /* of the default point: parts, classes */
+    athi_store *store;
+    athi_search *search;
+    const athi_trial **ranking; /* complete trials, best first */
+    int64_t n_ranking;
+    const char *why; /* the search ended */
+    int64_t peak_worker_bytes;
+    double tune_seconds;
+    athi_member *members;
+    int n_members;
+    int64_t classes; /* width of a prediction */
+    bool labelled;   /* targets are classes */
+    athi_ensemble_score ensemble_validation, ensemble_test;
+    double begun;
+} athi_stages;
+
+ath_status athi_stage_tune(athi_stages *s);
+ath_status athi_stage_members(athi_stages *s);
+ath_status athi_stage_ensemble(athi_stages *s);
+ath_status athi_stage_report(athi_stages *s, athi_value **report);
+
+/** "<directory>/<what>" in the arena. */
+const char *athi_stage_path(athi_stages *s, const char *fmt, ...) ATHI_PRINTF(2, 3);
+/** Tells the caller a line for people. */
+void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) ATHI_PRINTF(3, 4);
+/** The members' predictions on a part, for the ensemble functions. */
+ath_status athi_stage_predictions(athi_stages *s, const athi_part *part, bool test, athi_members *out);
+
+#endif

@@ -1,0 +1,186 @@
+/* The worker's side of tune/runner.h: tasks in as JSON lines, reports out, one training after the other. Between two
+ * tasks everything is freed; the data stays open while the recipe's `data:` stays the same. */
+#include "recipe/recipe.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+typedef struct worker {
+    ath_ctx *ctx;
+    athi_arena *arena; /* of the worker's life */
+    athi_recipe *recipe;
+    const char *folder, *cache, *objective;
+    bool maximize;
+    athi_data *data;
+    athi_arena *data_arena;     /* holds data_key */
+    const athi_value *data_key; /* the `data:` section that `data` was opened for */
+    int out;
+    const volatile int *interrupted;
+} worker;
+
+/* ---- lines out ----------------------------------------------------------------------------------- */
+
+static ath_status send(worker *w, const athi_value *line) {
+    athi_text text = {.ctx = w->ctx};
+    ath_status status = athi_json_write(&text, line, 0);
+    athi_text_add(&text, "\n", 1);
+    if (text.failed) status = ATH_E_NOMEM;
+    for (int64_t done = 0; status == ATH_OK && done < text.length;) {
+        ssize_t n = write(w->out, text.text + done, (size_t)(text.length - done));
+        if (n > 0)
+            done += n;
+        else if (errno != EINTR)
+            status = athi_fail(w->ctx, ATH_E_IO, "the runner is gone: %s", strerror(errno));
+    }
+    athi_text_free(&text);
+    return status;
+}
+
+static int64_t peak_bytes(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static ath_status on_epoch(void *user, const athi_epoch *e, bool *stop) {
+    worker *w = user;
+    (void)stop;
+    athi_arena *arena = athi_arena_create(w->ctx);
+    if (!arena) return ATH_E_NOMEM;
+    athi_value *line = athi_value_new(arena, ATHI_MAP), *values = athi_value_new(arena, ATHI_MAP);
+    ath_status status = line && values ? ATH_OK : ATH_E_NOMEM;
+    for (int i = 0; status == ATH_OK && i < e->n; i++)
+        status = athi_value_set(arena, values, e->names[i], athi_value_float(arena, e->values[i]));
+    if (status == ATH_OK) status = athi_value_set(arena, line, "step", athi_value_int(arena, e->epoch));
+    if (status == ATH_OK) status = athi_value_set(arena, line, "values", values);
+    if (status == ATH_OK) status = athi_value_set(arena, line, "peak_rss", athi_value_int(arena, peak_bytes()));
+    if (status == ATH_OK) status = send(w, line);
+    athi_arena_destroy(arena);
+    return status;
+}
+
+/* ---- tasks --------------------------------------------------------------------------------------- */
+
+static ath_status open_data(worker *w, const athi_value *bound) {
+    const athi_value *section = athi_value_get(bound, "data");
+    if (w->data && athi_value_equal(section, w->data_key)) return ATH_OK;
+    athi_data_close(w->data);
+    w->data = NULL;
+    athi_arena_reset(w->data_arena);
+    w->data_key = athi_value_copy(w->data_arena, section);
+    if (!w->data_key) return ATH_E_NOMEM;
+    return athi_bound_data(w->ctx, bound, w->folder, w->cache, &w->data);
+}
+
+static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
+    const athi_value *params = athi_value_get(task, "params"), *seed = athi_value_get(task, "seed"),
+                     *dir = athi_value_get(task, "dir");
+    if (!params || !seed || seed->type != ATHI_STRING || !dir || dir->type != ATHI_STRING)
+        return athi_fail(w->ctx, ATH_E_SYNTAX, "worker: a task needs params, seed and dir");
+    double *point = athi_arena_array(arena, w->recipe->space->n + 1, sizeof *point);
+    if (!point) return ATH_E_NOMEM;
+    ATH_TRY(athi_space_point_read(w->ctx, w->recipe->space, params, point));
+    athi_value *bound = NULL;
+    ATH_TRY(athi_recipe_bind(w->recipe, arena, point, strtoull(seed->text, NULL, 10), &bound));
+    ATH_TRY(open_data(w, bound));
+    const athi_value *resumed = athi_value_get(task, "resumed");
+    if (!resumed || !resumed->boolean) ATH_TRY(athi_remove_tree(w->ctx, dir->text));
+    athi_training_opts opts = {.bound = bound,
+                               .data = w->data,
+                               .directory = dir->text,
+                               .monitor = w->objective,
+                               .maximize = w->maximize,
+                               .n_callbacks = -1,
+                               .on_epoch = on_epoch,
+                               .user = w,
+                               .interrupted = w->interrupted};
+    athi_job job;
+    ATH_TRY(athi_train_one(w->ctx, arena, &opts, &job));
+    athi_model_destroy(job.model);
+    return ATH_OK;
+}
+
+/* What a failure says about the point (tune/sampler.h). */
+static const char *reason_of(ath_status status) {
+    static const struct {
+        ath_status status;
+        athi_reason reason;
+    } reasons[] = {{ATH_E_FAILED, ATHI_REASON_NAN}, {ATH_E_NOMEM, ATHI_REASON_MEMORY}, {ATH_E_IO, ATHI_REASON_LOST}};
+    for (int i = 0; i < ATHI_COUNT(reasons); i++)
+        if (reasons[i].status == status) return athi_reason_name(reasons[i].reason);
+    return athi_reason_name(ATHI_REASON_CRASH);
+}
+
+static ath_status serve(worker *w, const char *line, int64_t n) {
+    athi_arena *arena = athi_arena_create(w->ctx);
+    if (!arena) return ATH_E_NOMEM;
+    athi_value *task = NULL, *answer = athi_value_new(arena, ATHI_MAP);
+    ath_status status = answer ? athi_json_read(w->ctx, arena, line, n, &task) : ATH_E_NOMEM;
+    if (status == ATH_OK) {
+        status = train(w, arena, task);
+        if (status == ATH_OK)
+            status = athi_value_set(arena, answer, "done", athi_value_bool(arena, true));
+        else if (status != ATH_E_INTERRUPTED) {
+            const char *reason = reason_of(status);
+            status = athi_value_set(arena, answer, "failed", athi_value_string(arena, reason));
+            if (status == ATH_OK)
+                status = athi_value_set(arena, answer, "message", athi_value_string(arena, ath_errmsg(w->ctx)));
+        }
+    }
+    if (status == ATH_OK) status = send(w, answer);
+    athi_arena_destroy(arena);
+    return status;
+}
+
+/* ---- the worker ---------------------------------------------------------------------------------- */
+
+static const char *text_of(const athi_value *map, const char *key) {
+    const athi_value *v = athi_value_get(map, key);
+    return v && v->type == ATHI_STRING ? v->text : NULL;
+}
+
+static ath_status open_worker(worker *w, const char *path) {
+    char *file = NULL;
+    int64_t size = 0;
+    athi_value *setup = NULL;
+    ATH_TRY(athi_file_read(w->ctx, path, false, INT64_MAX, &file, &size));
+    ath_status status = athi_json_read(w->ctx, w->arena, file, size, &setup);
+    athi_free(w->ctx, file);
+    if (status != ATH_OK) return athi_fail_prefix(w->ctx, status, "%s", path);
+    w->folder = text_of(setup, "folder"), w->cache = text_of(setup, "cache"),
+    w->objective = text_of(setup, "objective");
+    const athi_value *maximize = athi_value_get(setup, "maximize");
+    const char *recipe = text_of(setup, "recipe"), *name = text_of(setup, "file");
+    if (!recipe || !name || !w->objective || !maximize)
+        return athi_fail(w->ctx, ATH_E_SYNTAX, "%s: not the setup of a worker", path);
+    w->maximize = maximize->boolean;
+    return athi_recipe_parse(w->ctx, name, recipe, (int64_t)strlen(recipe), NULL, 0, &w->recipe);
+}
+
+ath_status athi_worker_serve(ath_ctx *ctx, const char *setup, int in, int out, const volatile int *interrupted) {
+    worker w = {.ctx = ctx,
+                .out = out,
+                .interrupted = interrupted,
+                .arena = athi_arena_create(ctx),
+                .data_arena = athi_arena_create(ctx)};
+    ath_status status = w.arena && w.data_arena ? open_worker(&w, setup) : ATH_E_NOMEM;
+    FILE *lines = status == ATH_OK ? fdopen(dup(in), "r") : NULL;
+    char *line = NULL;
+    size_t cap = 0;
+    while (status == ATH_OK && lines && !(interrupted && *interrupted)) {
+        ssize_t n = getline(&line, &cap, lines);
+        if (n <= 0) break;
+        status = serve(&w, line, n);
+    }
+    free(line);
+    if (lines) fclose(lines);
+    athi_data_close(w.data);
+    athi_recipe_destroy(w.recipe);
+    athi_arena_destroy(w.data_arena);
+    athi_arena_destroy(w.arena);
+    return status;
+}
