@@ -79,15 +79,15 @@ athi_net *athi_net_of(const ath_tensor *t);
 /** Poisons the graph with the sentence that the context holds, and returns the poison. */
 ath_tensor *athi_net_fail(athi_net *net, ath_status status);
 /** The same with "<row> '<layer>': <sentence>". */
-ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, const char *layer,
-                             const char *fmt, ...) ATHI_PRINTF(5, 6);
+ath_tensor *athi_layer_error(athi_net *net, ath_status status, const char *row, const char *layer, const char *fmt,
+                             ...) ATHI_PRINTF(5, 6);
 /** A variable that belongs to training: train/<name>. NULL after a failure. */
 athi_variable *athi_train_variable(athi_net *net, const char *name, athi_shape shape, ath_dtype dtype);
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
-extern const athi_kind athi_layers, athi_activations, athi_initializers, athi_regularizers, athi_losses,
-    athi_metrics, athi_optimizers, athi_schedules;
+extern const athi_kind athi_layers, athi_activations, athi_initializers, athi_regularizers, athi_losses, athi_metrics,
+    athi_optimizers, athi_schedules;
 
 /* impl of a layer row. `in` are not poison; a failure poisons the graph (athi_poison) and returns the poison.
  */
@@ -104,9 +104,8 @@ ath_tensor *athi_layer_apply(athi_net *net, const athi_row *row, const void *opt
  * name. A field `name` stands third in every public option struct of a layer; opts may be NULL. */
 ath_tensor *athi_layer_call(const char *row, ath_tensor *const *in, int n_in, const void *opts);
 /** Adds the variable <layer>/<suffix>, its param and its node. */
-ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix, athi_shape shape,
-                           bool trainable, ath_spec initializer, ath_spec regularizer, int64_t fan_in,
-                           int64_t fan_out);
+ath_tensor *athi_param_add(athi_net *net, const char *layer, const char *suffix, athi_shape shape, bool trainable,
+                           ath_spec initializer, ath_spec regularizer, int64_t fan_in, int64_t fan_out);
 
 /* impl of an activation row: appends nodes. */
 typedef struct athi_activation_impl {
@@ -118,8 +117,7 @@ ath_tensor *athi_activate(athi_net *net, ath_tensor *x, ath_spec activation);
 /* impl of an initialiser row: fills n elements, drawing from `rng`, which is a function of (seed, param)
  * alone. */
 typedef struct athi_initializer_impl {
-    ath_status (*fill)(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n,
-                       float *w);
+    ath_status (*fill)(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w);
 } athi_initializer_impl;
 /** Initial values of a param's variable. Seeds: Philox(seed, ATHI_PURPOSE(ATHI_RNG_INIT, index of the
  * param)). */
@@ -132,7 +130,7 @@ typedef struct athi_regularizer_impl {
 
 /* What targets a loss or a metric wants. */
 typedef enum athi_target {
-    ATHI_TARGET_CLASS, /* class numbers i32 [B, ...]: the predictions' shape without its last dimension */
+    ATHI_TARGET_CLASS,       /* class numbers i32 [B, ...]: the predictions' shape without its last dimension */
     ATHI_TARGET_LIKE_OUTPUT, /* f32, the predictions' shape */
     ATHI_TARGET_BY_SHAPE,    /* metrics only: stands for another row, chosen by `choose` */
 } athi_target;
@@ -165,7 +163,7 @@ bool athi_metric_direction(const char *name, bool *known);
 enum { ATHI_MAX_SLOTS = 3 };
 typedef struct athi_optimizer_impl {
     int (*slots)(const void *opts, const char *names[ATHI_MAX_SLOTS]); /* how many, and their names */
-    double (*fill)(const void *opts, int slot); /* first value of a slot's elements; NULL: 0 */
+    double (*fill)(const void *opts, int slot);                        /* first value of a slot's elements; NULL: 0 */
 } athi_optimizer_impl;
 
 /* impl of a schedule row: learning rate at a step (0-based number of updates). */
@@ -187,8 +185,8 @@ typedef struct athi_net_compile_opts {
     const athi_row *optimizer;
     const void *optimizer_opts;
     bool sample_weights;
-    athi_shape target_shape; /* of one sample in the data; rank 0: a class number or a scalar */
-    ath_dtype target_dtype;
+    athi_shape target_shape; /* of one sample in the data; rank 0: a class number or a scalar. The type is what the
+                                loss wants: net->target_dtype */
 } athi_net_compile_opts;
 /** Appends loss (+ regularisers; softmax or sigmoid before a cross-entropy is fused by using the logits),
  * metrics, sums; declares slots and counters. "accuracy" and "crossentropy" are resolved by shapes as Keras
