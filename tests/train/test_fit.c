@@ -63,8 +63,7 @@ static ath_model *make_model(uint64_t seed, const athi_callback *callbacks, int 
                                   .n_metrics = 1,
                                   .optimizer = optimizer,
                                   .optimizer_opts = optimizer_opts,
-                                  .target_shape = data->target_shape,
-                                  .target_dtype = ATH_I32};
+                                  .target_shape = data->target_shape};
     assert_ok(ctx, athi_net_compile(m->net, &opts));
     int snapshots = 1;
     int64_t n_state = 0;
