@@ -12,16 +12,16 @@ typedef enum field_type {
     BOOL,
     INT,
     INT64,
-    MASK,     /* uint32_t */
-    SHAPE,    /* athi_shape */
-    INTS,     /* int [ATHI_MAX_RANK] */
-    INT64S,   /* int64_t [ATHI_MAX_RANK] */
-    PAIR,     /* int64_t [2] */
+    MASK,   /* uint32_t */
+    SHAPE,  /* athi_shape */
+    INTS,   /* int [ATHI_MAX_RANK] */
+    INT64S, /* int64_t [ATHI_MAX_RANK] */
+    PAIR,   /* int64_t [2] */
     DTYPE,
     NAME,     /* const char * */
     VARIABLE, /* athi_variable *, by name */
     CLIP_MODE,
-    ROW,      /* const athi_row *: printed by name, cannot be read */
+    ROW, /* const athi_row *: printed by name, cannot be read */
 } field_type;
 
 typedef struct field {
@@ -31,7 +31,8 @@ typedef struct field {
     size_t offset;
 } field;
 
-#define FIELD(kind, member, field_name, type) {ATHI_ATTR_##kind, #field_name, type, offsetof(athi_attr, member.field_name)}
+#define FIELD(kind, member, field_name, type)                                                                        \
+    { ATHI_ATTR_##kind, #field_name, type, offsetof(athi_attr, member.field_name) }
 static const field fields[] = {
     FIELD(ALPHA, alpha, alpha, DOUBLE),
     FIELD(ALPHA, alpha, beta, DOUBLE),
@@ -224,8 +225,9 @@ bool athi_read_name(const char **at, char *out, int size) {
         out[n++] = byte;
     }
     out[n] = 0;
+    if (*c != '"') return false; /* the text ends inside the quotes */
     *at = c + 1;
-    return *c == '"';
+    return true;
 }
 
 bool athi_read_word(const char **at, char *out, int size) {

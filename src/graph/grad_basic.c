@@ -33,7 +33,8 @@ void athi_grad_add(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_ten
 
 void athi_grad_sub(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {
     if (wants(g, node, 0)) dx[0] = athi_grad_unbroadcast(g, dy[0], node->in[0]);
-    if (wants(g, node, 1)) dx[1] = athi_op1(g->graph, ATHI_OP_NEG, athi_grad_unbroadcast(g, dy[0], node->in[1]), NULL);
+    if (wants(g, node, 1))
+        dx[1] = athi_op1(g->graph, ATHI_OP_NEG, athi_grad_unbroadcast(g, dy[0], node->in[1]), NULL);
 }
 
 void athi_grad_mul(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {

@@ -75,7 +75,8 @@ static ath_tensor *wrong_count(athi_graph *graph, const athi_op_info *info, int 
     char layer[128] = "", most[32] = "";
     if (graph->layer && graph->layer[0]) snprintf(layer, sizeof layer, " '%s'", graph->layer);
     if (info->max_in != info->min_in) snprintf(most, sizeof most, " to %d", info->max_in);
-    return athi_poison(graph, ATH_E_SHAPE, "%s%s: expected %d%s inputs, got %d", info->name, layer, info->min_in, most, n_in);
+    return athi_poison(graph, ATH_E_SHAPE, "%s%s: expected %d%s inputs, got %d", info->name, layer, info->min_in,
+                       most, n_in);
 }
 
 ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, int n_in, const athi_attr *attr) {
@@ -83,8 +84,9 @@ ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, 
     if (graph->failed != ATH_OK) return &graph->poison;
     for (int i = 0; i < n_in; i++) {
         if (in[i]->graph != graph)
-            return athi_poison(graph, ATH_E_STATE, "%s '%s': input %d belongs to another model; use values of one model",
-                               info->name, graph->layer ? graph->layer : "", i + 1);
+            return athi_poison(graph, ATH_E_STATE,
+                               "%s '%s': input %d belongs to another model; use values of one model", info->name,
+                               graph->layer ? graph->layer : "", i + 1);
         if (athi_is_poison(in[i])) return &graph->poison;
     }
     if (n_in < info->min_in || n_in > info->max_in) return wrong_count(graph, info, n_in);
@@ -115,13 +117,14 @@ athi_variable *athi_variable_add(athi_graph *graph, const char *name, athi_shape
     }
     athi_variable *v = athi_arena_alloc(graph->arena, sizeof *v);
     const char *kept = athi_arena_strdup(graph->arena, name);
-    ath_status status = v && kept ? ATHI_GROW(graph->ctx, graph->variables, graph->n_variables, graph->cap_variables)
-                                  : ATH_E_NOMEM;
+    ath_status status =
+        v && kept ? ATHI_GROW(graph->ctx, graph->variables, graph->n_variables, graph->cap_variables) : ATH_E_NOMEM;
     if (status != ATH_OK) {
         poison_with_message(graph, status);
         return NULL;
     }
-    *v = (athi_variable){.name = kept, .shape = shape, .dtype = dtype, .role = role, .index = (int)graph->n_variables};
+    *v =
+        (athi_variable){.name = kept, .shape = shape, .dtype = dtype, .role = role, .index = (int)graph->n_variables};
     graph->variables[graph->n_variables++] = v;
     return v;
 }

@@ -61,7 +61,8 @@ static ath_status read_type(reading *r, type *out) {
     char word[16];
     skip(r);
     *out = (type){.layout = ATHI_PLAIN};
-    if (!athi_read_word(&r->at, word, sizeof word) || !athi_dtype_from_name(word, &out->dtype)) return syntax(r, "a type");
+    if (!athi_read_word(&r->at, word, sizeof word) || !athi_dtype_from_name(word, &out->dtype))
+        return syntax(r, "a type");
     if (*r->at == ':') {
         r->at++;
         if (!athi_read_word(&r->at, word, sizeof word)) return syntax(r, "a layout");
@@ -137,10 +138,11 @@ static ath_status check_types(reading *r, const athi_node *node, const type *typ
         if (agree) t->layout = types[i].layout;
     }
     char text[96];
-    return agree ? ATH_OK
-                 : athi_fail(r->ctx, ATH_E_SYNTAX, "graph text, line %d: the type of %%%d is not what %s gives (%s%s)",
-                             r->line, node->id, athi_op_name(node->op), athi_dtype_name(node->out[0].dtype),
-                             athi_shape_str(node->out[0].shape, text));
+    return agree
+               ? ATH_OK
+               : athi_fail(r->ctx, ATH_E_SYNTAX, "graph text, line %d: the type of %%%d is not what %s gives (%s%s)",
+                           r->line, node->id, athi_op_name(node->op), athi_dtype_name(node->out[0].dtype),
+                           athi_shape_str(node->out[0].shape, text));
 }
 
 static ath_status read_node(reading *r) {

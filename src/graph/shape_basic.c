@@ -150,8 +150,9 @@ ath_status athi_infer_reshape(athi_node *node) {
             if (inferred >= 0) return athi_shape_fail(node, "expected at most one -1 in the target shape, got two");
             inferred = i;
         } else if (out.dim[i] == 0) {
-            if (i >= x.rank) return athi_shape_fail(node, "axis %d of the target is taken from the input, which is %s", i,
-                                                    athi_shape_str(x, a));
+            if (i >= x.rank)
+                return athi_shape_fail(node, "axis %d of the target is taken from the input, which is %s", i,
+                                       athi_shape_str(x, a));
             out.dim[i] = x.dim[i];
             taken[i] = true;
         }
@@ -179,7 +180,8 @@ ath_status athi_infer_transpose(athi_node *node) {
     for (int i = 0; i < x.rank; i++) {
         int axis = node->attr.perm.axis[i];
         if (axis < 0 || axis >= x.rank || (seen >> axis & 1u))
-            return athi_shape_fail(node, "expected every axis below %d once, got axis %d at place %d", x.rank, axis, i);
+            return athi_shape_fail(node, "expected every axis below %d once, got axis %d at place %d", x.rank, axis,
+                                   i);
         seen |= 1u << axis;
         out.dim[i] = x.dim[axis];
     }
@@ -225,7 +227,8 @@ ath_status athi_infer_slice(athi_node *node) {
     for (int i = 0; i < x.rank; i++) {
         int64_t begin = node->attr.slice.begin[i], size = node->attr.slice.size[i], n = x.dim[i];
         if (size == -1) size = n == ATHI_DYN ? ATHI_DYN : n - begin;
-        bool fits = begin >= 0 && (size >= 1 || size == ATHI_DYN) && (n == ATHI_DYN || size == ATHI_DYN || size <= n - begin);
+        bool fits =
+            begin >= 0 && (size >= 1 || size == ATHI_DYN) && (n == ATHI_DYN || size == ATHI_DYN || size <= n - begin);
         if (!fits)
             return athi_shape_fail(node, "axis %d: expected a part of the %lld cells, got %lld from %lld on", i,
                                    (long long)n, (long long)size, (long long)begin);
@@ -251,17 +254,18 @@ static ath_status effect_accumulate(const athi_node *node) {
 
 ath_status athi_infer_effect(athi_node *node) {
     char a[96], b[96];
-    bool changes = node->op == ATHI_OP_ACCUMULATE || node->op == ATHI_OP_MOVE_TOWARDS || node->op == ATHI_OP_GRADIENT ||
-                   node->op == ATHI_OP_COUNT;
+    bool changes = node->op == ATHI_OP_ACCUMULATE || node->op == ATHI_OP_MOVE_TOWARDS ||
+                   node->op == ATHI_OP_GRADIENT || node->op == ATHI_OP_COUNT;
     if (changes && node->in[0]->node->op != ATHI_OP_VARIABLE)
         return athi_shape_fail(node, "expected a variable as first input, got the result of %s",
                                athi_op_name(node->in[0]->node->op));
     if (node->op == ATHI_OP_ACCUMULATE) return effect_accumulate(node);
     if (node->op == ATHI_OP_COUNT && (node->in[0]->dtype != ATH_I64 || node->in[0]->shape.rank > 1))
-        return athi_shape_fail(node, "expected a variable i64[] or i64[n], got %s%s", athi_dtype_name(node->in[0]->dtype),
-                               athi_shape_str(node->in[0]->shape, a));
+        return athi_shape_fail(node, "expected a variable i64[] or i64[n], got %s%s",
+                               athi_dtype_name(node->in[0]->dtype), athi_shape_str(node->in[0]->shape, a));
     bool same = node->op == ATHI_OP_MOVE_TOWARDS || node->op == ATHI_OP_GRADIENT;
-    if (same && (!athi_shapes_agree(node->in[0]->shape, node->in[1]->shape) || node->in[0]->dtype != node->in[1]->dtype))
+    if (same &&
+        (!athi_shapes_agree(node->in[0]->shape, node->in[1]->shape) || node->in[0]->dtype != node->in[1]->dtype))
         return athi_shape_fail(node, "expected a value like the variable %s%s, got %s%s",
                                athi_dtype_name(node->in[0]->dtype), athi_shape_str(node->in[0]->shape, a),
                                athi_dtype_name(node->in[1]->dtype), athi_shape_str(node->in[1]->shape, b));
@@ -277,9 +281,9 @@ ath_status athi_infer_matmul(athi_node *node) {
     bool at = node->attr.matmul.transpose_a, bt = node->attr.matmul.transpose_b;
     int64_t m = a.dim[at], k = a.dim[!at], k2 = b.dim[bt], n = b.dim[!bt];
     if (!athi_dims_agree(k, k2) || node->in[0]->dtype != node->in[1]->dtype)
-        return athi_shape_fail(node, "expected inner sizes that agree, got %lld of %s%s and %lld of %s%s", (long long)k,
-                               athi_dtype_name(node->in[0]->dtype), athi_shape_str(a, ta), (long long)k2,
-                               athi_dtype_name(node->in[1]->dtype), athi_shape_str(b, tb));
+        return athi_shape_fail(node, "expected inner sizes that agree, got %lld of %s%s and %lld of %s%s",
+                               (long long)k, athi_dtype_name(node->in[0]->dtype), athi_shape_str(a, ta),
+                               (long long)k2, athi_dtype_name(node->in[1]->dtype), athi_shape_str(b, tb));
     return athi_set_out(node, 0, athi_dims(m, n), node->in[0]->dtype);
 }
 

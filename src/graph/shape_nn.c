@@ -5,7 +5,8 @@
 static ath_status check_channels(const athi_node *node, athi_shape x, int from, int to) {
     char a[96], b[96];
     if (x.rank < 2)
-        return athi_shape_fail(node, "expected input of rank 2 or more [batch, ..., channels], got %s", athi_shape_str(x, a));
+        return athi_shape_fail(node, "expected input of rank 2 or more [batch, ..., channels], got %s",
+                               athi_shape_str(x, a));
     for (int i = from; i < to; i++) {
         athi_shape v = node->in[i]->shape;
         if (v.rank != 1 || !athi_dims_agree(v.dim[0], athi_last_dim(x)))
@@ -56,14 +57,17 @@ static ath_status check_labels(const athi_node *node, athi_shape scores, bool sp
     const ath_tensor *labels = node->in[1];
     char a[96], b[96], c[96];
     if (scores.rank < 1)
-        return athi_shape_fail(node, "expected predictions of rank 1 or more [batch, classes], got %s", athi_shape_str(scores, a));
+        return athi_shape_fail(node, "expected predictions of rank 1 or more [batch, classes], got %s",
+                               athi_shape_str(scores, a));
     athi_shape want = sparse ? athi_shape_without_last(scores) : scores;
     if (!athi_shapes_agree(want, labels->shape))
         return athi_shape_fail(node, "expected %s of shape %s for predictions %s, got %s%s",
-                               sparse ? "integer labels" : "targets", athi_shape_str(want, a), athi_shape_str(scores, b),
-                               athi_shape_str(labels->shape, c),
-                               sparse && athi_shapes_agree(scores, labels->shape) ? "; use categorical_crossentropy and "
-                               "categorical_accuracy for one-hot labels" : "");
+                               sparse ? "integer labels" : "targets", athi_shape_str(want, a),
+                               athi_shape_str(scores, b), athi_shape_str(labels->shape, c),
+                               sparse && athi_shapes_agree(scores, labels->shape)
+                                   ? "; use categorical_crossentropy and "
+                                     "categorical_accuracy for one-hot labels"
+                                   : "");
     if (sparse && labels->dtype != ATH_I32)
         return athi_shape_fail(node, "expected labels of type i32, got %s", athi_dtype_name(labels->dtype));
     if (!sparse && labels->dtype != node->in[0]->dtype)

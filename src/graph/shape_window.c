@@ -25,19 +25,24 @@ static ath_status check_window(athi_node *node, athi_shape x) {
         if (*dilation == 0) *dilation = 1;
         int64_t size = node->attr.window.size[i];
         if (size < 1 || *stride < 1 || *dilation < 1 || size > LARGEST || *stride > LARGEST || *dilation > LARGEST)
-            return athi_shape_fail(node, "expected window sizes, strides and dilations from 1 to %d, got %lld, %lld, %lld",
+            return athi_shape_fail(node,
+                                   "expected window sizes, strides and dilations from 1 to %d, got %lld, %lld, %lld",
                                    LARGEST, (long long)size, (long long)*stride, (long long)*dilation);
     }
     if (node->attr.window.groups == 0) node->attr.window.groups = 1;
     const int64_t *stride = node->attr.window.stride, *dilation = node->attr.window.dilation;
     if ((stride[0] > 1 || stride[1] > 1) && (dilation[0] > 1 || dilation[1] > 1))
-        return athi_shape_fail(node, "expected strides or dilations above 1, not both, got strides [%lld, %lld] and "
-                               "dilations [%lld, %lld]; leave one of them at 1", (long long)stride[0],
-                               (long long)stride[1], (long long)dilation[0], (long long)dilation[1]);
+        return athi_shape_fail(node,
+                               "expected strides or dilations above 1, not both, got strides [%lld, %lld] and "
+                               "dilations [%lld, %lld]; leave one of them at 1",
+                               (long long)stride[0], (long long)stride[1], (long long)dilation[0],
+                               (long long)dilation[1]);
     if (x.rank == 4) return ATH_OK;
     const char *remedy = "";
-    if (x.rank == 2 && x.dim[1] == 784) remedy = "; add reshape: {target_shape: [28, 28, 1]}";
-    else if (x.rank == 3 || x.rank == 2) remedy = "; add reshape with a target_shape of [height, width, channels]";
+    if (x.rank == 2 && x.dim[1] == 784)
+        remedy = "; add reshape: {target_shape: [28, 28, 1]}";
+    else if (x.rank == 3 || x.rank == 2)
+        remedy = "; add reshape with a target_shape of [height, width, channels]";
     return athi_shape_fail(node, "expected input of rank 4 [batch, height, width, channels], got %s%s",
                            athi_shape_str(x, text), remedy);
 }
@@ -47,11 +52,14 @@ static ath_status window_shape(athi_node *node, athi_shape x, int64_t channels, 
     char text[96];
     for (int i = 0; i < 2; i++) {
         int64_t size = node->attr.window.size[i], dilation = node->attr.window.dilation[i];
-        out->dim[1 + i] = athi_window_out(x.dim[1 + i], size, node->attr.window.stride[i], dilation, node->attr.window.same);
+        out->dim[1 + i] =
+            athi_window_out(x.dim[1 + i], size, node->attr.window.stride[i], dilation, node->attr.window.same);
         if (out->dim[1 + i] == 0)
-            return athi_shape_fail(node, "a window of %lld cells does not fit into the %lld of %s (%s); use padding: same "
-                                   "or fewer layers that shrink the image", (long long)((size - 1) * dilation + 1),
-                                   (long long)x.dim[1 + i], athi_shape_str(x, text), i ? "width" : "height");
+            return athi_shape_fail(node,
+                                   "a window of %lld cells does not fit into the %lld of %s (%s); use padding: same "
+                                   "or fewer layers that shrink the image",
+                                   (long long)((size - 1) * dilation + 1), (long long)x.dim[1 + i],
+                                   athi_shape_str(x, text), i ? "width" : "height");
     }
     return ATH_OK;
 }
@@ -70,7 +78,8 @@ ath_status athi_infer_conv2d(athi_node *node) {
                                (long long)channels, (long long)k.dim[3], (long long)groups);
     if (channels != ATHI_DYN && channels / groups != k.dim[2])
         return athi_shape_fail(node, "expected a kernel over %lld channels for the input %s in %lld groups, got %s",
-                               (long long)(channels / groups), athi_shape_str(x, a), (long long)groups, athi_shape_str(k, b));
+                               (long long)(channels / groups), athi_shape_str(x, a), (long long)groups,
+                               athi_shape_str(k, b));
     if (node->in[0]->dtype != node->in[1]->dtype)
         return athi_shape_fail(node, "expected input and kernel of one type, got %s and %s",
                                athi_dtype_name(node->in[0]->dtype), athi_dtype_name(node->in[1]->dtype));

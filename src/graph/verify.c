@@ -16,12 +16,14 @@ static ath_status bad(const checking *c, const char *fmt, ...) {
     athi_failv(c->g->ctx, ATH_E_FAILED, fmt, args);
     va_end(args);
     if (!c->node) return athi_fail_prefix(c->g->ctx, ATH_E_FAILED, "graph");
-    return athi_fail_prefix(c->g->ctx, ATH_E_FAILED, "node %%%d %s '%s'", c->node->id, athi_op_name(c->node->op), c->node->layer);
+    return athi_fail_prefix(c->g->ctx, ATH_E_FAILED, "node %%%d %s '%s'", c->node->id, athi_op_name(c->node->op),
+                            c->node->layer);
 }
 
 static bool holds(const athi_graph *g, const ath_tensor *t) {
     if (!t || !t->node || t->graph != g || t->node->id < 0 || t->node->id >= g->n_nodes) return false;
-    return g->nodes[t->node->id] == t->node && t->index >= 0 && t->index < t->node->n_out && t == &t->node->out[t->index];
+    return g->nodes[t->node->id] == t->node && t->index >= 0 && t->index < t->node->n_out &&
+           t == &t->node->out[t->index];
 }
 
 static ath_status check_structure(checking *c) {
@@ -34,7 +36,8 @@ static ath_status check_structure(checking *c) {
                        info->max_in, info->n_out);
         for (int k = 0; k < node->n_in; k++) {
             if (!holds(c->g, node->in[k])) return BAD(c, "input %d is no value of this graph", k);
-            if (node->in[k]->node->id >= i) return BAD(c, "input %d is computed later, by %%%d", k, node->in[k]->node->id);
+            if (node->in[k]->node->id >= i)
+                return BAD(c, "input %d is computed later, by %%%d", k, node->in[k]->node->id);
         }
         for (int k = 0; k < node->n_out; k++)
             if (node->out[k].node != node || node->out[k].index != k || node->out[k].graph != c->g)
@@ -56,9 +59,11 @@ static ath_status check_typed(checking *c) {
             for (int d = 0; d < t->shape.rank; d++) {
                 if (t->shape.dim[d] >= 1) continue;
                 if (node->op == ATHI_OP_INPUT)
-                    return athi_fail(c->g->ctx, ATH_E_SHAPE, "input '%s': its shape %s is not fully known; give the shape of slot %d",
+                    return athi_fail(c->g->ctx, ATH_E_SHAPE,
+                                     "input '%s': its shape %s is not fully known; give the shape of slot %d",
                                      node->attr.input.name, athi_shape_str(t->shape, text), node->attr.input.slot);
-                return BAD(c, "output %d has the shape %s, which is not fully known", k, athi_shape_str(t->shape, text));
+                return BAD(c, "output %d has the shape %s, which is not fully known", k,
+                           athi_shape_str(t->shape, text));
             }
             if (athi_shape_count(t->shape) < 0) return BAD(c, "output %d has too many elements", k);
         }
@@ -116,7 +121,8 @@ static ath_status check_placed(checking *c) {
             const ath_tensor *t = i < unit->n_in ? unit->in[i] : unit->out[i - unit->n_in];
             ATH_TRY(check_layout(c, t));
             if (plain && t->layout != ATHI_PLAIN)
-                return BAD(c, "kernel %s takes plain values only, but one lies %s", unit->kernel->name, athi_layout_name(t->layout));
+                return BAD(c, "kernel %s takes plain values only, but one lies %s", unit->kernel->name,
+                           athi_layout_name(t->layout));
         }
     }
     return ATH_OK;
@@ -156,7 +162,8 @@ static ath_status check_unit_plan(checking *c, const athi_unit *unit, slab *s) {
     for (int i = 0; i < unit->n_in; i++) {
         const ath_tensor *t = unit->in[i];
         if (t->space == ATHI_SPACE_NONE) return BAD(c, "input %d has no place", i);
-        if (t->space == ATHI_SPACE_SLAB && !is_held(s, t)) return BAD(c, "input %d (of %%%d) has been overwritten", i, t->node->id);
+        if (t->space == ATHI_SPACE_SLAB && !is_held(s, t))
+            return BAD(c, "input %d (of %%%d) has been overwritten", i, t->node->id);
     }
     bool view = unit->n_nodes == 1 && c->node->op == ATHI_OP_RESHAPE;
     if (unit->scratch_bytes) {
@@ -178,7 +185,8 @@ static ath_status check_unit_plan(checking *c, const athi_unit *unit, slab *s) {
         const ath_tensor *t = unit->out[i];
         for (int k = 0; k < i && !view; k++)
             if (unit->out[k]->space == t->space && t->space == ATHI_SPACE_SLAB &&
-                unit->out[k]->offset < t->offset + bytes_of(t) && t->offset < unit->out[k]->offset + bytes_of(unit->out[k]))
+                unit->out[k]->offset < t->offset + bytes_of(t) &&
+                t->offset < unit->out[k]->offset + bytes_of(unit->out[k]))
                 return BAD(c, "two of its outputs overlap");
         if (t->space == ATHI_SPACE_SLAB) hold(s, t);
     }

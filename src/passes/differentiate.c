@@ -49,8 +49,10 @@ static ath_status step_back(walk *w, athi_node *node) {
     for (int k = 0; k < node->n_out; k++) arrived |= w->sum[node->id][k] != NULL;
     if (!arrived || !w->wants[node->id] || node->op == ATHI_OP_VARIABLE) return ATH_OK;
     if (!info->grad)
-        return athi_fail(w->graph->ctx, ATH_E_UNSUPPORTED, "%s '%s': it has no gradient (%s), but the loss depends on "
-                         "weights through it", info->name, node->layer, info->no_grad);
+        return athi_fail(w->graph->ctx, ATH_E_UNSUPPORTED,
+                         "%s '%s': it has no gradient (%s), but the loss depends on "
+                         "weights through it",
+                         info->name, node->layer, info->no_grad);
     ath_tensor *dx[MAX_IN] = {NULL};
     w->graph->layer = node->layer;
     info->grad(&w->rules, node, w->sum[node->id], dx);
@@ -59,9 +61,9 @@ static ath_status step_back(walk *w, athi_node *node) {
         if (!dx[k] || !athi_grad_wants(&w->rules, node->in[k])) continue;
         if (!athi_shape_equal(dx[k]->shape, node->in[k]->shape)) {
             char a[96], b[96];
-            return athi_fail(w->graph->ctx, ATH_E_FAILED, "%s '%s': its gradient rule gave %s for input %d of shape %s",
-                             info->name, node->layer, athi_shape_str(dx[k]->shape, a), k,
-                             athi_shape_str(node->in[k]->shape, b));
+            return athi_fail(w->graph->ctx, ATH_E_FAILED,
+                             "%s '%s': its gradient rule gave %s for input %d of shape %s", info->name, node->layer,
+                             athi_shape_str(dx[k]->shape, a), k, athi_shape_str(node->in[k]->shape, b));
         }
         arrive(w, node->in[k], dx[k]);
     }

@@ -147,8 +147,8 @@ static ath_status no_kernel(const placing *p, const athi_unit *unit, const athi_
     char a[96];
     return athi_fail(p->graph->ctx, ATH_E_UNSUPPORTED, "%s '%s': no kernel of backend %s takes %s%s (%s)",
                      athi_op_name(node->op), node->layer, p->backend->name,
-                     unit->n_in ? athi_dtype_name(unit->in[0]->dtype) : "", unit->n_in ? athi_shape_str(unit->in[0]->shape, a) : "",
-                     why->text ? why->text : "it has none");
+                     unit->n_in ? athi_dtype_name(unit->in[0]->dtype) : "",
+                     unit->n_in ? athi_shape_str(unit->in[0]->shape, a) : "", why->text ? why->text : "it has none");
 }
 
 static ath_status set_kernel(placing *p, athi_unit *unit, const athi_kernel *k, const athi_text *why) {

@@ -57,8 +57,8 @@ static ath_status place_sources(planning *p) {
         if (!athi_op_is_source(node->op)) continue;
         ath_tensor *t = &node->out[0];
         athi_memory space = node->op == ATHI_OP_INPUT      ? ATHI_SPACE_SLAB
-                           : node->op == ATHI_OP_VARIABLE ? ATHI_SPACE_BLOCK
-                                                          : ATHI_SPACE_CONST;
+                            : node->op == ATHI_OP_VARIABLE ? ATHI_SPACE_BLOCK
+                                                           : ATHI_SPACE_CONST;
         buffer *b = buffer_new(p, space, athi_tensor_bytes(t), -1);
         if (!b) return ATH_E_NOMEM;
         b->fixed = true;
@@ -105,7 +105,8 @@ static bool is_elementwise(athi_op op) {
     bool keeps;
     if (athi_op_unary(op, &gradient, &keeps) || op == ATHI_OP_DROPOUT) return true;
     if (op >= ATHI_OP_ADD && op <= ATHI_OP_GREATER_EQUAL) return true;
-#define ATH_UNARY(id, ...) if (op == ATHI_OP_##id##_GRAD) return true;
+#define ATH_UNARY(id, ...)                                                                                           \
+    if (op == ATHI_OP_##id##_GRAD) return true;
 #include "graph/unary.def"
 #undef ATH_UNARY
     return false;
@@ -285,8 +286,8 @@ ath_status athi_pass_plan(athi_graph *graph, const athi_backend *backend, int th
         athi_arena_destroy(scratch);
         return ATH_E_NOMEM;
     }
-    *plan = (athi_plan){.ctx = graph->ctx, .arena = arena, .graph = graph, .backend = backend,
-                        .threads = ATHI_MAX(threads, 1)};
+    *plan = (athi_plan){
+        .ctx = graph->ctx, .arena = arena, .graph = graph, .backend = backend, .threads = ATHI_MAX(threads, 1)};
     planning p = {.plan = plan, .graph = graph, .scratch = scratch};
     ath_status status = run_planning(&p);
     for (int64_t i = 0; i < graph->n_nodes; i++) /* the buffers go */

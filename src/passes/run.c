@@ -27,9 +27,10 @@ ath_status athi_plan_fill_constants(athi_plan *plan) {
         if (node->op != ATHI_OP_CONSTANT) continue;
         ath_dtype dtype = node->out[0].dtype;
         if (dtype == ATH_BF16 || dtype == ATH_F16)
-            return athi_fail(plan->ctx, ATH_E_UNSUPPORTED, "constant: expected a type of 32 or 64 bits or a byte, got %s",
-                             athi_dtype_name(dtype));
-        fill(plan->constants + node->out[0].offset, dtype, athi_shape_count(node->out[0].shape), node->attr.constant.value);
+            return athi_fail(plan->ctx, ATH_E_UNSUPPORTED,
+                             "constant: expected a type of 32 or 64 bits or a byte, got %s", athi_dtype_name(dtype));
+        fill(plan->constants + node->out[0].offset, dtype, athi_shape_count(node->out[0].shape),
+             node->attr.constant.value);
     }
     return ATH_OK;
 }
@@ -62,7 +63,8 @@ static bool is_aligned(const void *p) { return (uintptr_t)p % ATHI_ALIGN == 0; }
 
 ath_status athi_plan_bind(athi_plan *plan, const athi_spaces *spaces) {
     if (plan->slab_bytes && !spaces->slab)
-        return athi_fail(plan->ctx, ATH_E_STATE, "plan: expected a slab of %lld bytes, got none", (long long)plan->slab_bytes);
+        return athi_fail(plan->ctx, ATH_E_STATE, "plan: expected a slab of %lld bytes, got none",
+                         (long long)plan->slab_bytes);
     if (!is_aligned(spaces->slab) || !is_aligned(spaces->block) || !is_aligned(spaces->grads))
         return athi_fail(plan->ctx, ATH_E_STATE, "plan: expected memory at multiples of %d bytes", ATHI_ALIGN);
     plan->spaces = *spaces;

@@ -18,9 +18,7 @@ bool athi_is_image(const athi_node *node, bool output, int index) {
     return !kernel && !athi_op_has_effect(node->op);
 }
 
-bool athi_unit_is_view(const athi_unit *unit) {
-    return unit->n_nodes == 1 && unit->nodes[0]->op == ATHI_OP_RESHAPE;
-}
+bool athi_unit_is_view(const athi_unit *unit) { return unit->n_nodes == 1 && unit->nodes[0]->op == ATHI_OP_RESHAPE; }
 
 /* Is `t` read by anything outside the unit, or kept? */
 static bool used_outside(const athi_graph *graph, const athi_unit *unit, const ath_tensor *t) {

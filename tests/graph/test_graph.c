@@ -16,28 +16,29 @@ static int stop(void **state) {
     return 0;
 }
 
-static const char model[] = "variable trainable f32[3,3,1,8] \"conv2d/kernel\"\n"
-                            "variable trainable f32[8] \"bn/gamma\"\n"
-                            "variable statistic f32[8] \"bn/mean\"\n"
-                            "variable train i64[2] \"train/dropout\"\n"
-                            "variable train f64[2] \"train/loss\"\n"
-                            "%0 f32[?,28,28,1] = input() shape=[?,28,28,1] name=\"x\"\n"
-                            "%1 f32[3,3,1,8] = variable() variable=\"conv2d/kernel\"\n"
-                            "%2 f32[?,28,28,8] = conv2d(%0, %1) size=[3,3] stride=[1,1] dilation=[1,1] groups=1 same=true  ; \"conv2d\"\n"
-                            "%3 f32[8] = variable() variable=\"bn/gamma\"\n"
-                            "%4 f32[8] = variable() variable=\"bn/mean\"\n"
-                            "%5 f32[?,28,28,8] = batch_norm(%2, %3, %3, %4, %4) epsilon=0.001 momentum=0.9  ; \"bn\"\n"
-                            "%6 i64[2] = variable() variable=\"train/dropout\"\n"
-                            "%7 f32[?,28,28,8] = dropout(%5, %6) rate=0.25 id=1  ; \"a \\22strange\\22 name\"\n"
-                            "%8 f32[?,8] = mean(%7) mask=6\n"
-                            "%9 i32[?] = input() slot=1 shape=[?] dtype=i32 name=\"y\"\n"
-                            "%10 f32[?], f32[?,8] = sparse_xent(%8, %9) modes=train+evaluate\n"
-                            "%11 f32[] = mean(%10) mask=1 modes=train+evaluate\n"
-                            "%12 f64[2] = variable() variable=\"train/loss\"\n"
-                            "%13 = accumulate(%12, %10) modes=train+evaluate\n"
-                            "%14 f32[?,8] = softmax(%8)\n"
-                            "loss %11\n"
-                            "outputs %14\n";
+static const char model[] =
+    "variable trainable f32[3,3,1,8] \"conv2d/kernel\"\n"
+    "variable trainable f32[8] \"bn/gamma\"\n"
+    "variable statistic f32[8] \"bn/mean\"\n"
+    "variable train i64[2] \"train/dropout\"\n"
+    "variable train f64[2] \"train/loss\"\n"
+    "%0 f32[?,28,28,1] = input() shape=[?,28,28,1] name=\"x\"\n"
+    "%1 f32[3,3,1,8] = variable() variable=\"conv2d/kernel\"\n"
+    "%2 f32[?,28,28,8] = conv2d(%0, %1) size=[3,3] stride=[1,1] dilation=[1,1] groups=1 same=true  ; \"conv2d\"\n"
+    "%3 f32[8] = variable() variable=\"bn/gamma\"\n"
+    "%4 f32[8] = variable() variable=\"bn/mean\"\n"
+    "%5 f32[?,28,28,8] = batch_norm(%2, %3, %3, %4, %4) epsilon=0.001 momentum=0.9  ; \"bn\"\n"
+    "%6 i64[2] = variable() variable=\"train/dropout\"\n"
+    "%7 f32[?,28,28,8] = dropout(%5, %6) rate=0.25 id=1  ; \"a \\22strange\\22 name\"\n"
+    "%8 f32[?,8] = mean(%7) mask=6\n"
+    "%9 i32[?] = input() slot=1 shape=[?] dtype=i32 name=\"y\"\n"
+    "%10 f32[?], f32[?,8] = sparse_xent(%8, %9) modes=train+evaluate\n"
+    "%11 f32[] = mean(%10) mask=1 modes=train+evaluate\n"
+    "%12 f64[2] = variable() variable=\"train/loss\"\n"
+    "%13 = accumulate(%12, %10) modes=train+evaluate\n"
+    "%14 f32[?,8] = softmax(%8)\n"
+    "loss %11\n"
+    "outputs %14\n";
 
 static athi_graph *parse(const char *text) {
     athi_graph *g = NULL;
@@ -135,7 +136,9 @@ static void programs_of_the_modes(void **state) {
     static const struct {
         athi_mode mode;
         int dropout, train, infer, moves, accumulate, softmax, inputs;
-    } rows[] = {{ATHI_MODE_TRAIN, 1, 1, 0, 2, 1, 0, 2}, {ATHI_MODE_EVALUATE, 0, 0, 1, 0, 1, 1, 2}, {ATHI_MODE_PREDICT, 0, 0, 1, 0, 0, 1, 1}};
+    } rows[] = {{ATHI_MODE_TRAIN, 1, 1, 0, 2, 1, 0, 2},
+                {ATHI_MODE_EVALUATE, 0, 0, 1, 0, 1, 1, 2},
+                {ATHI_MODE_PREDICT, 0, 0, 1, 0, 0, 1, 1}};
     athi_graph *g = parse(model);
     athi_shape shapes[] = {athi_dims(32, 28, 28, 1), {.rank = -1}};
     for (int i = 0; i < ATHI_COUNT(rows); i++) {
@@ -173,7 +176,8 @@ static void frozen_batch_norm_infers(void **state) {
 static void reshapes_follow_the_batch(void **state) {
     (void)state;
     athi_graph *g = parse("%0 = input() shape=[?,4,6] name=\"x\"\n%1 = reshape(%0) shape=[0,-1,3]\n"
-                          "%2 = reshape(%1) shape=[-1,24]\noutputs %2\n"), *p = NULL;
+                          "%2 = reshape(%1) shape=[-1,24]\noutputs %2\n"),
+               *p = NULL;
     athi_shape shape = athi_dims(7, 4, 6);
     assert_ok(ctx, athi_graph_specialize(g, ATHI_MODE_PREDICT, &shape, 1, &p));
     assert_true(athi_shape_equal(p->nodes[1]->out[0].shape, athi_dims(7, 8, 3)));
@@ -186,9 +190,11 @@ static void reshapes_follow_the_batch(void **state) {
 static void damage_is_found(void **state) {
     (void)state;
     athi_graph *g = parse(model);
-    assert_fails(ctx, athi_graph_verify(g, ATHI_INV_TYPED), ATH_E_SHAPE, "input 'x': its shape [batch, 28, 28, 1] is not fully known");
+    assert_fails(ctx, athi_graph_verify(g, ATHI_INV_TYPED), ATH_E_SHAPE,
+                 "input 'x': its shape [batch, 28, 28, 1] is not fully known");
     assert_fails(ctx, athi_graph_verify(g, ATHI_INV_GRADIENTS), ATH_E_FAILED, "'conv2d/kernel' has 0 gradients");
-    assert_fails(ctx, athi_graph_verify(g, ATHI_INV_GROUPED), ATH_E_FAILED, "node %2 conv2d 'conv2d': it belongs to no unit");
+    assert_fails(ctx, athi_graph_verify(g, ATHI_INV_GROUPED), ATH_E_FAILED,
+                 "node %2 conv2d 'conv2d': it belongs to no unit");
     ath_tensor *kept = g->nodes[8]->in[0];
     g->nodes[8]->in[0] = &g->nodes[14]->out[0];
     assert_fails(ctx, athi_graph_verify(g, 0), ATH_E_FAILED, "node %8 mean '': input 0 is computed later, by %14");
@@ -207,9 +213,10 @@ static void damage_is_found(void **state) {
 
 static void cost(void **state) {
     (void)state;
-    athi_graph *g = parse("%0 = constant() shape=[128,784]\n%1 = constant() shape=[784,64]\n%2 = matmul(%0, %1)\n"
-                          "%3 = constant() shape=[2,28,28,4]\n%4 = constant() shape=[3,3,2,8]\n%5 = conv2d(%3, %4) groups=2 same=true\n"
-                          "%6 = reshape(%5) shape=[2,-1]\n%7 = relu(%2)\n");
+    athi_graph *g = parse(
+        "%0 = constant() shape=[128,784]\n%1 = constant() shape=[784,64]\n%2 = matmul(%0, %1)\n"
+        "%3 = constant() shape=[2,28,28,4]\n%4 = constant() shape=[3,3,2,8]\n%5 = conv2d(%3, %4) groups=2 same=true\n"
+        "%6 = reshape(%5) shape=[2,-1]\n%7 = relu(%2)\n");
     assert_true(athi_node_flops(g->nodes[2]) == 2.0 * 128 * 784 * 64);
     assert_true(athi_node_bytes(g->nodes[2]) == 4.0 * (128 * 784 + 784 * 64 + 128 * 64));
     assert_true(athi_node_flops(g->nodes[5]) == 2.0 * (2 * 28 * 28 * 8) * 9 * 2);
@@ -239,11 +246,16 @@ static void op_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_reads_back),        cmocka_unit_test(text_errors_name_the_line),
-        cmocka_unit_test(first_error_stays),      cmocka_unit_test(values_belong_to_one_graph),
-        cmocka_unit_test(programs_of_the_modes),  cmocka_unit_test(frozen_batch_norm_infers),
-        cmocka_unit_test(reshapes_follow_the_batch), cmocka_unit_test(damage_is_found),
-        cmocka_unit_test(cost),                   cmocka_unit_test(op_table),
+        cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(text_errors_name_the_line),
+        cmocka_unit_test(first_error_stays),
+        cmocka_unit_test(values_belong_to_one_graph),
+        cmocka_unit_test(programs_of_the_modes),
+        cmocka_unit_test(frozen_batch_norm_infers),
+        cmocka_unit_test(reshapes_follow_the_batch),
+        cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(cost),
+        cmocka_unit_test(op_table),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

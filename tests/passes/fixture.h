@@ -49,11 +49,15 @@ static void net_compile(net *n, athi_mode mode, const athi_backend *backend, int
         shapes[slot].dim[0] = batch;
         slots = slot + 1 > slots ? slot + 1 : slots;
     }
-    athi_compile_opts opts = {.mode = mode, .backend = backend, .threads = 1, .input_shapes = shapes, .n_slots = slots};
+    athi_compile_opts opts = {
+        .mode = mode, .backend = backend, .threads = 1, .input_shapes = shapes, .n_slots = slots};
     assert_ok(n->ctx, athi_compile(n->graph, &opts, &n->plan));
     if (!n->block) net_layout(n);
     n->slab = athi_alloc(n->ctx, athi_plan_slab_bytes(n->plan));
-    athi_spaces spaces = {.slab = n->slab, .block = n->block, .grads = n->grads, .trainable_bytes = n->trainable_bytes};
+    athi_spaces spaces = {.slab = n->slab,
+                          .block = n->block,
+                          .grads = n->grads,
+                          .trainable_bytes = n->trainable_bytes};
     assert_ok(n->ctx, athi_plan_bind(n->plan, &spaces));
 }
 

@@ -21,8 +21,10 @@ static void build_cnn(net *n) {
     g->layer = "batch_normalization";
     ath_tensor *gamma = athi_variable_tensor(g, weights(n, "bn/gamma", athi_dims(4)));
     ath_tensor *beta = athi_variable_tensor(g, weights(n, "bn/beta", athi_dims(4)));
-    ath_tensor *mean = athi_variable_tensor(g, athi_variable_add(g, "bn/moving_mean", athi_dims(4), ATH_F32, ATHI_STATISTIC));
-    ath_tensor *var = athi_variable_tensor(g, athi_variable_add(g, "bn/moving_variance", athi_dims(4), ATH_F32, ATHI_STATISTIC));
+    ath_tensor *mean =
+        athi_variable_tensor(g, athi_variable_add(g, "bn/moving_mean", athi_dims(4), ATH_F32, ATHI_STATISTIC));
+    ath_tensor *var =
+        athi_variable_tensor(g, athi_variable_add(g, "bn/moving_variance", athi_dims(4), ATH_F32, ATHI_STATISTIC));
     y = athi_node_add(g, ATHI_OP_BATCH_NORM, (ath_tensor *[]){y, gamma, beta, mean, var}, 5,
                       &(athi_attr){.norm = {1e-3, 0.9, false}});
     y = athi_op1(g, ATHI_OP_TANH, y, NULL);
@@ -55,7 +57,8 @@ static void fill(net *n) {
     for (int64_t i = 0; i < n->graph->n_variables; i++) {
         const athi_variable *v = n->graph->variables[i];
         float *w = (float *)(void *)(n->block + v->offset);
-        for (int64_t k = 0; k < athi_shape_count(v->shape) && v->role == ATHI_TRAINABLE; k++) w[k] = 0.5f * noise(97 * i + k);
+        for (int64_t k = 0; k < athi_shape_count(v->shape) && v->role == ATHI_TRAINABLE; k++)
+            w[k] = 0.5f * noise(97 * i + k);
     }
     for (int k = 0; k < 4; k++) values(n, "bn/moving_variance")[k] = 1;
     const ath_tensor *t = NULL;
@@ -97,7 +100,8 @@ static void gradients_agree_with_differences(void **state) {
             double down = loss_now(&n);
             w[k] = old;
             double wanted = (up - down) / (2 * (double)h);
-            if (fabs(wanted - (double)g[k]) > 2e-3) fail_msg("%s[%lld]: %g, differences %g", v->name, (long long)k, (double)g[k], wanted);
+            if (fabs(wanted - (double)g[k]) > 2e-3)
+                fail_msg("%s[%lld]: %g, differences %g", v->name, (long long)k, (double)g[k], wanted);
         }
     }
     athi_free(n.ctx, kept);
@@ -169,10 +173,14 @@ static void bad_programs_are_refused(void **state) {
     athi_shape wrong = athi_dims(3, 6, 7, 2);
     opts.input_shapes = &wrong;
     opts.n_slots = 1;
-    assert_fails(n.ctx, athi_compile(n.graph, &opts, &n.plan), ATH_E_SHAPE, "input 'x': expected [batch, 6, 6, 2], got [3, 6, 7, 2]");
+    assert_fails(n.ctx, athi_compile(n.graph, &opts, &n.plan), ATH_E_SHAPE,
+                 "input 'x': expected [batch, 6, 6, 2], got [3, 6, 7, 2]");
     n.graph->loss = NULL;
     athi_shape right[] = {athi_dims(3, 6, 6, 2), athi_dims(3)};
-    opts = (athi_compile_opts){.mode = ATHI_MODE_TRAIN, .backend = reference(n.ctx), .input_shapes = right, .n_slots = 2};
+    opts = (athi_compile_opts){.mode = ATHI_MODE_TRAIN,
+                               .backend = reference(n.ctx),
+                               .input_shapes = right,
+                               .n_slots = 2};
     assert_fails(n.ctx, athi_compile(n.graph, &opts, &n.plan), ATH_E_STATE, "no loss");
     net_end(&n);
 }
@@ -202,7 +210,10 @@ static void every_allocation_may_fail(void **state) {
         assert_ok(n.ctx, athi_graph_create(n.ctx, &n.graph));
         build_cnn(&n);
         athi_shape shapes[] = {athi_dims(3, 6, 6, 2), athi_dims(3)};
-        athi_compile_opts compile = {.mode = ATHI_MODE_TRAIN, .backend = reference(n.ctx), .input_shapes = shapes, .n_slots = 2};
+        athi_compile_opts compile = {.mode = ATHI_MODE_TRAIN,
+                                     .backend = reference(n.ctx),
+                                     .input_shapes = shapes,
+                                     .n_slots = 2};
         left = k;
         ath_status status = athi_compile(n.graph, &compile, &n.plan);
         left = 1000000;

@@ -26,7 +26,8 @@ static bool only_wide(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 
 static bool no_broadcast(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     for (int i = 0; i < unit->n_in; i++) {
-        if (athi_shape_equal(unit->in[i]->shape, unit->out[0]->shape) && unit->in[i]->layout == unit->out[0]->layout) continue;
+        if (athi_shape_equal(unit->in[i]->shape, unit->out[0]->shape) && unit->in[i]->layout == unit->out[0]->layout)
+            continue;
         if (unit->out[0]->layout == ATHI_PLAIN) continue;
         snprintf(why, ATHI_WHY_MAX, "broadcasts a blocked value");
         return false;
@@ -49,10 +50,14 @@ ROW(group, {.name = "test:group", .accepts = only_blocked_group, .make = make, .
 
 static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_CONV2D] = convs, [ATHI_OP_RELU] = pointwise, [ATHI_OP_ADD] = pointwise, [ATHI_OP_REORDER] = reorders};
-static const athi_pattern patterns[] = {{.name = "add+relu", .ops = {ATHI_OP_ADD, ATHI_OP_RELU}, .n_ops = 2, .kernels = group}, {0}};
+static const athi_pattern patterns[] = {
+    {.name = "add+relu", .ops = {ATHI_OP_ADD, ATHI_OP_RELU}, .n_ops = 2, .kernels = group}, {0}};
 static athi_layout blocked8(void) { return ATHI_BLOCKED8; }
 static const athi_backend backend = {.name = "test", .kernels = kernels, .blocked = blocked8};
-static const athi_backend with_groups = {.name = "test", .kernels = kernels, .patterns = patterns, .blocked = blocked8};
+static const athi_backend with_groups = {.name = "test",
+                                         .kernels = kernels,
+                                         .patterns = patterns,
+                                         .blocked = blocked8};
 
 typedef struct planned {
     ath_ctx *ctx;
@@ -83,9 +88,10 @@ static const athi_unit *unit_of(const planned *p, athi_op op, int n) {
     return NULL;
 }
 
-#define CONVS                                                                                                \
-    "%0 = input() shape=[2,10,10,1] name=\"x\"\n%1 = constant() shape=[3,3,1,16]\n%2 = constant() shape=[3,3,16,16]\n" \
-    "%3 = conv2d(%0, %1) same=true  ; \"stem\"\n%4 = relu(%3)\n%5 = conv2d(%4, %2) same=true  ; \"second\"\n" \
+#define CONVS                                                                                                        \
+    "%0 = input() shape=[2,10,10,1] name=\"x\"\n%1 = constant() shape=[3,3,1,16]\n%2 = constant() "                  \
+    "shape=[3,3,16,16]\n"                                                                                            \
+    "%3 = conv2d(%0, %1) same=true  ; \"stem\"\n%4 = relu(%3)\n%5 = conv2d(%4, %2) same=true  ; \"second\"\n"        \
     "%6 = relu(%5)\n%7 = conv2d(%6, %2) same=true\n%8 = add(%7, %5)\n"
 
 static void layouts_follow_the_kernels(void **state) {
@@ -108,8 +114,10 @@ static void layouts_follow_the_kernels(void **state) {
 
 static void other_layout_when_refused(void **state) {
     (void)state;
-    planned p = plan_text("%0 = input() shape=[2,10,10,16] name=\"x\"\n%1 = constant() shape=[3,3,16,16]\n%2 = conv2d(%0, %1)\n"
-                          "%3 = constant() shape=[16]\n%4 = add(%2, %3)\n%5 = relu(%4)\noutputs %5\n", &backend);
+    planned p = plan_text(
+        "%0 = input() shape=[2,10,10,16] name=\"x\"\n%1 = constant() shape=[3,3,16,16]\n%2 = conv2d(%0, %1)\n"
+        "%3 = constant() shape=[16]\n%4 = add(%2, %3)\n%5 = relu(%4)\noutputs %5\n",
+        &backend);
     assert_int_equal(unit_of(&p, ATHI_OP_CONV2D, 0)->out[0]->layout, ATHI_BLOCKED8);
     assert_int_equal(unit_of(&p, ATHI_OP_ADD, 0)->in[0]->layout, ATHI_PLAIN); /* it refuses to broadcast blocked */
     drop(&p);
@@ -117,9 +125,11 @@ static void other_layout_when_refused(void **state) {
 
 static void group_falls_apart_and_reference_helps(void **state) {
     (void)state;
-    planned p = plan_text("%0 = input() shape=[2,10,10,16] name=\"x\"\n%1 = constant() shape=[3,3,16,16]\n%2 = conv2d(%0, %1)\n"
-                          "%3 = conv2d(%0, %1)\n%4 = add(%2, %3)\n%5 = relu(%4)\n%6 = tanh(%5)\n%7 = constant() shape=[2,8,8,16]\n"
-                          "%8 = add(%6, %7)\n%9 = relu(%8)\noutputs %9\n", &with_groups);
+    planned p = plan_text(
+        "%0 = input() shape=[2,10,10,16] name=\"x\"\n%1 = constant() shape=[3,3,16,16]\n%2 = conv2d(%0, %1)\n"
+        "%3 = conv2d(%0, %1)\n%4 = add(%2, %3)\n%5 = relu(%4)\n%6 = tanh(%5)\n%7 = constant() shape=[2,8,8,16]\n"
+        "%8 = add(%6, %7)\n%9 = relu(%8)\noutputs %9\n",
+        &with_groups);
     assert_string_equal(unit_of(&p, ATHI_OP_TANH, 0)->kernel->name, "ref:tanh"); /* this backend has none */
     assert_int_equal(unit_of(&p, ATHI_OP_TANH, 0)->in[0]->layout, ATHI_PLAIN);
     assert_int_equal(unit_of(&p, ATHI_OP_ADD, 1)->n_nodes, 2);
@@ -141,9 +151,11 @@ static void refusals_are_listed(void **state) {
     ath_ctx *ctx = NULL;
     athi_graph *g = NULL;
     assert_int_equal(ath_ctx_create(NULL, &ctx), ATH_OK);
-    assert_ok(ctx, athi_graph_parse(ctx, "%0 = input() shape=[4] dtype=u8 name=\"x\"\n%1 = relu(%0)  ; \"r\"\noutputs %1\n", &g));
+    assert_ok(ctx, athi_graph_parse(
+                       ctx, "%0 = input() shape=[4] dtype=u8 name=\"x\"\n%1 = relu(%0)  ; \"r\"\noutputs %1\n", &g));
     assert_ok(ctx, athi_pass_fuse(g, &poor));
-    assert_fails(ctx, athi_pass_place(g, &poor), ATH_E_UNSUPPORTED, "relu 'r': no kernel of backend poor takes u8[4] (test:never: not today");
+    assert_fails(ctx, athi_pass_place(g, &poor), ATH_E_UNSUPPORTED,
+                 "relu 'r': no kernel of backend poor takes u8[4] (test:never: not today");
     athi_graph_destroy(g);
     ath_ctx_destroy(ctx);
 }
@@ -151,8 +163,10 @@ static void refusals_are_listed(void **state) {
 static void values_share_and_reuse(void **state) {
     (void)state;
     /* 4 values of 64 KiB in a chain: elementwise in place, the view and the last relu too */
-    planned p = plan_text("%0 = input() shape=[128,128] name=\"x\"\n%1 = constant() shape=[128,128]\n%2 = matmul(%0, %1)\n"
-                          "%3 = relu(%2)\n%4 = reshape(%3) shape=[16384]\n%5 = exp(%4)\n%6 = sum(%5) mask=1\noutputs %6\n", &backend);
+    planned p =
+        plan_text("%0 = input() shape=[128,128] name=\"x\"\n%1 = constant() shape=[128,128]\n%2 = matmul(%0, %1)\n"
+                  "%3 = relu(%2)\n%4 = reshape(%3) shape=[16384]\n%5 = exp(%4)\n%6 = sum(%5) mask=1\noutputs %6\n",
+                  &backend);
     const athi_graph *g = p.graph;
     const ath_tensor *mm = unit_of(&p, ATHI_OP_MATMUL, 0)->out[0], *e = unit_of(&p, ATHI_OP_EXP, 0)->out[0];
     assert_int_equal(mm->space, ATHI_SPACE_SLAB);
@@ -164,10 +178,12 @@ static void values_share_and_reuse(void **state) {
 
 static void gradients_lie_in_their_place(void **state) {
     (void)state;
-    planned p = plan_text("variable trainable f32[8] \"a\"\nvariable trainable f32[8] \"b\"\nvariable trainable f32[8] \"c\"\n"
-                          "%0 = variable() variable=\"a\"\n%1 = variable() variable=\"b\"\n%2 = variable() variable=\"c\"\n"
-                          "%3 = exp(%0)\n%4 = mul(%3, %1)\n%5 = gradient(%0, %4)\n%6 = gradient(%1, %4)\n"
-                          "%7 = square(%2)\n%8 = gradient(%2, %7)\n", &backend);
+    planned p = plan_text(
+        "variable trainable f32[8] \"a\"\nvariable trainable f32[8] \"b\"\nvariable trainable f32[8] \"c\"\n"
+        "%0 = variable() variable=\"a\"\n%1 = variable() variable=\"b\"\n%2 = variable() variable=\"c\"\n"
+        "%3 = exp(%0)\n%4 = mul(%3, %1)\n%5 = gradient(%0, %4)\n%6 = gradient(%1, %4)\n"
+        "%7 = square(%2)\n%8 = gradient(%2, %7)\n",
+        &backend);
     /* %4 is wanted twice: the later one has it in place, the other gets a copy */
     const ath_tensor *shared = unit_of(&p, ATHI_OP_MUL, 0)->out[0], *own = unit_of(&p, ATHI_OP_SQUARE, 0)->out[0];
     assert_int_equal(shared->space, ATHI_SPACE_GRADS);
@@ -191,8 +207,10 @@ static void gradients_lie_in_their_place(void **state) {
 /* The check of plans finds what a wrong plan would do. */
 static void overlaps_are_found(void **state) {
     (void)state;
-    planned p = plan_text("%0 = input() shape=[128,128] name=\"x\"\n%1 = matmul(%0, %0)\n%2 = matmul(%1, %0)\n%3 = matmul(%2, %1)\n"
-                          "outputs %3\n", &backend);
+    planned p = plan_text(
+        "%0 = input() shape=[128,128] name=\"x\"\n%1 = matmul(%0, %0)\n%2 = matmul(%1, %0)\n%3 = matmul(%2, %1)\n"
+        "outputs %3\n",
+        &backend);
     unsigned all = ATHI_INV_TYPED | ATHI_INV_GROUPED | ATHI_INV_PLACED | ATHI_INV_PLANNED;
     assert_ok(p.ctx, athi_graph_verify(p.graph, all));
     ath_tensor *second = p.graph->units[1]->out[0];
@@ -224,10 +242,14 @@ static void plans_are_deterministic(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts_follow_the_kernels), cmocka_unit_test(other_layout_when_refused),
-        cmocka_unit_test(group_falls_apart_and_reference_helps), cmocka_unit_test(refusals_are_listed),
-        cmocka_unit_test(values_share_and_reuse), cmocka_unit_test(gradients_lie_in_their_place),
-        cmocka_unit_test(overlaps_are_found), cmocka_unit_test(plans_are_deterministic),
+        cmocka_unit_test(layouts_follow_the_kernels),
+        cmocka_unit_test(other_layout_when_refused),
+        cmocka_unit_test(group_falls_apart_and_reference_helps),
+        cmocka_unit_test(refusals_are_listed),
+        cmocka_unit_test(values_share_and_reuse),
+        cmocka_unit_test(gradients_lie_in_their_place),
+        cmocka_unit_test(overlaps_are_found),
+        cmocka_unit_test(plans_are_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

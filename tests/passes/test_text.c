@@ -23,10 +23,26 @@ static bool bias_is_vector(athi_node *const *nodes) {
 }
 
 static const athi_pattern patterns[] = {
-    {.name = "matmul+add+relu", .ops = {ATHI_OP_MATMUL, ATHI_OP_ADD, ATHI_OP_RELU}, .n_ops = 3, .guard = bias_is_vector, .kernels = group_kernels},
-    {.name = "matmul+add", .ops = {ATHI_OP_MATMUL, ATHI_OP_ADD}, .n_ops = 2, .guard = bias_is_vector, .kernels = group_kernels},
-    {.name = "batch_norm_train+relu", .ops = {ATHI_OP_BATCH_NORM_TRAIN, ATHI_OP_RELU}, .n_ops = 2, .escapes = 1, .kernels = group_kernels},
-    {.name = "add+move_towards", .ops = {ATHI_OP_ADD, ATHI_OP_MOVE_TOWARDS}, .n_ops = 2, .escapes = 1, .kernels = group_kernels},
+    {.name = "matmul+add+relu",
+     .ops = {ATHI_OP_MATMUL, ATHI_OP_ADD, ATHI_OP_RELU},
+     .n_ops = 3,
+     .guard = bias_is_vector,
+     .kernels = group_kernels},
+    {.name = "matmul+add",
+     .ops = {ATHI_OP_MATMUL, ATHI_OP_ADD},
+     .n_ops = 2,
+     .guard = bias_is_vector,
+     .kernels = group_kernels},
+    {.name = "batch_norm_train+relu",
+     .ops = {ATHI_OP_BATCH_NORM_TRAIN, ATHI_OP_RELU},
+     .n_ops = 2,
+     .escapes = 1,
+     .kernels = group_kernels},
+    {.name = "add+move_towards",
+     .ops = {ATHI_OP_ADD, ATHI_OP_MOVE_TOWARDS},
+     .n_ops = 2,
+     .escapes = 1,
+     .kernels = group_kernels},
     {0},
 };
 static const athi_backend backend = {.name = "test", .patterns = patterns};

@@ -72,7 +72,7 @@ static void types(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(counts), cmocka_unit_test(texts), cmocka_unit_test(broadcasting),
-                                       cmocka_unit_test(types)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(counts), cmocka_unit_test(texts),
+                                       cmocka_unit_test(broadcasting), cmocka_unit_test(types)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
