@@ -122,7 +122,7 @@ static const struct {
     [ATHI_STEP_LION] = {"lion", k_lion, athi_lion_prepare},
 };
 
-enum { N = 40007, STEPS = 12, SLOTS = 3 };
+enum { N = 33003, STEPS = 5, SLOTS = 3 };
 
 /* STEPS steps of one optimiser by the kernel, beside the double form; accumulators start at 0.1 as Keras's
  * adagrad and ftrl do, the second slot of ftrl (linear) and all others at 0. */

@@ -1,5 +1,5 @@
-/* Functions of each element, their gradients, and sums, products, … of two arrays. The formulas stand in
- * three switches whose operand is constant in every loop, so each loop holds one formula. */
+/* Functions of each element, their gradients, and sums, products, … of two arrays. Functions of one value
+ * are the rows of graph/unary.def, whose expressions stand here on vectors instead of numbers. */
 #include "backends/cpu/instance.h"
 #include "backends/cpu/parallel.h"
 #include "backends/cpu/vmath.h"
@@ -7,68 +7,28 @@
 /* Elements a thread gets at least: a function of 16,000 elements takes about as long as waking a thread. */
 enum { GRAIN = 16384, ALIGN = 64 };
 
-static const float selu_scale = 1.05070098735548f, selu_alpha = 1.67326324235438f;
+/* The words of unary.def (graph/scalar.h has them for numbers). */
+#define K(c)         ((float)(c))
+#define sel(c, a, b) vsel(c, VSPLAT(a), VSPLAT(b))
+#define SELU_ALPHA   1.67326324f /* Klambauer et al. 2017, equation 14 */
+#define SELU_SCALE   1.05070099f
+#define SQRT1_2      0.70710678f
+#define INV_SQRT_2PI 0.39894228f
+#define SIXTH        (1.0f / 6)
+#define THIRD        (1.0f / 3)
 
-ATHI_INLINE vf value(const athi_unary op, vf x, float alpha) {
-    const vf zero = {0};
-    switch (op) {
-    case ATHI_UNARY_NEG: return -x;
-    case ATHI_UNARY_ABS: return vabs(x);
-    case ATHI_UNARY_SIGN: return vsel(x > 0.0f, vset(1), vsel(x < 0.0f, vset(-1), x));
-    case ATHI_UNARY_SQUARE: return x * x;
-    case ATHI_UNARY_SQRT: return vsqrt(x);
-    case ATHI_UNARY_RSQRT: return 1.0f / vsqrt(x);
-    case ATHI_UNARY_RECIPROCAL: return 1.0f / x;
-    case ATHI_UNARY_EXP: return vexp(x);
-    case ATHI_UNARY_LOG: return vlog(x);
-    case ATHI_UNARY_RELU: return vsel(x < 0.0f, zero, x);
-    case ATHI_UNARY_RELU6: return vmin(vset(6), vsel(x < 0.0f, zero, x));
-    case ATHI_UNARY_LEAKY_RELU: return vsel(x < 0.0f, alpha * x, x);
-    case ATHI_UNARY_ELU: return vsel(x < 0.0f, alpha * (vexp(x) - 1.0f), x);
-    case ATHI_UNARY_SELU: return selu_scale * vsel(x < 0.0f, selu_alpha * (vexp(x) - 1.0f), x);
-    case ATHI_UNARY_GELU: return 0.5f * x * (1.0f + verf(x * 0.70710678f));
-    case ATHI_UNARY_SILU: return x * vsigmoid(x);
-    case ATHI_UNARY_SIGMOID: return vsigmoid(x);
-    case ATHI_UNARY_HARD_SIGMOID: return vmin(vset(1), vmax(x * (1.0f / 6.0f) + 0.5f, zero));
-    case ATHI_UNARY_TANH: return vtanh(x);
-    case ATHI_UNARY_SOFTPLUS: return vsoftplus(x);
-    case ATHI_UNARY_SOFTSIGN: return x / (1.0f + vabs(x));
-    case ATHI_UNARY_COUNT: break;
+#define ATH_UNARY(id, name, keeps, forward, derivative)                                                      \
+    ATHI_INLINE vf forward_##id(vf x, float alpha, float beta) {                                             \
+        (void)alpha, (void)beta;                                                                             \
+        return forward;                                                                                      \
+    }                                                                                                        \
+    ATHI_INLINE vf derivative_##id(vf kept, float alpha, float beta) { /* kept is x or y, by the row */      \
+        const vf x = kept, y = kept;                                                                         \
+        (void)alpha, (void)beta, (void)x, (void)y;                                                           \
+        return derivative;                                                                                   \
     }
-    return x;
-}
-
-/* dx from dy and what of x and y = f(x) the row in kernels.h says that it reads. */
-ATHI_INLINE vf gradient(const athi_unary op, vf dy, vf x, vf y, float alpha) {
-    const vf zero = {0};
-    vf s;
-    switch (op) {
-    case ATHI_UNARY_NEG: return -dy;
-    case ATHI_UNARY_ABS: return vsel(x > 0.0f, dy, vsel(x < 0.0f, -dy, zero));
-    case ATHI_UNARY_SIGN: return zero;
-    case ATHI_UNARY_SQUARE: return 2.0f * x * dy;
-    case ATHI_UNARY_SQRT: return 0.5f * dy / y;
-    case ATHI_UNARY_RSQRT: return -0.5f * dy * y * y * y;
-    case ATHI_UNARY_RECIPROCAL: return -dy * y * y;
-    case ATHI_UNARY_EXP: return dy * y;
-    case ATHI_UNARY_LOG: return dy / x;
-    case ATHI_UNARY_RELU: return vsel(y > 0.0f, dy, zero);
-    case ATHI_UNARY_RELU6: return vsel((y > 0.0f) & (y < 6.0f), dy, zero);
-    case ATHI_UNARY_LEAKY_RELU: return vsel(x > 0.0f, dy, alpha * dy);
-    case ATHI_UNARY_ELU: return vsel(y > 0.0f, dy, dy * (y + alpha));
-    case ATHI_UNARY_SELU: return vsel(y > 0.0f, selu_scale * dy, dy * (y + selu_scale * selu_alpha));
-    case ATHI_UNARY_GELU: /* Phi(x) + x phi(x) */
-        return dy * (0.5f * (1.0f + verf(x * 0.70710678f)) + x * 0.39894228f * vexp(-0.5f * x * x));
-    case ATHI_UNARY_SILU: s = vsigmoid(x); return dy * s * (1.0f + x * (1.0f - s));
-    case ATHI_UNARY_SIGMOID: return dy * y * (1.0f - y);
-    case ATHI_UNARY_HARD_SIGMOID: return vsel((y > 0.0f) & (y < 1.0f), dy * (1.0f / 6.0f), zero);
-    case ATHI_UNARY_TANH: return dy * (1.0f - y * y);
-    case ATHI_UNARY_SOFTPLUS: return dy * vsigmoid(x);
-    case ATHI_UNARY_SOFTSIGN: s = 1.0f + vabs(x); return dy / (s * s);
-    case ATHI_UNARY_COUNT: break;
-    }
-    return zero;
-}
+#include "graph/unary.def"
+#undef ATH_UNARY
 
 ATHI_INLINE vf combine(const athi_binary op, vf a, vf b) {
     switch (op) {
@@ -88,46 +48,36 @@ ATHI_INLINE vf combine(const athi_binary op, vf a, vf b) {
 /* ---- one operand --------------------------------------------------------------------------------- */
 
 typedef struct {
-    float alpha;
-    const float *dy, *x, *y;
+    float alpha, beta;
+    const float *dy, *in; /* in: x, or what the gradient keeps */
     float *out;
 } unary_work;
 
-ATHI_INLINE void value_loop(const athi_unary op, const unary_work *w, int64_t lo, int64_t hi) {
-    int64_t i = lo;
-    for (; i + VW <= hi; i += VW) vstore(w->out + i, value(op, vload(w->x + i), w->alpha));
-    if (i < hi) vstore_part(w->out + i, value(op, vload_part(w->x + i, hi - i), w->alpha), hi - i);
-}
-
-ATHI_INLINE void gradient_loop(const athi_unary op, const int reads, const unary_work *w, int64_t lo,
-                               int64_t hi) {
-    for (int64_t i = lo; i < hi; i += VW) {
-        int64_t n = hi - i;
-        vf x = (reads & ATHI_READS_X) ? vload_n(w->x + i, n) : (vf){0};
-        vf y = (reads & ATHI_READS_Y) ? vload_n(w->y + i, n) : (vf){0};
-        vstore_n(w->out + i, gradient(op, vload_n(w->dy + i, n), x, y, w->alpha), n);
-    }
-}
-
-#define UNARY(NAME, reads)                                                                                   \
-    static void value_part_##NAME(const void *w, int64_t lo, int64_t hi, int part) {                         \
+#define ATH_UNARY(id, name, keeps, forward, derivative)                                                      \
+    static void value_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                        \
+        const unary_work *w = work;                                                                          \
         (void)part;                                                                                          \
-        value_loop(ATHI_UNARY_##NAME, w, lo, hi);                                                            \
+        for (int64_t i = lo; i < hi; i += VW)                                                                \
+            vstore_n(w->out + i, forward_##id(vload_n(w->in + i, hi - i), w->alpha, w->beta), hi - i);       \
     }                                                                                                        \
-    static void value_##NAME(int threads, int64_t n, float alpha, const float *x, float *y) {                \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, value_part_##NAME,                                            \
-                     &(unary_work){.alpha = alpha, .x = x, .out = y});                                       \
+    static void value_##id(int threads, int64_t n, float alpha, float beta, const float *x, float *y) {      \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, value_part_##id, &(unary_work){alpha, beta, NULL, x, y});     \
     }                                                                                                        \
-    static void gradient_part_##NAME(const void *w, int64_t lo, int64_t hi, int part) {                      \
+    static void gradient_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                     \
+        const unary_work *w = work;                                                                          \
         (void)part;                                                                                          \
-        gradient_loop(ATHI_UNARY_##NAME, reads, w, lo, hi);                                                  \
+        for (int64_t i = lo; i < hi; i += VW) {                                                              \
+            vf slope = derivative_##id(vload_n(w->in + i, hi - i), w->alpha, w->beta);                       \
+            vstore_n(w->out + i, vload_n(w->dy + i, hi - i) * slope, hi - i);                                \
+        }                                                                                                    \
     }                                                                                                        \
-    static void gradient_##NAME(int threads, int64_t n, float alpha, const float *dy, const float *x,        \
-                                const float *y, float *dx) {                                                 \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, gradient_part_##NAME,                                         \
-                     &(unary_work){.alpha = alpha, .dy = dy, .x = x, .y = y, .out = dx});                    \
+    static void gradient_##id(int threads, int64_t n, float alpha, float beta, const float *dy,              \
+                              const float *kept, float *dx) {                                                \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, gradient_part_##id,                                           \
+                     &(unary_work){alpha, beta, dy, kept, dx});                                              \
     }
-ATHI_UNARY_LIST(UNARY)
+#include "graph/unary.def"
+#undef ATH_UNARY
 
 /* ---- two operands -------------------------------------------------------------------------------- */
 
@@ -183,9 +133,10 @@ ATHI_INLINE void binary_loop(const athi_binary op, const int right, const float 
 ATHI_BINARY_LIST(BINARY)
 
 void ATHI_INSTANCE(athi_cpu_fill_elementwise)(athi_cpu_kernels *k) {
-#define UNARY_ROW(NAME, reads)                                                                               \
-    k->unary[ATHI_UNARY_##NAME] = value_##NAME, k->unary_grad[ATHI_UNARY_##NAME] = gradient_##NAME;
-    ATHI_UNARY_LIST(UNARY_ROW)
+#define ATH_UNARY(id, ...)                                                                                   \
+    k->unary[ATHI_UNARY_##id] = value_##id, k->unary_grad[ATHI_UNARY_##id] = gradient_##id;
+#include "graph/unary.def"
+#undef ATH_UNARY
 #define BINARY_ROW(NAME)                                                                                     \
     k->binary[ATHI_BINARY_##NAME] = same_##NAME, k->binary_scalar[ATHI_BINARY_##NAME] = scalar_##NAME,       \
     k->binary_row[ATHI_BINARY_##NAME] = row_##NAME;

@@ -56,25 +56,19 @@ typedef struct athi_conv1 {
     int64_t N, H, W, K, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w, block;
 } athi_conv1;
 
-/* What a function's gradient reads beside dy: its operand x, its value y, or neither. */
-enum { ATHI_READS_NONE = 0, ATHI_READS_X = 1, ATHI_READS_Y = 2 };
+/* Functions of one value: a row of graph/unary.def each. */
+typedef enum athi_unary {
+#define ATH_UNARY(id, ...) ATHI_UNARY_##id,
+#include "graph/unary.def"
+#undef ATH_UNARY
+    ATHI_UNARY_COUNT
+} athi_unary;
 
-/* Functions of each element: ROW(name, what its gradient reads). alpha: leaky_relu's slope, elu's alpha. */
 /* clang-format off */
-#define ATHI_UNARY_LIST(ROW)                                                                                 \
-    ROW(NEG, ATHI_READS_NONE)      ROW(ABS, ATHI_READS_X)          ROW(SIGN, ATHI_READS_NONE)                \
-    ROW(SQUARE, ATHI_READS_X)      ROW(SQRT, ATHI_READS_Y)         ROW(RSQRT, ATHI_READS_Y)                  \
-    ROW(RECIPROCAL, ATHI_READS_Y)  ROW(EXP, ATHI_READS_Y)          ROW(LOG, ATHI_READS_X)                    \
-    ROW(RELU, ATHI_READS_Y)        ROW(RELU6, ATHI_READS_Y)        ROW(LEAKY_RELU, ATHI_READS_X)             \
-    ROW(ELU, ATHI_READS_Y)         ROW(SELU, ATHI_READS_Y)         ROW(GELU, ATHI_READS_X) /* exact, by erf */ \
-    ROW(SILU, ATHI_READS_X)        ROW(SIGMOID, ATHI_READS_Y)      ROW(HARD_SIGMOID, ATHI_READS_Y)           \
-    ROW(TANH, ATHI_READS_Y)        ROW(SOFTPLUS, ATHI_READS_X)     ROW(SOFTSIGN, ATHI_READS_X)
 /* RSUB is b - a, RDIV is b / a. MAX and MIN pass NaN on. */
 #define ATHI_BINARY_LIST(ROW) ROW(ADD) ROW(SUB) ROW(MUL) ROW(DIV) ROW(MAX) ROW(MIN) ROW(RSUB) ROW(RDIV)
 /* clang-format on */
 
-#define ATHI_UNARY_VALUE(name, reads) ATHI_UNARY_##name,
-typedef enum athi_unary { ATHI_UNARY_LIST(ATHI_UNARY_VALUE) ATHI_UNARY_COUNT } athi_unary;
 #define ATHI_BINARY_VALUE(name) ATHI_BINARY_##name,
 typedef enum athi_binary { ATHI_BINARY_LIST(ATHI_BINARY_VALUE) ATHI_BINARY_COUNT } athi_binary;
 
@@ -124,10 +118,11 @@ typedef struct athi_cpu_kernels {
                          void *to);
 
     /* ---- elementwise.c ---- */
-    /* y = f(x); dx from dy and what the list above says (the other of x and y may be NULL). [n] each. */
-    void (*unary[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, const float *x, float *y);
-    void (*unary_grad[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, const float *dy, const float *x,
-                                         const float *y, float *dx);
+    /* y = f(x); dx = dy f', from x or y, whichever unary.def says is kept. [n] each. */
+    void (*unary[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const float *x,
+                                    float *y);
+    void (*unary_grad[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const float *dy,
+                                         const float *kept, float *dx);
     /* y = a op b: b like a [n]; one number; a row [N] against each row of a [M, N]. */
     void (*binary[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, const float *b, float *y);
     void (*binary_scalar[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, float b, float *y);

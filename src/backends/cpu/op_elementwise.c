@@ -10,61 +10,26 @@ static bool accepts_any_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 
 /* ---- of one value -------------------------------------------------------------------------------- */
 
-/* The kernel of an op and whether its gradient reads what the graph keeps; 0 stands for none, so numbers are + 1. */
-/* clang-format off */
-#define HAS(id) [ATHI_OP_##id] = ATHI_UNARY_##id + 1, [ATHI_OP_##id##_GRAD] = ATHI_UNARY_##id + 1
+/* The kernel of an op and of its gradient: both tables have a row of unary.def each. */
 static const uint8_t unary_kernel[ATHI_OP_COUNT_OF] = {
-    HAS(RELU), HAS(RELU6), HAS(LEAKY_RELU), HAS(ELU), HAS(SELU), HAS(GELU), HAS(SILU), HAS(SIGMOID), HAS(TANH),
-    HAS(SOFTPLUS), HAS(SOFTSIGN), HAS(EXP), HAS(LOG), HAS(SQRT), HAS(SQUARE), HAS(NEG), HAS(ABS),
-    [ATHI_OP_HARD_SIGMOID] = ATHI_UNARY_HARD_SIGMOID + 1,
+#define ATH_UNARY(id, ...) [ATHI_OP_##id] = ATHI_UNARY_##id, [ATHI_OP_##id##_GRAD] = ATHI_UNARY_##id,
+#include "graph/unary.def"
+#undef ATH_UNARY
 };
-#undef HAS
-/* clang-format on */
 
 static void run_unary(const athi_call *call) {
     const athi_cpu_base *s = call->state;
     const athi_node *node = call->unit->nodes[0];
-    s->k->unary[unary_kernel[node->op] - 1](s->threads, athi_cpu_count(node->in[0]), (float)node->attr.alpha.alpha,
-                                            call->in[0], call->out[0]);
+    s->k->unary[unary_kernel[node->op]](s->threads, athi_cpu_count(node->in[0]), (float)node->attr.alpha.alpha,
+                                        (float)node->attr.alpha.beta, call->in[0], call->out[0]);
 }
-
-/* The kernel reads of x and y what the graph keeps; it is given as both. */
 static void run_unary_grad(const athi_call *call) {
     const athi_cpu_base *s = call->state;
     const athi_node *node = call->unit->nodes[0];
-    s->k->unary_grad[unary_kernel[node->op] - 1](s->threads, athi_cpu_count(node->in[0]),
-                                                 (float)node->attr.alpha.alpha, call->in[0], call->in[1], call->in[1],
-                                                 call->out[0]);
+    s->k->unary_grad[unary_kernel[node->op]](s->threads, athi_cpu_count(node->in[0]), (float)node->attr.alpha.alpha,
+                                             (float)node->attr.alpha.beta, call->in[0], call->in[1], call->out[0]);
 }
 
-/* alpha x + beta; and clipping, which is a maximum and a minimum. */
-static void run_scale(const athi_call *call) {
-    const athi_cpu_base *s = call->state;
-    const athi_node *node = call->unit->nodes[0];
-    const float alpha = (float)node->attr.alpha.alpha, beta = (float)node->attr.alpha.beta;
-    const bool clip = node->op == ATHI_OP_CLIP;
-    int64_t n = athi_cpu_count(node->in[0]);
-    s->k->binary_scalar[clip ? ATHI_BINARY_MAX : ATHI_BINARY_MUL](s->threads, n, call->in[0], alpha, call->out[0]);
-    if (clip || beta != 0)
-        s->k->binary_scalar[clip ? ATHI_BINARY_MIN : ATHI_BINARY_ADD](s->threads, n, call->out[0], beta, call->out[0]);
-}
-static void run_scale_grad(const athi_call *call) {
-    const athi_cpu_base *s = call->state;
-    const athi_node *node = call->unit->nodes[0];
-    s->k->binary_scalar[ATHI_BINARY_MUL](s->threads, athi_cpu_count(node->in[0]), call->in[0],
-                                         (float)node->attr.alpha.alpha, call->out[0]);
-}
-
-static bool accepts_unary(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    if (!unary_kernel[unit->nodes[0]->op]) return athi_cpu_no(why, "no vector form");
-    return accepts_any_f32(unit, why);
-}
-static bool accepts_scale(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    athi_op op = unit->nodes[0]->op;
-    if (op != ATHI_OP_SCALE && op != ATHI_OP_SCALE_GRAD && op != ATHI_OP_CLIP)
-        return athi_cpu_no(why, "neither a scale nor a clip");
-    return accepts_any_f32(unit, why);
-}
 static ath_status make_unary(athi_make *m, const athi_unit *unit, athi_call *call) {
     (void)unit;
     return athi_cpu_make(m, call, run_unary);
@@ -73,15 +38,9 @@ static ath_status make_unary_grad(athi_make *m, const athi_unit *unit, athi_call
     (void)unit;
     return athi_cpu_make(m, call, run_unary_grad);
 }
-static ath_status make_scale(athi_make *m, const athi_unit *unit, athi_call *call) {
-    return athi_cpu_make(m, call, unit->nodes[0]->op == ATHI_OP_SCALE_GRAD ? run_scale_grad : run_scale);
-}
 
-const athi_kernel athi_cpu_unary[] = {{"own:unary", accepts_unary, make_unary, ATHI_LAYOUT_ANY},
-                                      {"own:scale", accepts_scale, make_scale, ATHI_LAYOUT_ANY},
-                                      {0}};
-const athi_kernel athi_cpu_unary_grad[] = {{"own:unary_grad", accepts_unary, make_unary_grad, ATHI_LAYOUT_ANY},
-                                           {"own:scale", accepts_scale, make_scale, ATHI_LAYOUT_ANY},
+const athi_kernel athi_cpu_unary[] = {{"own:unary", accepts_any_f32, make_unary, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_unary_grad[] = {{"own:unary_grad", accepts_any_f32, make_unary_grad, ATHI_LAYOUT_ANY},
                                            {0}};
 
 /* ---- of two values ------------------------------------------------------------------------------- */
@@ -174,7 +133,7 @@ static void run_binary(const athi_call *call) {
     default:
         athi_cpu_for(threads, s->n / (s->image * s->block), 1, 1, planes_part, &(plane_work){s, big, small, out});
     }
-    if (s->relu) k->unary[ATHI_UNARY_RELU](threads, s->n, 0, out, out);
+    if (s->relu) k->unary[ATHI_UNARY_RELU](threads, s->n, 0, 0, out, out);
 }
 
 static ath_status make_binary(athi_make *m, const athi_unit *unit, athi_call *call) {

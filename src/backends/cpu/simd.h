@@ -71,9 +71,12 @@ ATHI_INLINE void vstore_n(float *p, vf x, int64_t n) {
 }
 
 ATHI_INLINE vf vsel(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
-/* a where it is the larger; the second operand where either is NaN (as the processor's own max and min). */
-ATHI_INLINE vf vmax(vf a, vf b) { return vsel(a > b, a, b); }
-ATHI_INLINE vf vmin(vf a, vf b) { return vsel(a < b, a, b); }
+/* x, but not below (above) the limit, a vector or a number; a NaN in x stays. */
+#define VSPLAT(limit)  ((limit) - (vf){0})
+#define vmax(x, limit) vraise(x, VSPLAT(limit))
+#define vmin(x, limit) vlower(x, VSPLAT(limit))
+ATHI_INLINE vf vraise(vf x, vf limit) { return vsel(x < limit, limit, x); }
+ATHI_INLINE vf vlower(vf x, vf limit) { return vsel(x > limit, limit, x); }
 ATHI_INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 ATHI_INLINE vf vsign_of(vf magnitude, vf sign) {
     return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & (vi)vset(-0.0f)));

@@ -93,7 +93,25 @@ ATHI_INLINE vf verf(vf x) {
     return vsel(vabs(x) < 0.927734375f, near, far);
 }
 
+/* exp(x) - 1 without cancellation near zero, by Taylor's series. */
+ATHI_INLINE vf vexpm1(vf x) {
+    vf near = vset(1.0f / 40320);
+    near = near * x + 1.0f / 5040;
+    near = near * x + 1.0f / 720;
+    near = near * x + 1.0f / 120;
+    near = near * x + 1.0f / 24;
+    near = near * x + 1.0f / 6;
+    near = near * x + 0.5f;
+    near = near * x * x + x;
+    return vsel(vabs(x) < 0.5f, near, vexp(x) - 1.0f);
+}
+
 ATHI_INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
-ATHI_INLINE vf vsoftplus(vf x) { return vsel(x < 0.0f, (vf){0}, x) + vlog1p(vexp(-vabs(x))); }
+
+/* d/dx x tanh(s), s = softplus(x) */
+ATHI_INLINE vf mish_derivative(vf x) {
+    vf t = vtanh(vmax(x, 0) + vlog1p(vexp(-vabs(x))));
+    return t + x * vsigmoid(x) * (1.0f - t * t);
+}
 
 #endif
