@@ -63,6 +63,82 @@ static void build_broadcasts(program *p) {
     program_mean_loss(p, athi_op1(g, ATHI_OP_SCALE, z, &(athi_attr){.alpha = {3, 0.5}}));
 }
 
+/* ---- images -------------------------------------------------------------------------------------- */
+
+typedef struct conv_spec {
+    int64_t filters, size, stride, groups;
+    bool same, bias;
+} conv_spec;
+
+static ath_tensor *conv(program *p, ath_tensor *x, int number, conv_spec c) {
+    athi_graph *g = p->graph;
+    char kernel[32], bias[32];
+    snprintf(kernel, sizeof kernel, "conv2d_%d/kernel", number);
+    snprintf(bias, sizeof bias, "conv2d_%d/bias", number);
+    ath_tensor *w = program_weight(p, kernel, athi_dims(c.size, c.size, x->shape.dim[3] / c.groups, c.filters));
+    athi_attr attr = {.window = {.stride = {c.stride, c.stride}, .groups = c.groups, .same = c.same}};
+    ath_tensor *y = athi_op2(g, ATHI_OP_CONV2D, x, w, &attr);
+    return c.bias ? athi_op2(g, ATHI_OP_ADD, y, program_weight(p, bias, athi_dims(c.filters)), NULL) : y;
+}
+static ath_tensor *relu(program *p, ath_tensor *x) { return athi_op1(p->graph, ATHI_OP_RELU, x, NULL); }
+static ath_tensor *pool(program *p, athi_op op, ath_tensor *x, int64_t size, int64_t stride, bool same) {
+    return athi_op1(p->graph, op, x, &(athi_attr){.window = {.size = {size, size}, .stride = {stride, stride}, .same = same}});
+}
+static ath_tensor *flatten(program *p, ath_tensor *x) {
+    return athi_op1(p->graph, ATHI_OP_RESHAPE, x, &(athi_attr){.shape = {athi_dims(x->shape.dim[0], -1)}});
+}
+static ath_tensor *norm(program *p, ath_tensor *x, int number) {
+    athi_graph *g = p->graph;
+    char name[4][32];
+    static const char *const parts[] = {"gamma", "beta", "moving_mean", "moving_variance"};
+    athi_shape channels = athi_dims(athi_cpu_last(x->shape));
+    ath_tensor *in[5] = {x};
+    for (int i = 0; i < 4; i++) {
+        snprintf(name[i], sizeof name[i], "norm_%d/%s", number, parts[i]);
+        in[1 + i] = i < 2 ? program_weight(p, name[i], channels) : program_statistic(p, name[i], channels);
+    }
+    return athi_node_add(g, ATHI_OP_BATCH_NORM, in, 5, &(athi_attr){.norm = {.epsilon = 1e-3, .momentum = 0.9}});
+}
+
+/* The CNN of the benchmark in small: `channels` says whether blocks divide them. */
+static void build_cnn(program *p, int64_t first, int64_t second) {
+    ath_tensor *x = program_input(p, 0, athi_dims(5, 15, 13, 1), ATH_F32), *labels = program_input(p, 1, athi_dims(5), ATH_I32);
+    ath_tensor *h = pool(p, ATHI_OP_MAX_POOL2D, relu(p, conv(p, x, 0, (conv_spec){first, 3, 1, 1, false, true})), 2, 2, false);
+    h = pool(p, ATHI_OP_MAX_POOL2D, relu(p, conv(p, h, 1, (conv_spec){second, 3, 1, 1, false, true})), 2, 2, false);
+    h = dense(p, flatten(p, h), "dense/kernel", "dense/bias", 20, ATHI_OP_RELU);
+    classify(p, dense(p, h, "dense_1/kernel", "dense_1/bias", 7, ATHI_OP_COPY), labels);
+}
+static void build_cnn_blocked(program *p) { build_cnn(p, 16, 32); }
+static void build_cnn_odd(program *p) { build_cnn(p, 5, 11); }
+static void build_cnn_mixed(program *p) { build_cnn(p, 16, 12); }
+
+/* A small residual net: normalisations, a projection, groups, strides, padding, both poolings, no bias. */
+static void build_resnet(program *p, int64_t channels) {
+    athi_graph *g = p->graph;
+    ath_tensor *x = program_input(p, 0, athi_dims(4, 11, 9, 3), ATH_F32), *labels = program_input(p, 1, athi_dims(4), ATH_I32);
+    ath_tensor *h = relu(p, norm(p, conv(p, x, 0, (conv_spec){channels, 3, 1, 1, true, false}), 0));
+    ath_tensor *a = relu(p, norm(p, conv(p, h, 1, (conv_spec){2 * channels, 3, 2, 2, true, false}), 1));
+    a = norm(p, conv(p, a, 2, (conv_spec){2 * channels, 3, 1, 1, true, false}), 2);
+    ath_tensor *b = conv(p, h, 3, (conv_spec){2 * channels, 1, 2, 1, true, true});
+    h = relu(p, athi_op2(g, ATHI_OP_ADD, a, b, NULL));
+    h = pool(p, ATHI_OP_AVERAGE_POOL2D, h, 3, 2, true);
+    h = athi_op1(g, ATHI_OP_SIGMOID, h, NULL);
+    athi_attr image = axes(6);
+    h = athi_op1(g, ATHI_OP_MEAN, h, &image);
+    classify(p, dense(p, h, "dense/kernel", "dense/bias", 6, ATHI_OP_COPY), labels);
+}
+static void build_resnet_blocked(program *p) { build_resnet(p, 16); }
+static void build_resnet_odd(program *p) { build_resnet(p, 6); }
+
+/* Overlapping windows, and normalisation of rows. */
+static void build_overlap(program *p) {
+    ath_tensor *x = program_input(p, 0, athi_dims(3, 9, 9, 8), ATH_F32), *labels = program_input(p, 1, athi_dims(3), ATH_I32);
+    ath_tensor *h = relu(p, conv(p, x, 0, (conv_spec){8, 3, 1, 1, true, true}));
+    h = pool(p, ATHI_OP_MAX_POOL2D, h, 3, 2, true);
+    h = relu(p, norm(p, dense(p, flatten(p, h), "dense/kernel", "dense/bias", 13, ATHI_OP_COPY), 0));
+    classify(p, dense(p, h, "dense_1/kernel", "dense_1/bias", 6, ATHI_OP_COPY), labels);
+}
+
 static const ath_rmsprop_opts rmsprop = {.rho = 0.9, .epsilon = 1e-3};
 static const ath_rmsprop_opts centered = {.rho = 0.9, .momentum = 0.8, .epsilon = 1e-3, .centered = true, .weight_decay = 0.01};
 static const ath_adam_opts adam = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3};
@@ -84,6 +160,13 @@ static const program_case cases[] = {
     {"mlp ftrl", build_mlp, "ftrl", {"accumulator", "linear"}, &ftrl, .steps = 2, .tolerance = 1e-4},
     {"mixed", build_mixed, "adam", {"momentum", "velocity"}, &adam, .steps = 2, .tolerance = 1e-4},
     {"broadcasts", build_broadcasts, "sgd", {NULL}, &plain, .steps = 2},
+    {"cnn blocked", build_cnn_blocked, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 1e-4},
+    {"cnn odd", build_cnn_odd, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 1e-4},
+    {"cnn mixed", build_cnn_mixed, "adam", {"momentum", "velocity"}, &adam, .steps = 2, .tolerance = 1e-4},
+    {"resnet blocked", build_resnet_blocked, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
+    {"resnet odd", build_resnet_odd, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
+    {"resnet predict", build_resnet_blocked, .mode = ATHI_MODE_EVALUATE, .tolerance = 1e-4},
+    {"overlap", build_overlap, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 3e-4},
     {"mlp evaluate", build_mlp, .mode = ATHI_MODE_EVALUATE, .steps = 2},
 };
 

@@ -1,5 +1,5 @@
 /* The cpu backend's row: which kernels each op has, and what this machine offers. */
-#include "backends/cpu/cpu.h"
+#include "backends/cpu/onednn.h"
 
 #include <omp.h>
 #include <stdatomic.h>
@@ -33,8 +33,16 @@ static void enter(int threads) {
     athi_cpu_flush_denormals();
 }
 
+/* oneDNN's direct convolutions want blocks of as many channels as a vector holds. */
+static athi_layout blocked(void) {
+    static const athi_layout layouts[] = {
+        [ATHI_CPU_BASELINE] = ATHI_PLAIN, [ATHI_CPU_AVX2] = ATHI_BLOCKED8, [ATHI_CPU_AVX512] = ATHI_BLOCKED16};
+    return layouts[athi_cpu()->isa];
+}
+
 static void describe(athi_text *out) {
-    athi_text_printf(out, "own kernels for %s, %d floats a vector", athi_cpu()->name, athi_cpu()->width);
+    athi_text_printf(out, "own kernels for %s; ", athi_cpu()->name);
+    athi_onednn_describe(out);
 }
 
 /* ---- calls --------------------------------------------------------------------------------------- */
@@ -104,6 +112,12 @@ static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_SPARSE_XENT] = athi_cpu_sparse_xent, [ATHI_OP_SPARSE_XENT_GRAD] = athi_cpu_sparse_xent_grad,
     [ATHI_OP_DENSE_XENT] = athi_cpu_dense_xent,   [ATHI_OP_DENSE_XENT_GRAD] = athi_cpu_dense_xent_grad,
     [ATHI_OP_SPARSE_CORRECT] = athi_cpu_sparse_correct,
+    [ATHI_OP_CONV2D] = athi_cpu_conv,     [ATHI_OP_CONV2D_GRAD_X] = athi_cpu_conv_grad_x,
+    [ATHI_OP_CONV2D_GRAD_W] = athi_cpu_conv_grad_w,
+    [ATHI_OP_MAX_POOL2D] = athi_cpu_pool,         [ATHI_OP_MAX_POOL2D_GRAD] = athi_cpu_pool,
+    [ATHI_OP_AVERAGE_POOL2D] = athi_cpu_pool,     [ATHI_OP_AVERAGE_POOL2D_GRAD] = athi_cpu_pool,
+    [ATHI_OP_BATCH_NORM_TRAIN] = athi_cpu_norm,   [ATHI_OP_BATCH_NORM_INFER] = athi_cpu_norm,
+    [ATHI_OP_BATCH_NORM_GRAD] = athi_cpu_norm_grad, [ATHI_OP_REORDER] = athi_cpu_reorder,
     [ATHI_OP_ACCUMULATE] = athi_cpu_accumulate,   [ATHI_OP_GRADIENT] = athi_cpu_gradient,
     [ATHI_OP_CLIP_GRADIENTS] = athi_cpu_clip_gradients, [ATHI_OP_UPDATE] = athi_cpu_update,
 };
@@ -115,9 +129,10 @@ static const char *unavailable(void) { return NULL; }
 
 const athi_backend athi_cpu_backend = {
     .name = "cpu",
-    .doc = "kernels for AVX2 and AVX-512 chosen at start",
+    .doc = "oneDNN and own kernels, AVX2 or AVX-512 chosen at start",
     .kernels = kernels,
     .patterns = athi_cpu_patterns,
+    .blocked = blocked,
     .unavailable = unavailable,
     .enter = enter,
     .describe = describe,
