@@ -15,7 +15,8 @@ bool athi_is_image(const athi_node *node, bool output, int index) {
     if (t->shape.rank != 4) return false;
     if (output) return node->op != ATHI_OP_CONV2D_GRAD_W && !athi_op_is_source(node->op);
     bool kernel = (node->op == ATHI_OP_CONV2D || node->op == ATHI_OP_CONV2D_GRAD_X) && index == 1;
-    return !kernel && !athi_op_has_effect(node->op);
+    bool variable = athi_op_has_effect(node->op) && index == 0; /* what it changes; what it reads may be an image */
+    return !kernel && !variable;
 }
 
 bool athi_unit_is_view(const athi_unit *unit) { return unit->n_nodes == 1 && unit->nodes[0]->op == ATHI_OP_RESHAPE; }
