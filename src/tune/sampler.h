@@ -25,7 +25,8 @@ typedef enum athi_reason {
     ATHI_REASON_NAN,
     ATHI_REASON_LOST, /* the worker vanished, the disk was full, an interrupt */
 } athi_reason;
-const char *athi_reason_name(athi_reason reason);
+const char *athi_reason_name(athi_reason reason); /* "none", "crash", "memory", … */
+bool athi_reason_find(const char *name, athi_reason *out);
 
 typedef struct athi_report {
     int64_t step; /* from 1 */
@@ -41,10 +42,12 @@ typedef struct athi_trial {
     double *values;       /* one per objective; NaN until complete */
     athi_report *reports; /* in order of steps (of the first execution) */
     int64_t n_reports;
-    int64_t n_executions; /* finished ones */
-    double *execution_values;
-    int64_t *execution_best; /* best step of each */
-    double started, ended;   /* seconds since the epoch, 0: not yet */
+    int64_t n_executions;     /* the last finished one's index + 1 */
+    double *execution_values; /* NaN: that one has not finished */
+    int64_t *execution_best;  /* best step of each */
+    double started, ended;    /* seconds since the epoch, 0: not yet */
+    int64_t seen;             /* how many finished trials its suggestion had seen, -1: unknown */
+    bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 
 typedef struct athi_view {

@@ -1,4 +1,4 @@
-/* The table of samplers, and the names of what goes wrong with trials. */
+/* The table of samplers. */
 #include "tune/sampler_internal.h"
 
 static const athi_row rows[] = {
@@ -16,8 +16,3 @@ static const athi_row rows[] = {
 };
 
 const athi_kind athi_samplers = {"sampler", "samplers", rows};
-
-const char *athi_reason_name(athi_reason reason) {
-    static const char *const names[] = {"none", "crash", "memory", "timeout", "nan", "lost"};
-    return (int)reason >= 0 && (int)reason < ATHI_COUNT(names) ? names[reason] : "none";
-}

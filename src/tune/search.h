@@ -1,10 +1,11 @@
-/* The search: what to run next, from a space, a sampler and a store. It starts no process: drivers do (runner.h for
- * worker processes, ath_tuner for a function in this process), so that all of them share one logic.
+/* The search: what to run next, from a space, a sampler and a store. It starts no process: drivers do
+ * (runner.h for worker processes, ath_tuner for a function in this process), so that all of them share one
+ * logic.
  *
  *   task = one execution of one trial.   next -> report* -> finish | fail
  *
- * With `deterministic` (or one job) suggestion n sees the results of trials up to n - jobs only, whatever finished
- * meanwhile, so that a search in parallel gives the same trials every time. */
+ * With `deterministic` (or one job) suggestion n sees the results of trials up to n - jobs only, whatever
+ * finished meanwhile, so that a search in parallel gives the same trials every time. */
 #ifndef ATHI_SEARCH_H
 #define ATHI_SEARCH_H
 
@@ -18,32 +19,45 @@ typedef struct athi_search_opts {
     const void *sampler_opts;
     athi_store *store;
     uint64_t seed;
-    int64_t max_trials;          /* >= 1, finished ones of earlier starts included */
-    int64_t executions;          /* per trial, >= 1 */
+    int64_t max_trials; /* >= 1, finished ones of earlier starts included */
+    int64_t executions; /* per trial, >= 1 */
     int jobs;
     bool deterministic;
-    bool last_value;             /* value: last instead of best */
-    int64_t max_failures;        /* consecutive failures from the start that end the search; 0: 3 */
+    bool last_value;      /* value: last instead of best */
+    int64_t max_failures; /* consecutive failures from the start that end the search; 0: 3 */
 } athi_search_opts;
 
 typedef struct athi_task {
     int64_t trial, execution;
-    uint64_t seed;               /* athi_seed_derive(study seed, trial, execution) */
-    const double *point;
-    bool resumed;                /* it was running when an earlier start ended: its saved state may be continued */
+    uint64_t seed;       /* athi_seed_derive(study seed, trial, execution) */
+    const double *point; /* the search's, until the trial ends or gets another point */
+    bool resumed;        /* it was running when an earlier start ended: its saved state may be continued */
 } athi_task;
 
 typedef enum athi_next { ATHI_NEXT_TASK, ATHI_NEXT_WAIT, ATHI_NEXT_DONE } athi_next;
 
 ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_search **search);
 void athi_search_close(athi_search *search);
+/** The next new trial gets this point (space->n values, copied) instead of asking the sampler. */
+ath_status athi_search_enqueue(athi_search *search, const double *point);
 /** DONE with why: "max_trials", "exhausted", "failures". WAIT: results must come first. */
 ath_status athi_search_next(athi_search *search, athi_task *task, athi_next *next, const char **why);
-/** values: the report's map, which must hold the objective. Reports of steps that were seen before are dropped. */
-ath_status athi_search_report(athi_search *search, const athi_task *task, int64_t step, const athi_value *values);
+/** values: the report's map, which must hold the objective. Reports of steps that were seen before are
+ * dropped. step 0 is the execution's final value, which outranks its best step. */
+ath_status athi_search_report(athi_search *search, const athi_task *task, int64_t step,
+                              const athi_value *values);
 ath_status athi_search_finish(athi_search *search, const athi_task *task);
-ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_reason reason, const char *message);
+ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_reason reason,
+                            const char *message);
+/** Puts another point in place of a running trial's (a define-by-run function found new parameters). */
+ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
+/** False when the task's trial has ended meanwhile (another execution of it failed): its worker can be
+ * stopped. */
+bool athi_search_wanted(const athi_search *search, const athi_task *task);
+/** The message of the last failure of this start, "" when there was none: what to say after "failures". */
+const char *athi_search_last_failure(const athi_search *search);
 /** Trials by value, best first (complete ones). */
-ath_status athi_search_ranking(athi_search *search, athi_arena *arena, const athi_trial ***ranking, int64_t *n);
+ath_status athi_search_ranking(athi_search *search, athi_arena *arena, const athi_trial ***ranking,
+                               int64_t *n);
 
 #endif

@@ -13,31 +13,46 @@ typedef struct athi_study_info {
     int n_objectives;
     const bool *maximize;
     const char *const *objective_names; /* "val_accuracy" */
-    const athi_value *definition;       /* what must not change between starts: space, seed, data, …; any map */
+    const athi_value *definition; /* what must not change between starts: space, seed, data, …; any map */
 } athi_study_info;
 
-/** Opens or creates the database and its study. A study that exists is compared: another definition is ATH_E_STATE
- *  with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with a sentence. */
+/** Opens or creates the database and its study. A study that exists is compared: another definition is
+ * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with
+ * a sentence. */
 ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store);
-/** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file. */
+/** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file.
+ */
 ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *study, athi_store **store);
 void athi_store_close(athi_store *store);
+/** How long a call waits while other processes hold the database, before it is ATH_E_BUSY. 20000 unless told.
+ */
+void athi_store_patience(athi_store *store, int milliseconds);
 const athi_study_info *athi_store_info(const athi_store *store);
 
-/** All trials by number, read again where the database changed since (Optuna may have added some). Owned by the store,
- *  valid until the next call. The points need the space. */
-ath_status athi_store_trials(athi_store *store, const athi_space *space, const athi_trial *const **trials, int64_t *n);
+/** All trials by number, read again where the database changed since (Optuna may have added some). Owned by
+ * the store, valid until the next call. The points need the space; a parameter that a trial does not have is
+ * NaN in its point. */
+ath_status athi_store_trials(athi_store *store, const athi_space *space, const athi_trial *const **trials,
+                             int64_t *n);
 /** Records a new RUNNING trial with its point and how many finished trials its suggestion had seen. */
-ath_status athi_store_begin(athi_store *store, const athi_space *space, const double *point, int64_t seen, int64_t *number);
-/** One report of an execution: execution 0's objective becomes Optuna's intermediate value; all values of all executions
- *  go to athanor_reports as JSON. */
+ath_status athi_store_begin(athi_store *store, const athi_space *space, const double *point, int64_t seen,
+                            int64_t *number);
+/** Replaces the parameters of a RUNNING trial (a define-by-run function finds them under way). */
+ath_status athi_store_point(athi_store *store, const athi_space *space, int64_t number, const double *point);
+/** One report of an execution: execution 0's objective becomes Optuna's intermediate value; all values of all
+ * executions go to athanor_reports as JSON. */
 ath_status athi_store_report(athi_store *store, int64_t number, int64_t execution, int64_t step, double value,
                              const char *json);
-ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execution, double value, int64_t best_step);
+/** The reports of an execution by step, with the JSON that came with each. */
+ath_status athi_store_reports(athi_store *store, athi_arena *arena, int64_t number, int64_t execution,
+                              athi_report **reports, const char ***json, int64_t *n);
+ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execution, double value,
+                                int64_t best_step);
 /** Ends a trial: COMPLETE or PRUNED with values, or FAILED with reason and message. */
 ath_status athi_store_finish(athi_store *store, int64_t number, athi_trial_state state, const double *values,
                              athi_reason reason, const char *message);
-/** Forgets the reports and executions of a trial that will start again from nothing. */
+/** Forgets the reports after last_step, and the result, of an execution that will be done again from there.
+ */
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */
 ath_status athi_store_put(athi_store *store, const char *key, const char *value);

@@ -1,0 +1,489 @@
+/* The study store: opening, comparing, and every change as one transaction. */
+#include "tune/store_internal.h"
+
+#include <math.h>
+
+#define METRIC_NAMES "study:metric_names" /* Optuna's own attribute */
+#define DEFINITION   "definition"
+
+enum { PATIENCE_MS = 20000 };
+
+/* ---- the study ----------------------------------------------------------------------------------- */
+
+static ath_status get_json(athi_store *s, const char *text, athi_value **out) {
+    ath_status status = athi_json_read(s->ctx, s->arena, text, (int64_t)strlen(text), out);
+    return status == ATH_E_SYNTAX
+               ? athi_fail_prefix(s->ctx, ATH_E_DATA, "%s: the study's own record", s->path)
+               : status;
+}
+
+/* As it will be read back: what is compared has gone through the same writing. */
+static ath_status normal_form(athi_store *s, const athi_value *definition, char **text, athi_value **out) {
+    athi_text t = {.ctx = s->ctx};
+    athi_value empty = {.type = ATHI_MAP};
+    ath_status status = athi_json_write(&t, definition ? definition : &empty, 0);
+    if (status == ATH_OK && t.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK) {
+        *text = athi_arena_strdup(s->arena, t.text);
+        status = *text ? get_json(s, *text, out) : ATH_E_NOMEM;
+    }
+    athi_text_free(&t);
+    return status;
+}
+
+static const char *short_form(athi_store *s, const athi_value *v) {
+    if (!v) return "absent";
+    athi_text t = {.ctx = s->ctx};
+    const char *text =
+        athi_json_write(&t, v, 0) == ATH_OK && !t.failed ? athi_arena_strndup(s->scratch, t.text, 60) : NULL;
+    athi_text_free(&t);
+    return text ? text : "…";
+}
+
+/* The sentence of the first difference, depth first in the stored order. */
+static ath_status differ(athi_store *s, const char *path, const athi_value *was, const athi_value *is) {
+    if (was && is && athi_value_equal(was, is)) return ATH_OK;
+    bool maps = was && is && was->type == ATHI_MAP && is->type == ATHI_MAP;
+    bool lists = was && is && was->type == ATHI_LIST && is->type == ATHI_LIST && was->n == is->n;
+    if (!maps && !lists)
+        return athi_fail(
+            s->ctx, ATH_E_STATE,
+            "%s: the study is of another definition: %s was %s, is %s; change it back, choose another "
+            "folder, or start over with --overwrite",
+            s->path, path, short_form(s, was), short_form(s, is));
+    for (int64_t i = 0; i < was->n; i++) {
+        const char *sub =
+            maps ? athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", was->keys[i])
+                 : athi_arena_printf(s->scratch, "%s%s%lld", path, *path ? "." : "", (long long)i);
+        if (!sub) return ATH_E_NOMEM;
+        ATH_TRY(differ(s, sub, was->items[i], maps ? athi_value_get(is, was->keys[i]) : is->items[i]));
+    }
+    for (int64_t i = 0; maps && i < is->n; i++)
+        if (!athi_value_get(was, is->keys[i])) {
+            const char *sub = athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", is->keys[i]);
+            return sub ? differ(s, sub, NULL, is->items[i]) : ATH_E_NOMEM;
+        }
+    return ATH_OK;
+}
+
+static ath_status find_study(athi_store *s, const char *name, bool *found) {
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_STUDY_FIND, &q, "t", name));
+    ATH_TRY(athi_sql_step(s, q, found));
+    if (!*found) return ATH_OK;
+    s->study_id = sqlite3_column_int64(q, 0);
+    s->info.name = athi_arena_strdup(s->arena, (const char *)sqlite3_column_text(q, 1));
+    athi_sql_reset(q);
+    return s->info.name ? ATH_OK : ATH_E_NOMEM;
+}
+
+static ath_status read_directions(athi_store *s) {
+    bool maximize[64];
+    int n = 0;
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_DIRECTIONS, &q, "i", s->study_id));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) break;
+        const char *text = (const char *)sqlite3_column_text(q, 0);
+        if (n < ATHI_COUNT(maximize)) maximize[n++] = text && !strcmp(text, "MAXIMIZE");
+    }
+    if (!n) return athi_fail(s->ctx, ATH_E_DATA, "%s: study '%s' has no objective", s->path, s->info.name);
+    s->info.n_objectives = n;
+    s->info.maximize = athi_arena_memdup(s->arena, maximize, n * (int64_t)sizeof(bool));
+    return s->info.maximize ? ATH_OK : ATH_E_NOMEM;
+}
+
+/* One text of a two-column table, copied; NULL without a row. */
+static ath_status get_text(athi_store *s, athi_arena *arena, athi_sql which, const char *key,
+                           const char **out) {
+    *out = NULL;
+    sqlite3_stmt *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, which, &q, "it", s->study_id, key));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row) return ATH_OK;
+    const char *text = (const char *)sqlite3_column_text(q, 0);
+    *out = text ? athi_arena_strdup(arena, text) : NULL;
+    athi_sql_reset(q);
+    return text && !*out ? ATH_E_NOMEM : ATH_OK;
+}
+
+/* Names as Optuna keeps them; without, "value" or "value_<i>" stand in. */
+static ath_status read_names(athi_store *s) {
+    int n = s->info.n_objectives;
+    const char **names = athi_arena_array(s->arena, n, sizeof(*names));
+    if (!names) return ATH_E_NOMEM;
+    const char *text = NULL;
+    athi_value *list = NULL;
+    ATH_TRY(get_text(s, s->arena, SQL_STUDY_ATTR, METRIC_NAMES, &text));
+    if (text) ATH_TRY(get_json(s, text, &list));
+    for (int i = 0; i < n; i++) {
+        bool given = list && list->type == ATHI_LIST && i < list->n && list->items[i]->type == ATHI_STRING;
+        names[i] =
+            given ? list->items[i]->text : (n == 1 ? "value" : athi_arena_printf(s->arena, "value_%d", i));
+        if (!names[i]) return ATH_E_NOMEM;
+    }
+    s->info.objective_names = names;
+    return ATH_OK;
+}
+
+static ath_status read_study(athi_store *s) {
+    ATH_TRY(read_directions(s));
+    ATH_TRY(read_names(s));
+    const char *text = NULL;
+    athi_value *definition = NULL;
+    ATH_TRY(get_text(s, s->arena, SQL_STUDY_GET, DEFINITION, &text));
+    if (text) ATH_TRY(get_json(s, text, &definition));
+    s->info.definition = definition;
+    return ATH_OK;
+}
+
+static ath_status insert_names(athi_store *s, const athi_study_info *info) {
+    athi_value list = {.type = ATHI_LIST};
+    for (int i = 0; i < info->n_objectives; i++)
+        ATH_TRY(athi_value_append(s->arena, &list, athi_value_string(s->arena, info->objective_names[i])));
+    athi_text t = {.ctx = s->ctx};
+    ath_status status = athi_json_write(&t, &list, 0);
+    if (status == ATH_OK)
+        status = t.failed ? ATH_E_NOMEM
+                          : athi_sql_run(s, SQL_STUDY_ATTR_INSERT, "itt", s->study_id, METRIC_NAMES, t.text);
+    athi_text_free(&t);
+    return status;
+}
+
+static ath_status insert_study(athi_store *s, const athi_study_info *info) {
+    ATH_TRY(athi_sql_run(s, SQL_STUDY_INSERT, "t", info->name));
+    s->study_id = sqlite3_last_insert_rowid(s->db);
+    for (int i = 0; i < info->n_objectives; i++)
+        ATH_TRY(athi_sql_run(s, SQL_DIRECTION_INSERT, "tii", info->maximize[i] ? "MAXIMIZE" : "MINIMIZE",
+                             s->study_id, (int64_t)i));
+    return insert_names(s, info);
+}
+
+static ath_status compare_study(athi_store *s, const athi_study_info *info, const athi_value *definition) {
+    if (s->info.n_objectives != info->n_objectives)
+        return athi_fail(s->ctx, ATH_E_STATE,
+                         "%s: study '%s' has %d objectives, expected %d; choose another folder or "
+                         "start over with --overwrite",
+                         s->path, info->name, s->info.n_objectives, info->n_objectives);
+    for (int i = 0; i < info->n_objectives; i++)
+        if (s->info.maximize[i] != info->maximize[i])
+            return athi_fail(s->ctx, ATH_E_STATE,
+                             "%s: study '%s' was started to %s '%s', is now to %s it; choose "
+                             "another folder or start over with --overwrite",
+                             s->path, info->name, s->info.maximize[i] ? "maximize" : "minimize",
+                             info->objective_names[i], info->maximize[i] ? "maximize" : "minimize");
+    return s->info.definition ? differ(s, "", s->info.definition, definition) : ATH_OK;
+}
+
+/* Within one transaction: finds and compares, or makes. A study of Optuna without a definition gets ours. */
+static ath_status join(athi_store *s, const athi_study_info *info) {
+    bool found = false;
+    char *text = NULL;
+    athi_value *definition = NULL;
+    ATH_TRY(normal_form(s, info->definition, &text, &definition));
+    ATH_TRY(find_study(s, info->name, &found));
+    if (!found) ATH_TRY(insert_study(s, info));
+    if (!found) ATH_TRY(find_study(s, info->name, &found));
+    ATH_TRY(read_study(s));
+    ATH_TRY(compare_study(s, info, definition));
+    if (!s->info.definition) {
+        ATH_TRY(athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, DEFINITION, text));
+        ATH_TRY(insert_names(s, info));
+        ATH_TRY(read_names(s));
+    }
+    s->info.definition = definition;
+    return ATH_OK;
+}
+
+static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
+    athi_store *s = athi_alloc(ctx, sizeof(*s));
+    *out = NULL;
+    if (!s) return ATH_E_NOMEM;
+    s->ctx = ctx;
+    s->patience_ms = PATIENCE_MS;
+    s->data_version = -1;
+    s->arena = athi_arena_create(ctx);
+    s->scratch = s->arena ? athi_arena_create(ctx) : NULL;
+    s->path = s->scratch ? athi_strdup(ctx, path) : NULL;
+    if (!s->path) return athi_store_close(s), ATH_E_NOMEM;
+    *out = s;
+    return ATH_OK;
+}
+
+ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store) {
+    athi_store *s = NULL;
+    *store = NULL;
+    ATH_TRY(create(ctx, path, &s));
+    ath_status status = athi_schema_open(s, true);
+    if (status == ATH_OK) status = athi_sql_begin(s, true);
+    if (status == ATH_OK) status = athi_sql_end(s, join(s, info));
+    if (status != ATH_OK) return athi_store_close(s), status;
+    *store = s;
+    return ATH_OK;
+}
+
+/* The sentence when the study is not there, or when it is unclear which is meant. */
+static ath_status which_study(athi_store *s, const char *wanted) {
+    athi_text names = {.ctx = s->ctx};
+    int64_t n = 0;
+    sqlite3_stmt *q;
+    ath_status status = athi_sql_query(s, SQL_STUDY_FIND, &q, "t", (const char *)NULL);
+    for (bool row = true; status == ATH_OK;) {
+        status = athi_sql_step(s, q, &row);
+        if (status != ATH_OK || !row) break;
+        athi_text_printf(&names, "%s'%s'", n++ ? ", " : "", (const char *)sqlite3_column_text(q, 1));
+    }
+    if (status == ATH_OK && names.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK && !n)
+        status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database holds no study", s->path);
+    else if (status == ATH_OK && wanted)
+        status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no study '%s'; it holds %s", s->path, wanted,
+                           names.text);
+    else if (status == ATH_OK && n > 1)
+        status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: name one of its studies: %s", s->path, names.text);
+    athi_text_free(&names);
+    return status;
+}
+
+static ath_status look(athi_store *s, const char *study) {
+    bool found = false;
+    ATH_TRY(athi_schema_open(s, false));
+    if (!study) ATH_TRY(which_study(s, NULL));
+    ATH_TRY(find_study(s, study, &found));
+    return found ? read_study(s) : which_study(s, study);
+}
+
+ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *study, athi_store **store) {
+    athi_store *s = NULL;
+    *store = NULL;
+    ATH_TRY(create(ctx, path, &s));
+    ath_status status = look(s, study);
+    if (status != ATH_OK) return athi_store_close(s), status;
+    *store = s;
+    return ATH_OK;
+}
+
+void athi_store_close(athi_store *s) {
+    if (!s) return;
+    ath_ctx *ctx = s->ctx;
+    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(s->statements[i]);
+    if (s->db) sqlite3_close_v2(s->db);
+    athi_store_forget(s);
+    athi_free(ctx, s->cached);
+    athi_free(ctx, (void *)s->view);
+    athi_free(ctx, s->path);
+    if (s->scratch) athi_arena_destroy(s->scratch);
+    if (s->arena) athi_arena_destroy(s->arena);
+    athi_free(ctx, s);
+}
+
+void athi_store_patience(athi_store *s, int milliseconds) {
+    s->patience_ms = milliseconds;
+    sqlite3_busy_timeout(s->db, milliseconds);
+}
+
+const athi_study_info *athi_store_info(const athi_store *s) { return &s->info; }
+
+/* ---- trials -------------------------------------------------------------------------------------- */
+
+ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
+    if (number >= 0 && number < s->n) {
+        *id = s->cached[number].id;
+        return ATH_OK;
+    }
+    sqlite3_stmt *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_ID, &q, "ii", s->study_id, number));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row)
+        return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
+    *id = sqlite3_column_int64(q, 0);
+    athi_sql_reset(q);
+    return ATH_OK;
+}
+
+/* The cached copy no longer tells what the database does. */
+static void touched(athi_store *s, int64_t number) {
+    if (number < s->n) s->cached[number].stale = true;
+}
+
+/* Within a transaction. What is finished stays as it is. */
+static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
+    ATH_TRY(athi_store_id(s, number, id));
+    sqlite3_stmt *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", *id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    bool running = row && !strcmp((const char *)sqlite3_column_text(q, 0), "RUNNING");
+    if (row) athi_sql_reset(q);
+    if (running) return ATH_OK;
+    return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change",
+                     s->path, (long long)number);
+}
+
+static ath_status insert_params(athi_store *s, int64_t id, const double *point) {
+    for (int64_t i = 0; i < s->space_n; i++)
+        if (!isnan(point[i]))
+            ATH_TRY(athi_sql_run(s, SQL_PARAM_INSERT, "itdt", id, s->space->params[i].name, point[i],
+                                 s->distributions[i]));
+    return ATH_OK;
+}
+
+static ath_status insert_trial(athi_store *s, const double *point, int64_t seen, int64_t *number,
+                               int64_t *id) {
+    char now[32];
+    athi_optuna_time(athi_store_clock(), now);
+    sqlite3_stmt *q;
+    bool row;
+    *number = 0;
+    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (row) {
+        *number = sqlite3_column_int64(q, 0);
+        athi_sql_reset(q);
+    }
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_INSERT, "iit", *number, s->study_id, now));
+    *id = sqlite3_last_insert_rowid(s->db);
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "ii", *id, seen));
+    return insert_params(s, *id, point);
+}
+
+ath_status athi_store_begin(athi_store *s, const athi_space *space, const double *point, int64_t seen,
+                            int64_t *number) {
+    int64_t id = 0;
+    ATH_TRY(athi_store_use_space(s, space));
+    ATH_TRY(athi_sql_begin(s, false));
+    ATH_TRY(athi_sql_end(s, insert_trial(s, point, seen, number, &id)));
+    /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
+    if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
+        s->cached[s->n++] = (athi_cached){.id = id, .stale = true};
+    else
+        s->data_version = -1;
+    return ATH_OK;
+}
+
+static ath_status replace_params(athi_store *s, int64_t number, const double *point) {
+    int64_t id;
+    ATH_TRY(running_id(s, number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_PARAMS_DELETE, "i", id));
+    return insert_params(s, id, point);
+}
+
+ath_status athi_store_point(athi_store *s, const athi_space *space, int64_t number, const double *point) {
+    ATH_TRY(athi_store_use_space(s, space));
+    ATH_TRY(athi_sql_begin(s, false));
+    ATH_TRY(athi_sql_end(s, replace_params(s, number, point)));
+    touched(s, number);
+    return ATH_OK;
+}
+
+static ath_status insert_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
+                                const char *json) {
+    int64_t id;
+    ATH_TRY(running_id(s, number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, execution, step, value, json));
+    if (execution != 0 || step < 1)
+        return ATH_OK; /* step 0 is a final value, which Optuna keeps as the trial's */
+    athi_flow flow = athi_optuna_flow(value);
+    return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, step, flow.value, flow.type);
+}
+
+ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
+                             const char *json) {
+    ATH_TRY(athi_sql_begin(s, false));
+    ATH_TRY(athi_sql_end(s, insert_report(s, number, execution, step, value, json)));
+    touched(s, number);
+    return ATH_OK;
+}
+
+static ath_status insert_execution(athi_store *s, int64_t number, int64_t execution, double value,
+                                   int64_t best_step) {
+    int64_t id;
+    ATH_TRY(running_id(s, number, &id));
+    return athi_sql_run(s, SQL_EXECUTION_INSERT, "iidi", id, execution, value, best_step);
+}
+
+ath_status athi_store_execution(athi_store *s, int64_t number, int64_t execution, double value,
+                                int64_t best_step) {
+    ATH_TRY(athi_sql_begin(s, true));
+    ATH_TRY(athi_sql_end(s, insert_execution(s, number, execution, value, best_step)));
+    touched(s, number);
+    return ATH_OK;
+}
+
+/* Shown by Optuna's dashboard beside a failed trial. */
+static ath_status insert_attribute(athi_store *s, int64_t id, const char *key, const char *text) {
+    char *json = NULL;
+    ATH_TRY(athi_optuna_string(s->ctx, text, &json));
+    ath_status status = athi_sql_run(s, SQL_TRIAL_ATTR_INSERT, "itt", id, key, json);
+    athi_free(s->ctx, json);
+    return status;
+}
+
+static ath_status end_trial(athi_store *s, int64_t number, athi_trial_state state, const double *values,
+                            athi_reason reason, const char *message) {
+    int64_t id;
+    char now[32];
+    athi_optuna_time(athi_store_clock(), now);
+    ATH_TRY(running_id(s, number, &id));
+    for (int i = 0; values && i < s->info.n_objectives; i++) {
+        athi_flow flow = athi_optuna_flow(values[i]);
+        ATH_TRY(athi_sql_run(s, SQL_VALUE_INSERT, "iidt", id, (int64_t)i, flow.value, flow.type));
+    }
+    if (state == ATHI_TRIAL_FAILED) ATH_TRY(insert_attribute(s, id, "reason", athi_reason_name(reason)));
+    if (state == ATHI_TRIAL_FAILED && message) ATH_TRY(insert_attribute(s, id, "message", message));
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), now));
+    return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(reason), message);
+}
+
+ath_status athi_store_finish(athi_store *s, int64_t number, athi_trial_state state, const double *values,
+                             athi_reason reason, const char *message) {
+    bool valued = state == ATHI_TRIAL_COMPLETE || state == ATHI_TRIAL_PRUNED;
+    if (!valued && state != ATHI_TRIAL_FAILED)
+        return athi_fail(s->ctx, ATH_E_STATE,
+                         "%s: trial %lld: expected an end (complete, pruned or failed), got state %d",
+                         s->path, (long long)number, (int)state);
+    if (state == ATHI_TRIAL_COMPLETE)
+        for (int i = 0; i < s->info.n_objectives; i++)
+            if (!values || isnan(values[i]))
+                return athi_fail(s->ctx, ATH_E_STATE,
+                                 "%s: trial %lld: a complete trial needs a value of '%s'", s->path,
+                                 (long long)number, s->info.objective_names[i]);
+    ATH_TRY(athi_sql_begin(s, true));
+    ATH_TRY(athi_sql_end(s, end_trial(s, number, state, valued ? values : NULL, reason, message)));
+    touched(s, number);
+    return ATH_OK;
+}
+
+static ath_status forget_reports(athi_store *s, int64_t number, int64_t execution, int64_t last_step) {
+    int64_t id;
+    ATH_TRY(running_id(s, number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_REPORTS_DELETE, "iii", id, execution, last_step));
+    if (execution == 0) ATH_TRY(athi_sql_run(s, SQL_INTERMEDIATE_DELETE, "ii", id, last_step));
+    return athi_sql_run(s, SQL_EXECUTION_DELETE, "ii", id, execution);
+}
+
+ath_status athi_store_rewind(athi_store *s, int64_t number, int64_t execution, int64_t last_step) {
+    ATH_TRY(athi_sql_begin(s, false));
+    ATH_TRY(athi_sql_end(s, forget_reports(s, number, execution, last_step)));
+    touched(s, number);
+    return ATH_OK;
+}
+
+/* ---- texts of the study -------------------------------------------------------------------------- */
+
+ath_status athi_store_put(athi_store *s, const char *key, const char *value) {
+    if (!strcmp(key, DEFINITION))
+        return athi_fail(s->ctx, ATH_E_STATE, "%s: the study's definition is written once, when it is made",
+                         s->path);
+    ATH_TRY(athi_sql_begin(s, true));
+    ath_status status = value ? athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, key, value)
+                              : athi_sql_run(s, SQL_STUDY_DELETE, "it", s->study_id, key);
+    return athi_sql_end(s, status);
+}
+
+ath_status athi_store_get(athi_store *s, athi_arena *arena, const char *key, const char **value) {
+    return get_text(s, arena, SQL_STUDY_GET, key, value);
+}

@@ -1,0 +1,295 @@
+/* Reading trials back: only what can have changed is read again. A finished trial never changes, so a study
+ * of many trials costs what is new in it. */
+#include "tune/store_internal.h"
+
+#include <math.h>
+
+/* What a trial's arrays will need, gathered before its one allocation. */
+typedef struct gathered {
+    athi_trial head;
+    double *point;
+    double *values;
+    athi_report *reports;
+    int64_t n_reports, cap_reports;
+    double *execution_values;
+    int64_t *execution_best;
+} gathered;
+
+static double column_number(sqlite3_stmt *q, int column) {
+    return sqlite3_column_type(q, column) == SQLITE_NULL ? NAN : sqlite3_column_double(q, column);
+}
+
+static const char *column_text(sqlite3_stmt *q, int column) {
+    return (const char *)sqlite3_column_text(q, column);
+}
+
+static ath_status read_head(athi_store *s, int64_t id, gathered *g) {
+    sqlite3_stmt *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_ROW, &q, "i", id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row)
+        return athi_fail(s->ctx, ATH_E_DATA, "%s: trial %lld was deleted while the study is open", s->path,
+                         (long long)g->head.number);
+    g->head.state = athi_optuna_state_read(column_text(q, 0), sqlite3_column_int(q, 6) != 0);
+    g->head.started = athi_optuna_time_read(column_text(q, 1));
+    g->head.ended = athi_optuna_time_read(column_text(q, 2));
+    g->head.seen = sqlite3_column_type(q, 3) == SQLITE_NULL ? -1 : sqlite3_column_int64(q, 3);
+    if (!athi_reason_find(column_text(q, 4), &g->head.reason))
+        g->head.reason = g->head.state == ATHI_TRIAL_FAILED ? ATHI_REASON_LOST : ATHI_REASON_NONE;
+    ath_status status = ATH_OK;
+    if (column_text(q, 5)) {
+        g->head.message = athi_arena_strdup(s->scratch, column_text(q, 5));
+        if (!g->head.message) status = ATH_E_NOMEM;
+    }
+    athi_sql_reset(q);
+    return status;
+}
+
+/* A parameter that the space does not know says nothing about a point in it: the trial counts as outside. */
+static ath_status read_point(athi_store *s, int64_t id, gathered *g) {
+    g->point = athi_arena_array(s->scratch, s->space_n, sizeof(double));
+    if (!g->point && s->space_n) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < s->space_n; i++) g->point[i] = NAN;
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_PARAMS, &q, "i", id));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        int i = column_text(q, 0) ? athi_space_find(s->space, column_text(q, 0)) : -1;
+        const char *json = column_text(q, 2);
+        bool inside = false;
+        ath_status status = ATH_OK;
+        if (i >= 0 && i < s->space_n && json)
+            status = athi_optuna_value(s, &s->space->params[i], s->distributions[i], json,
+                                       column_number(q, 1), &g->point[i], &inside);
+        if (!inside) g->head.outside = true;
+        if (status != ATH_OK) {
+            athi_sql_reset(q);
+            return status;
+        }
+    }
+}
+
+static ath_status read_values(athi_store *s, int64_t id, gathered *g) {
+    int n = s->info.n_objectives;
+    g->values = athi_arena_array(s->scratch, n, sizeof(double));
+    if (!g->values) return ATH_E_NOMEM;
+    for (int i = 0; i < n; i++) g->values[i] = NAN;
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_VALUES, &q, "i", id));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        int64_t objective = sqlite3_column_int64(q, 0);
+        if (objective >= 0 && objective < n)
+            g->values[objective] =
+                athi_optuna_flow_read(sqlite3_column_double(q, 1), sqlite3_column_type(q, 1) == SQLITE_NULL,
+                                      column_text(q, 2));
+    }
+}
+
+static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_INTERMEDIATES, &q, "i", id));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        ath_status status = ATHI_GROW(s->ctx, g->reports, g->n_reports, g->cap_reports);
+        if (status != ATH_OK) {
+            athi_sql_reset(q);
+            return status;
+        }
+        double value = athi_optuna_flow_read(sqlite3_column_double(q, 1),
+                                             sqlite3_column_type(q, 1) == SQLITE_NULL, column_text(q, 2));
+        g->reports[g->n_reports++] = (athi_report){sqlite3_column_int64(q, 0), value};
+    }
+}
+
+static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_EXECUTIONS, &q, "i", id));
+    for (bool row = true;;) { /* from the last one down, so the first row tells how many */
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        int64_t i = sqlite3_column_int64(q, 0), n = i + 1;
+        if (!g->execution_values) {
+            g->execution_values = athi_arena_array(s->scratch, n, sizeof(double));
+            g->execution_best = athi_arena_array(s->scratch, n, sizeof(int64_t));
+            if (!g->execution_values || !g->execution_best) {
+                athi_sql_reset(q);
+                return ATH_E_NOMEM;
+            }
+            for (int64_t k = 0; k < n; k++) g->execution_values[k] = NAN;
+            g->head.n_executions = n;
+        }
+        g->execution_values[i] = column_number(q, 1);
+        g->execution_best[i] = sqlite3_column_int64(q, 2);
+    }
+}
+
+static void *place(char **at, const void *data, int64_t n, size_t size) {
+    if (!n) return NULL;
+    void *to = *at;
+    memcpy(to, data, (size_t)n * size);
+    *at += ((size_t)n * size + 7) / 8 * 8;
+    return to;
+}
+
+/* Everything of one trial in one block. */
+static ath_status pack(athi_store *s, const gathered *g, athi_trial **out) {
+    const athi_trial *h = &g->head;
+    int64_t message = h->message ? (int64_t)strlen(h->message) + 1 : 0;
+    int64_t size = (int64_t)sizeof(athi_trial) + 16 * (g->n_reports + h->n_executions) +
+                   8 * (s->space_n + s->info.n_objectives) + message + 64;
+    char *block = athi_alloc(s->ctx, size);
+    if (!block) return ATH_E_NOMEM;
+    athi_trial *t = (athi_trial *)(void *)block;
+    *t = *h;
+    char *at = block + (sizeof(athi_trial) + 7) / 8 * 8;
+    t->point = place(&at, g->point, s->space_n, sizeof(double));
+    t->values = place(&at, g->values, s->info.n_objectives, sizeof(double));
+    t->n_reports = g->n_reports;
+    t->reports = place(&at, g->reports, g->n_reports, sizeof(athi_report));
+    t->execution_values = place(&at, g->execution_values, h->n_executions, sizeof(double));
+    t->execution_best = place(&at, g->execution_best, h->n_executions, sizeof(int64_t));
+    t->message = place(&at, h->message, message, 1);
+    *out = t;
+    return ATH_OK;
+}
+
+static ath_status read_trial(athi_store *s, athi_cached *c, int64_t number) {
+    athi_arena_reset(s->scratch);
+    gathered g = {.head.number = number};
+    ath_status status = read_head(s, c->id, &g);
+    if (status == ATH_OK) status = read_point(s, c->id, &g);
+    if (status == ATH_OK) status = read_values(s, c->id, &g);
+    if (status == ATH_OK) status = read_reports(s, c->id, &g);
+    if (status == ATH_OK) status = read_executions(s, c->id, &g);
+    athi_trial *t = NULL;
+    if (status == ATH_OK) status = pack(s, &g, &t);
+    athi_free(s->ctx, g.reports);
+    if (status != ATH_OK) return status;
+    athi_free(s->ctx, c->trial);
+    c->trial = t;
+    c->stale = false;
+    return ATH_OK;
+}
+
+static ath_status discover(athi_store *s) {
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id,
+                           s->n ? s->cached[s->n - 1].id : (int64_t)0));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        ath_status status = ATHI_GROW(s->ctx, s->cached, s->n, s->cap);
+        if (status == ATH_OK && sqlite3_column_int64(q, 1) != s->n)
+            status = athi_fail(s->ctx, ATH_E_DATA,
+                               "%s: the numbers of the trials have a gap: expected %lld, got %lld; "
+                               "the database was changed by hand",
+                               s->path, (long long)s->n, (long long)sqlite3_column_int64(q, 1));
+        if (status != ATH_OK) {
+            athi_sql_reset(q);
+            return status;
+        }
+        s->cached[s->n++] = (athi_cached){.id = sqlite3_column_int64(q, 0), .stale = true};
+    }
+}
+
+void athi_store_forget(athi_store *s) {
+    for (int64_t i = 0; i < s->n; i++) {
+        athi_free(s->ctx, s->cached[i].trial);
+        s->cached[i].trial = NULL;
+        s->cached[i].stale = true;
+    }
+    for (int64_t i = 0; s->distributions && i < s->space_n; i++) athi_free(s->ctx, s->distributions[i]);
+    athi_free(s->ctx, s->distributions);
+    s->distributions = NULL;
+    s->space = NULL;
+    s->space_n = 0;
+}
+
+/* Points are of one space at one size: a define-by-run space that grew makes them longer. */
+ath_status athi_store_use_space(athi_store *s, const athi_space *space) {
+    if (s->space == space && s->space_n == space->n && s->distributions) return ATH_OK;
+    athi_store_forget(s);
+    s->distributions = athi_alloc_array(s->ctx, space->n, sizeof(char *));
+    if (!s->distributions) return ATH_E_NOMEM;
+    s->space = space;
+    s->space_n = space->n;
+    for (int64_t i = 0; i < space->n; i++) {
+        ath_status status = athi_optuna_distribution(s->ctx, &space->params[i], &s->distributions[i]);
+        if (status != ATH_OK) return athi_store_forget(s), status;
+    }
+    return ATH_OK;
+}
+
+static bool unfinished(const athi_cached *c) {
+    return !c->trial || c->trial->state == ATHI_TRIAL_RUNNING || c->trial->state == ATHI_TRIAL_PAUSED ||
+           c->trial->state == ATHI_TRIAL_WAITING;
+}
+
+static ath_status refresh(athi_store *s) {
+    sqlite3_stmt *q;
+    bool row = false;
+    ATH_TRY(athi_sql_query(s, SQL_DATA_VERSION, &q, ""));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    int64_t version = row ? sqlite3_column_int64(q, 0) : 0; /* changes when another connection commits */
+    if (row) athi_sql_reset(q);
+    bool foreign = version != s->data_version;
+    if (foreign || !s->n) ATH_TRY(discover(s));
+    for (int64_t i = 0; i < s->n; i++) {
+        athi_cached *c = &s->cached[i];
+        if (c->stale || !c->trial || (foreign && unfinished(c))) ATH_TRY(read_trial(s, c, i));
+    }
+    s->data_version = version;
+    return ATH_OK;
+}
+
+ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials,
+                             int64_t *n) {
+    ATH_TRY(athi_store_use_space(s, space));
+    /* One read transaction: all rows are of the same instant. */
+    ATH_TRY(athi_sql_run(s, SQL_READ, ""));
+    ATH_TRY(athi_sql_end(s, refresh(s)));
+    if (s->n > s->view_cap) {
+        const athi_trial **view = athi_alloc_array(s->ctx, s->cap, sizeof(*view));
+        if (!view) return ATH_E_NOMEM;
+        athi_free(s->ctx, (void *)s->view);
+        s->view = view;
+        s->view_cap = s->cap;
+    }
+    for (int64_t i = 0; i < s->n; i++) s->view[i] = s->cached[i].trial;
+    *trials = s->view;
+    *n = s->n;
+    return ATH_OK;
+}
+
+ath_status athi_store_reports(athi_store *s, athi_arena *arena, int64_t number, int64_t execution,
+                              athi_report **reports, const char ***json, int64_t *n) {
+    int64_t id, cap = 0, count = 0;
+    *reports = NULL, *json = NULL, *n = 0;
+    ATH_TRY(athi_store_id(s, number, &id));
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_REPORTS, &q, "ii", id, execution));
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) break;
+        if (count == cap) { /* the old halves stay in the arena until it goes */
+            cap = cap ? 2 * cap : 32;
+            athi_report *r = athi_arena_array(arena, cap, sizeof(*r));
+            const char **j = athi_arena_array(arena, cap, sizeof(*j));
+            if (!r || !j) return athi_sql_reset(q), ATH_E_NOMEM;
+            if (count)
+                memcpy(r, *reports, (size_t)count * sizeof(*r)), memcpy(j, *json, (size_t)count * sizeof(*j));
+            *reports = r, *json = j;
+        }
+        (*reports)[count] = (athi_report){sqlite3_column_int64(q, 0), column_number(q, 1)};
+        (*json)[count] = athi_arena_strdup(arena, column_text(q, 2) ? column_text(q, 2) : "{}");
+        if (!(*json)[count]) return athi_sql_reset(q), ATH_E_NOMEM;
+        count++;
+    }
+    *n = count;
+    return ATH_OK;
+}

@@ -1,0 +1,269 @@
+/* The tables of a study: Optuna 5.0's to the letter, our own beside them, and the checks of a file that is
+ * there. */
+#include "tune/store_internal.h"
+
+#include "base/file.h"
+
+#include <sys/stat.h>
+
+#define OPTUNA_SCHEMA "v3.2.0.a"
+
+/* As Optuna 5.0 creates them, so that not even the text in sqlite_master differs. */
+static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
+                                    "\tversion_num VARCHAR(32) NOT NULL, \n"
+                                    "\tCONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n"
+                                    ");"
+                                    "INSERT INTO \"alembic_version\" VALUES('v3.2.0.a');"
+                                    "CREATE TABLE studies (\n"
+                                    "\tstudy_id INTEGER NOT NULL, \n"
+                                    "\tstudy_name VARCHAR(512) NOT NULL, \n"
+                                    "\tPRIMARY KEY (study_id)\n"
+                                    ");"
+                                    "CREATE TABLE study_directions (\n"
+                                    "\tstudy_direction_id INTEGER NOT NULL, \n"
+                                    "\tdirection VARCHAR(8) NOT NULL, \n"
+                                    "\tstudy_id INTEGER NOT NULL, \n"
+                                    "\tobjective INTEGER NOT NULL, \n"
+                                    "\tPRIMARY KEY (study_direction_id), \n"
+                                    "\tUNIQUE (study_id, objective), \n"
+                                    "\tFOREIGN KEY(study_id) REFERENCES studies (study_id)\n"
+                                    ");"
+                                    "CREATE TABLE study_system_attributes (\n"
+                                    "\tstudy_system_attribute_id INTEGER NOT NULL, \n"
+                                    "\tstudy_id INTEGER, \n"
+                                    "\t\"key\" VARCHAR(512), \n"
+                                    "\tvalue_json TEXT, \n"
+                                    "\tPRIMARY KEY (study_system_attribute_id), \n"
+                                    "\tUNIQUE (study_id, \"key\"), \n"
+                                    "\tFOREIGN KEY(study_id) REFERENCES studies (study_id)\n"
+                                    ");"
+                                    "CREATE TABLE study_user_attributes (\n"
+                                    "\tstudy_user_attribute_id INTEGER NOT NULL, \n"
+                                    "\tstudy_id INTEGER, \n"
+                                    "\t\"key\" VARCHAR(512), \n"
+                                    "\tvalue_json TEXT, \n"
+                                    "\tPRIMARY KEY (study_user_attribute_id), \n"
+                                    "\tUNIQUE (study_id, \"key\"), \n"
+                                    "\tFOREIGN KEY(study_id) REFERENCES studies (study_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_heartbeats (\n"
+                                    "\ttrial_heartbeat_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER NOT NULL, \n"
+                                    "\theartbeat DATETIME NOT NULL, \n"
+                                    "\tPRIMARY KEY (trial_heartbeat_id), \n"
+                                    "\tUNIQUE (trial_id), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_intermediate_values (\n"
+                                    "\ttrial_intermediate_value_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER NOT NULL, \n"
+                                    "\tstep INTEGER NOT NULL, \n"
+                                    "\tintermediate_value FLOAT, \n"
+                                    "\tintermediate_value_type VARCHAR(7) NOT NULL, \n"
+                                    "\tPRIMARY KEY (trial_intermediate_value_id), \n"
+                                    "\tUNIQUE (trial_id, step), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_params (\n"
+                                    "\tparam_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER, \n"
+                                    "\tparam_name VARCHAR(512), \n"
+                                    "\tparam_value FLOAT, \n"
+                                    "\tdistribution_json TEXT, \n"
+                                    "\tPRIMARY KEY (param_id), \n"
+                                    "\tUNIQUE (trial_id, param_name), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_system_attributes (\n"
+                                    "\ttrial_system_attribute_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER, \n"
+                                    "\t\"key\" VARCHAR(512), \n"
+                                    "\tvalue_json TEXT, \n"
+                                    "\tPRIMARY KEY (trial_system_attribute_id), \n"
+                                    "\tUNIQUE (trial_id, \"key\"), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_user_attributes (\n"
+                                    "\ttrial_user_attribute_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER, \n"
+                                    "\t\"key\" VARCHAR(512), \n"
+                                    "\tvalue_json TEXT, \n"
+                                    "\tPRIMARY KEY (trial_user_attribute_id), \n"
+                                    "\tUNIQUE (trial_id, \"key\"), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trial_values (\n"
+                                    "\ttrial_value_id INTEGER NOT NULL, \n"
+                                    "\ttrial_id INTEGER NOT NULL, \n"
+                                    "\tobjective INTEGER NOT NULL, \n"
+                                    "\tvalue FLOAT, \n"
+                                    "\tvalue_type VARCHAR(7) NOT NULL, \n"
+                                    "\tPRIMARY KEY (trial_value_id), \n"
+                                    "\tUNIQUE (trial_id, objective), \n"
+                                    "\tFOREIGN KEY(trial_id) REFERENCES trials (trial_id)\n"
+                                    ");"
+                                    "CREATE TABLE trials (\n"
+                                    "\ttrial_id INTEGER NOT NULL, \n"
+                                    "\tnumber INTEGER, \n"
+                                    "\tstudy_id INTEGER, \n"
+                                    "\tstate VARCHAR(8) NOT NULL, \n"
+                                    "\tdatetime_start DATETIME, \n"
+                                    "\tdatetime_complete DATETIME, \n"
+                                    "\tPRIMARY KEY (trial_id), \n"
+                                    "\tFOREIGN KEY(study_id) REFERENCES studies (study_id)\n"
+                                    ");"
+                                    "CREATE TABLE version_info (\n"
+                                    "\tversion_info_id INTEGER NOT NULL, \n"
+                                    "\tschema_version INTEGER, \n"
+                                    "\tlibrary_version VARCHAR(256), \n"
+                                    "\tPRIMARY KEY (version_info_id), \n"
+                                    "\tCHECK (version_info_id=1)\n"
+                                    ");"
+                                    "INSERT INTO \"version_info\" VALUES(1,12,'5.0.0');"
+                                    "CREATE UNIQUE INDEX ix_studies_study_name ON studies (study_name);"
+                                    "CREATE INDEX ix_trials_study_id ON trials (study_id);";
+
+/* trials: what Optuna's have no column for. finished: order in which they ended, so that with `seen` a
+ * suggestion can be replayed. study: named texts, the definition among them. */
+#define ATHANOR_TABLES(kind)                                                                                 \
+    "CREATE " kind " IF NOT EXISTS athanor_study(study_id INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,"  \
+    " PRIMARY KEY(study_id, key)) WITHOUT ROWID;"                                                            \
+    "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id INTEGER PRIMARY KEY, seen INTEGER, reason TEXT,"  \
+    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0);"                                   \
+    "CREATE " kind                                                                                           \
+    " IF NOT EXISTS athanor_executions(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"               \
+    " value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution)) WITHOUT ROWID;"                       \
+    "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"   \
+    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"
+
+static const char own_tables[] =
+    ATHANOR_TABLES("TABLE") "CREATE INDEX IF NOT EXISTS athanor_trials_finished ON athanor_trials(finished);";
+/* A file that is only looked at may lack ours, and is not changed: empty temporary ones stand in. */
+static const char stand_ins[] = ATHANOR_TABLES("TEMP TABLE");
+
+static ath_status run_script(athi_store *s, const char *script) {
+    int rc = sqlite3_exec(s->db, script, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? ATH_OK : athi_sql_fail(s, rc);
+}
+
+/* The first column of the first row as text of the arena; NULL without a row. */
+static ath_status first_text(athi_store *s, const char *sql, const char **out) {
+    *out = NULL;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_step(statement);
+    ath_status status = ATH_OK;
+    if (rc == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        *out = athi_arena_strdup(s->scratch, text ? text : "");
+        if (!*out) status = ATH_E_NOMEM;
+    } else if (rc != SQLITE_DONE) {
+        status = athi_sql_fail(s, rc);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Whose file it is. *fresh: nothing is in it yet. */
+static ath_status check(athi_store *s, bool *fresh) {
+    const char *table = NULL, *version = NULL;
+    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='alembic_version'",
+                       &table));
+    if (!table) {
+        ATH_TRY(
+            first_text(s, "SELECT name FROM sqlite_master WHERE type='table' ORDER BY name LIMIT 1", &table));
+        *fresh = !table;
+        if (!table) return ATH_OK;
+        return athi_fail(
+            s->ctx, ATH_E_STATE,
+            "%s: this is the database of another program (it has a table '%s' and no alembic_version); name "
+            "another file",
+            s->path, table);
+    }
+    *fresh = false;
+    ATH_TRY(first_text(s, "SELECT version_num FROM alembic_version", &version));
+    if (version && !strcmp(version, OPTUNA_SCHEMA)) return ATH_OK;
+    return athi_fail(
+        s->ctx, ATH_E_STATE,
+        "%s: the study tables have version '%s', expected '" OPTUNA_SCHEMA
+        "' (Optuna 3.2 to 5.0); bring an older one up with: optuna storage upgrade, or name another file",
+        s->path, version ? version : "");
+}
+
+static ath_status create_tables(athi_store *s) {
+    ATH_TRY(athi_sql_begin(s, true));
+    bool fresh = false;
+    ath_status status = check(s, &fresh); /* again: another process may have been quicker */
+    if (status == ATH_OK && fresh) status = run_script(s, optuna_tables);
+    if (status == ATH_OK) status = run_script(s, own_tables);
+    return athi_sql_end(s, status);
+}
+
+static ath_status open_file(athi_store *s, bool create, bool immutable) {
+    if (s->db) sqlite3_close_v2(s->db);
+    s->db = NULL;
+    athi_text uri = {.ctx = s->ctx};
+    athi_text_printf(&uri, "file:");
+    for (const char *p = s->path; *p; p++) /* what has a meaning in a URI */
+        athi_text_printf(&uri, strchr("%?#", *p) ? "%%%02x" : "%c", (unsigned char)*p);
+    if (immutable) athi_text_printf(&uri, "?immutable=1");
+    if (uri.failed) {
+        athi_text_free(&uri);
+        return ATH_E_NOMEM;
+    }
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    int rc = sqlite3_open_v2(uri.text, &s->db, flags, NULL);
+    athi_text_free(&uri);
+    if (rc != SQLITE_OK) return athi_sql_fail(s, rc);
+    sqlite3_busy_timeout(s->db, s->patience_ms);
+    return ATH_OK;
+}
+
+/* WAL lets others read while we write. Turning it on needs the file alone for a moment, which SQLite does not
+ * wait for. */
+static ath_status use_wal(athi_store *s) {
+    int waited_ms = 0;
+    for (;;) {
+        const char *mode = NULL;
+        ath_status status = first_text(s, "PRAGMA journal_mode=WAL", &mode);
+        if (status == ATH_OK && !strcmp(mode, "wal")) return ATH_OK;
+        if (status != ATH_OK && status != ATH_E_BUSY) return status;
+        if (waited_ms >= s->patience_ms)
+            return status != ATH_OK ? status
+                                    : athi_fail(s->ctx, ATH_E_IO,
+                                                "%s: this file system cannot hold a study (no WAL "
+                                                "journal: shared memory is missing); choose a local folder",
+                                                s->path);
+        sqlite3_sleep(20);
+        waited_ms += 20;
+    }
+}
+
+ath_status athi_schema_open(athi_store *s, bool create) {
+    struct stat st;
+    if (stat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
+        return athi_fail(s->ctx, ATH_E_IO, "%s: this is a folder, expected the file of a study", s->path);
+    if (!create && stat(s->path, &st) != 0)
+        return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: no such file; expected the study.db of a run's folder",
+                         s->path);
+    ATH_TRY(open_file(s, create, false));
+    bool fresh = false;
+    ath_status status = check(s, &fresh);
+    if (status == ATH_E_IO &&
+        !create) { /* WAL in a folder that cannot be written: nobody can be writing it either */
+        ATH_TRY(open_file(s, false, true));
+        status = check(s, &fresh);
+    }
+    ATH_TRY(status);
+    if (create) {
+        ATH_TRY(use_wal(s));
+        return create_tables(s);
+    }
+    if (fresh)
+        return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database is empty: it holds no study", s->path);
+    const char *table = NULL;
+    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_reports'",
+                       &table));
+    return table ? ATH_OK : run_script(s, stand_ins);
+}

@@ -1,0 +1,58 @@
+/* One worker process: started by exec, spoken to in lines, ended for certain. Nothing here waits, except for
+ * the end. */
+#ifndef ATHI_WORKER_PROCESS_H
+#define ATHI_WORKER_PROCESS_H
+
+#include "tune/sampler.h"
+
+#include <sys/types.h>
+
+enum { ATHI_LAST_WORDS = 400 };
+
+typedef struct athi_process {
+    pid_t pid;                       /* 0: none */
+    int in, out, err;                /* our ends of its standard streams, -1: closed */
+    athi_text input;                 /* not taken by it yet */
+    athi_text output;                /* read from it, lines not taken yet */
+    int log;                         /* where its standard error is kept, -1: not open */
+    const char *log_path;            /* opened at the first byte; borrowed */
+    char words[ATHI_LAST_WORDS + 1]; /* the end of its standard error */
+    int64_t n_words;
+} athi_process;
+
+typedef struct athi_ending {
+    int how;            /* as waitpid tells */
+    int64_t peak_bytes; /* largest resident size */
+} athi_ending;
+
+/** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads`, NULL-ended, in the arena. */
+char **athi_process_environment(athi_arena *arena, int threads);
+/** memory_limit: RLIMIT_AS in bytes, 0: none. It gets a process group of its own, and dies with this thread.
+ */
+ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv,
+                              char *const *environment, int64_t memory_limit);
+/** Queues a line; athi_process_flush writes what fits. */
+ath_status athi_process_send(athi_process *p, const char *line);
+void athi_process_flush(athi_process *p);
+void athi_process_close_input(athi_process *p);
+/** Reads what is there. *ended: it has closed its output. ATH_E_NOMEM only. */
+ath_status athi_process_read(athi_process *p, bool *ended);
+void athi_process_read_errors(athi_process *p);
+/** The next whole line without its end, NULL: none yet (or no memory, with the sentence). Free it with
+ * athi_free. */
+char *athi_process_line(athi_process *p, int64_t *length);
+/** Signals the whole group. */
+void athi_process_signal(const athi_process *p, int signal);
+/** True and the ending once it is gone; then everything is closed, and nothing of its group lives. */
+bool athi_process_reap(athi_process *p, athi_ending *ending);
+/** Ends it at once, or after `patience` seconds to leave by itself. */
+void athi_process_end(athi_process *p, double patience, athi_ending *ending);
+void athi_process_free(athi_process *p);
+
+/** Out-of-memory kills on this machine since it started. */
+int64_t athi_oom_kills(void);
+/** What an ending means: the reason, and "exited with status 3: last words". */
+athi_reason athi_ending_explain(const athi_process *p, const athi_ending *ending, bool oom, char *text,
+                                size_t size);
+
+#endif

@@ -1,0 +1,107 @@
+/* A study in a temporary folder, for the tests of store, search, runner and tuner. */
+#ifndef ATH_STUDY_TEST_H
+#define ATH_STUDY_TEST_H
+
+#include "tune/space_test.h"
+
+#include "base/file.h"
+#include "tune/search.h"
+
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct study {
+    fixture f;
+    char folder[64], path[96];
+    athi_value *definition;
+    athi_store *store;
+} study;
+
+static const bool study_maximize[] = {true};
+static const char *const study_names[] = {"score"};
+
+static inline athi_study_info study_info(const study *t) {
+    return (athi_study_info){.name = "test",
+                             .n_objectives = 1,
+                             .maximize = study_maximize,
+                             .objective_names = study_names,
+                             .definition = t->definition};
+}
+
+static inline int study_setup(void **state) {
+    study *t = calloc(1, sizeof *t);
+    void *f;
+    if (setup(&f)) return 1;
+    t->f = *(fixture *)f;
+    free(f);
+    snprintf(t->folder, sizeof t->folder, "/tmp/ath_study_XXXXXX");
+    if (!mkdtemp(t->folder)) return 1;
+    snprintf(t->path, sizeof t->path, "%s/study.db", t->folder);
+    t->definition = athi_value_new(t->f.arena, ATHI_MAP);
+    athi_value *tune = athi_value_new(t->f.arena, ATHI_MAP);
+    athi_value_set(t->f.arena, tune, "seed", athi_value_int(t->f.arena, 1));
+    athi_value_set(t->f.arena, t->definition, "tune", tune);
+    *state = t;
+    return 0;
+}
+
+static inline int study_teardown(void **state) {
+    study *t = *state;
+    athi_store_close(t->store);
+    athi_remove_tree(t->f.ctx, t->folder);
+    athi_arena_destroy(t->f.arena);
+    ath_ctx_destroy(t->f.ctx);
+    free(t);
+    return 0;
+}
+
+static inline void study_open(study *t) {
+    athi_study_info info = study_info(t);
+    assert_ok(t->f.ctx, athi_store_open(t->f.ctx, t->path, &info, &t->store));
+}
+
+static inline void study_reopen(study *t) {
+    athi_store_close(t->store);
+    t->store = NULL;
+    study_open(t);
+}
+
+/* units 16..64 by 16, lr log, optimizer of two, momentum below the second of them. */
+static inline void study_space(study *t) {
+    athi_branch branches[2] = {{.key = "adam"}, {.key = "sgd"}};
+    add(&t->f, int_param("units", 16, 64, 16, ATHI_PRIOR_UNIFORM));
+    add(&t->f, float_param("lr", 1e-4, 1e-1, 0, ATHI_PRIOR_LOG));
+    int parent = add(&t->f, (athi_space_param){.name = "optimizer",
+                                               .type = ATHI_PARAM_CHOICE,
+                                               .branches = branches,
+                                               .n_branches = 2,
+                                               .fallback = NAN});
+    add_under(&t->f, float_param("momentum", 0, 0.99, 0, ATHI_PRIOR_UNIFORM), parent, 1, 1);
+}
+
+static inline const athi_trial *study_trial(study *t, int64_t number) {
+    const athi_trial *const *trials;
+    int64_t n;
+    assert_ok(t->f.ctx, athi_store_trials(t->store, t->f.space, &trials, &n));
+    assert_true(number < n);
+    return trials[number];
+}
+
+static inline int64_t study_count(study *t) {
+    const athi_trial *const *trials;
+    int64_t n;
+    assert_ok(t->f.ctx, athi_store_trials(t->store, t->f.space, &trials, &n));
+    return n;
+}
+
+static inline void study_sql(const study *t, const char *sql) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(t->path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    char *message = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) fail_msg("%s: %s", sql, message);
+    sqlite3_close(db);
+}
+
+#endif
