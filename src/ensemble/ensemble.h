@@ -24,8 +24,7 @@ typedef struct athi_ensemble_score {
 /** impl of a method row: weights [n_members], non-negative, sum 1, learned on these (validation) predictions
  * only. */
 typedef struct athi_ensemble_impl {
-    ath_status (*learn)(ath_ctx *ctx, const void *opts, const athi_members *members, uint64_t seed,
-                        double *weights);
+    ath_status (*learn)(ath_ctx *ctx, const void *opts, const athi_members *members, uint64_t seed, double *weights);
     bool geometric; /* combine log-probabilities instead of probabilities */
 } athi_ensemble_impl;
 /* rows: average, geometric, weighted (Nelder-Mead from NLopt after a random search on the simplex),
@@ -35,8 +34,8 @@ extern const athi_kind athi_ensembles;
 /** Combined predictions out [n, classes]. */
 void athi_ensemble_combine(const athi_members *members, const double *weights, bool geometric, float *out);
 athi_ensemble_score athi_ensemble_evaluate(const athi_members *members, const float *predictions);
-/** What each member adds: the score of the ensemble without it (weights renormalised) minus the score with
- * it. */
+/** What each member adds: the ensemble's score without it (the other weights made to sum to one; equal ones where it
+ * had all the weight; NaN for the only member). */
 ath_status athi_ensemble_contributions(ath_ctx *ctx, const athi_members *members, const double *weights,
                                        bool geometric, double *loss_without, double *accuracy_without);
 
