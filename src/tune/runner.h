@@ -1,13 +1,16 @@
-/* Runs a search on worker processes. A worker is a program started by exec that takes tasks as JSON lines on standard
- * input and answers on standard output, one after the other:
+/* Runs a search on worker processes. A worker is a program started by exec that takes tasks as JSON lines on
+ * standard input and answers on standard output, one after the other:
  *
  *   -> {"op":"run","trial":3,"execution":0,"seed":"…","dir":"…/trials/3/0","params":{…},"resumed":false}
- *   <- {"step":1,"values":{"val_accuracy":0.81,…},"peak_rss":…}      any number of them
+ *   <- {"step":1,"values":{"val_accuracy":0.81,…},"peak_rss":…}      any number; without step: a final value
  *   <- {"done":true,…}  or  {"failed":"reason name","message":"…"}
  *   -> end of file: the worker leaves
  *
- * A worker that dies, runs out of memory or hangs fails its task (exit status and last words as the reason), and is
- * replaced. When the runner dies, its workers do (PR_SET_PDEATHSIG and end of file). SIGINT stops cleanly. */
+ * Standard error goes to <dir>/stderr.log. A worker that dies, runs out of memory, hangs or answers with
+ * anything else fails its task (exit status and last words as the reason), and is replaced; one that leaves
+ * with status 0 between two tasks is started again. Each has a process group of its own: an interrupt closes
+ * its input and sends SIGTERM, and ten seconds later SIGKILL. When the runner dies, its workers do
+ * (PR_SET_PDEATHSIG and end of file). */
 #ifndef ATHI_RUNNER_H
 #define ATHI_RUNNER_H
 
@@ -16,12 +19,12 @@
 typedef struct athi_runner_opts {
     athi_search *search;
     const athi_space *space;
-    const char *const *argv;        /* of a worker, NULL-ended */
-    const char *directory;          /* of the run: trials/<n>/<execution> below it */
+    const char *const *argv; /* of a worker, NULL-ended */
+    const char *directory;   /* of the run: trials/<n>/<execution> below it */
     int jobs;
-    int threads;                    /* of each worker: OMP_NUM_THREADS */
-    double timeout_seconds;         /* of one execution, 0: none */
-    int64_t memory_limit;           /* RLIMIT_AS-like cap in bytes, 0: none */
+    int threads;            /* of each worker: OMP_NUM_THREADS */
+    double timeout_seconds; /* of one execution, 0: none */
+    int64_t memory_limit;   /* RLIMIT_AS-like cap in bytes, 0: none */
     /** After every event, for progress lines. May be NULL. */
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
     void *user;
@@ -29,10 +32,12 @@ typedef struct athi_runner_opts {
 } athi_runner_opts;
 
 typedef struct athi_runner_result {
-    const char *why;                /* "max_trials", "exhausted", "failures", "interrupted" */
-    int64_t peak_worker_bytes;      /* largest reported resident size of a worker */
+    const char *why;           /* "max_trials", "exhausted", "failures", "interrupted" */
+    int64_t peak_worker_bytes; /* largest reported resident size of a worker */
 } athi_runner_result;
 
+/** ATH_E_INTERRUPTED: state saved, running trials stay so. ATH_E_FAILED: a worker cannot be started, or the first
+ *  trials all failed (why "failures", with the last one's message). */
 ath_status athi_runner_run(ath_ctx *ctx, const athi_runner_opts *opts, athi_runner_result *result);
 
 #endif

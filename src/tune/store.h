@@ -13,7 +13,7 @@ typedef struct athi_study_info {
     int n_objectives;
     const bool *maximize;
     const char *const *objective_names; /* "val_accuracy" */
-    const athi_value *definition; /* what must not change between starts: space, seed, data, …; any map */
+    const athi_value *definition;       /* what must not change between starts: space, seed, data, …; any map */
 } athi_study_info;
 
 /** Opens or creates the database and its study. A study that exists is compared: another definition is
@@ -30,8 +30,9 @@ void athi_store_patience(athi_store *store, int milliseconds);
 const athi_study_info *athi_store_info(const athi_store *store);
 
 /** All trials by number, read again where the database changed since (Optuna may have added some). Owned by
- * the store, valid until the next call. The points need the space; a parameter that a trial does not have is
- * NaN in its point. */
+ * the store, valid until the next call; a finished trial stays where it is until the store is closed, as long
+ * as the space does not grow. The points need the space; a parameter that a trial does not have is NaN in its
+ * point. */
 ath_status athi_store_trials(athi_store *store, const athi_space *space, const athi_trial *const **trials,
                              int64_t *n);
 /** Records a new RUNNING trial with its point and how many finished trials its suggestion had seen. */
