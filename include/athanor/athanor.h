@@ -1,0 +1,12 @@
+/* All of Athanor. */
+#ifndef ATHANOR_H
+#define ATHANOR_H
+
+#include "athanor/base.h"
+#include "athanor/losses.h"
+#include "athanor/model.h"
+#include "athanor/nn.h"
+#include "athanor/optimizers.h"
+#include "athanor/tensor.h"
+
+#endif
