@@ -8,5 +8,6 @@
 #include "athanor/nn.h"
 #include "athanor/optimizers.h"
 #include "athanor/tensor.h"
+#include "athanor/tune.h"
 
 #endif

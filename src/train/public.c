@@ -104,8 +104,7 @@ ath_status ath_model_compile_with(ath_model *m, const ath_data *data, const ath_
     athi_net_compile_opts c = {.output = o.output,
                                .metrics = metrics,
                                .metric_opts = metric_opts,
-                               .target_shape = data->inner->target_shape,
-                               .target_dtype = data->inner->train.y.dtype};
+                               .target_shape = data->inner->target_shape};
     if (!o.optimizer.name) o.optimizer.name = "rmsprop";
     ATH_TRY(resolve(m, &athi_losses, o.loss, "loss", &c.loss, &c.loss_opts));
     ATH_TRY(resolve(m, &athi_optimizers, o.optimizer, "optimizer", &c.optimizer, &c.optimizer_opts));
