@@ -1,4 +1,5 @@
 /* Batches: the order of an epoch, and the gather that converts and normalises on the way. */
+#include "backends/cpu/cpu.h"
 #include "data/data.h"
 
 #include <math.h>
@@ -46,9 +47,25 @@ static void standardize_sample(float *x, int64_t n) {
     for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
 }
 
+/* Bytes, the usual case, with the processor's own loop: a batch of images is gathered before every step. */
+static void gather_u8(const athi_part *part, float scale, const int32_t *order, int64_t n, int64_t row, float *x) {
+    enum { PIECE = 256 };
+    const float shift = 0;
+    int64_t index[PIECE];
+    for (int64_t begin = 0; begin < n; begin += PIECE) {
+        const int64_t size = ATHI_MIN(n - begin, PIECE);
+        for (int64_t i = 0; i < size; i++) index[i] = part->begin + order[begin + i];
+        athi_cpu()->gather_u8(1, size, row, part->x.data, index, &scale, &shift, 1, x + begin * row);
+    }
+}
+
 void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n,
                   float *x) {
     int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
+    if (part->x.dtype == ATH_U8 && p->normalize == ATHI_NORMALIZE_NONE) {
+        gather_u8(part, (float)p->scale, order, n, row, x);
+        return;
+    }
     for (int64_t i = 0; i < n; i++, x += row) {
         convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row,
                 (float)p->scale, x);

@@ -15,6 +15,10 @@ static ath_tensor *reshape_to(athi_graph *graph, ath_tensor *x, athi_shape shape
 
 ath_tensor *athi_grad_unbroadcast(athi_grad *g, ath_tensor *dy, const ath_tensor *t) {
     if (athi_shape_equal(dy->shape, t->shape)) return dy;
+    /* The gradient of a maximum spreads each number to one cell of its channel: summed over cells it is the same. */
+    if (dy->node && dy->node->op == ATHI_OP_MAX_POOL2D_GRAD && athi_last_dim(t->shape) == athi_shape_count(t->shape) &&
+        athi_last_dim(t->shape) == athi_last_dim(dy->shape))
+        dy = dy->node->in[0];
     return athi_op1(g->graph, ATHI_OP_SUM_TO, dy, &(athi_attr){.shape = {t->shape}});
 }
 
@@ -23,7 +27,10 @@ void athi_grad_unary(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_t
     bool keeps_output = false;
     athi_op_unary(node->op, &gradient, &keeps_output);
     ath_tensor *kept = keeps_output ? &node->out[0] : node->in[0];
-    dx[0] = athi_op2(g->graph, gradient, dy[0], kept, &node->attr);
+    if (athi_grad_relu_is_taken(node, dy[0]))
+        dx[0] = dy[0];
+    else
+        dx[0] = athi_op2(g->graph, gradient, dy[0], kept, &node->attr);
 }
 
 void athi_grad_add(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {

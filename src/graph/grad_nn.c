@@ -9,10 +9,21 @@ void athi_grad_conv2d(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_
     if (athi_grad_wants(g, node->in[1])) dx[1] = athi_op2(g->graph, ATHI_OP_CONV2D_GRAD_W, node->in[0], dy[0], &attr);
 }
 
+/* Behind a relu the maximum is positive where the relu let it through: its gradient is taken here, over the small
+ * image, and the large one need not be kept for the backward pass (athi_grad_relu_is_taken tells the relu's rule). */
 void athi_grad_max_pool2d(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {
     athi_attr attr = node->attr;
     attr.window.x = node->in[0]->shape;
-    dx[0] = athi_op2(g->graph, ATHI_OP_MAX_POOL2D_GRAD, dy[0], &node->out[1], &attr);
+    ath_tensor *d = dy[0];
+    if (node->in[0]->node->op == ATHI_OP_RELU) d = athi_op2(g->graph, ATHI_OP_RELU_GRAD, d, &node->out[0], NULL);
+    dx[0] = athi_op2(g->graph, ATHI_OP_MAX_POOL2D_GRAD, d, &node->out[1], &attr);
+}
+
+bool athi_grad_relu_is_taken(const athi_node *relu, const ath_tensor *dy) {
+    const athi_node *spread = dy->node;
+    if (relu->op != ATHI_OP_RELU || !spread || spread->op != ATHI_OP_MAX_POOL2D_GRAD) return false;
+    const athi_node *pool = spread->in[1]->node;
+    return pool->in[0] == &relu->out[0] && spread->in[0]->node->op == ATHI_OP_RELU_GRAD;
 }
 
 void athi_grad_average_pool2d(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {

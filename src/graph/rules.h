@@ -35,4 +35,7 @@ static inline ath_status athi_set_out(athi_node *node, int index, athi_shape sha
     return ATH_OK;
 }
 
+/** Has the rule of max_pool2d taken the gradient of this relu along? */
+bool athi_grad_relu_is_taken(const athi_node *relu, const ath_tensor *dy);
+
 #endif

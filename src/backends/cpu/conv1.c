@@ -7,7 +7,7 @@
 #include "backends/cpu/parallel.h"
 
 enum {
-    PIXELS = 4,  /* of a row at a time */
+    PIXELS = 4,  /* of a row at a time, twice as many with a single vector of channels */
     VECTORS = 2, /* of channels at a time: weights of a tap are loaded once for all pixels */
     TAPS = 9,    /* gradients of as many taps are held in registers together */
     PIECES = 16, /* of the batch, in the weight gradient's sum */
@@ -56,7 +56,7 @@ ATHI_INLINE void forward_tile(const conv_work *f, const float *x, int64_t k, int
                               const int pixels, const int vectors) {
     const athi_conv1 *c = f->c;
     const int64_t ld = row_floats(c), step = c->stride_w;
-    vf sum[PIXELS][VECTORS];
+    vf sum[2 * PIXELS][VECTORS];
     ATHI_UNROLL
     for (int p = 0; p < pixels; p++) ATHI_UNROLL
     for (int v = 0; v < vectors; v++)
@@ -92,8 +92,12 @@ static void forward_row(const conv_work *f, const float *x, int64_t k, int64_t n
             forward_tile(f, x + j * step, k, VECTORS * VW, y + j * pixel, PIXELS, VECTORS);
         for (; j < c->out_w; j++) forward_tile(f, x + j * step, k, VECTORS * VW, y + j * pixel, 1, VECTORS);
     } else {
-        for (; j + PIXELS <= c->out_w; j += PIXELS)
+        for (; j + 2 * PIXELS <= c->out_w; j += 2 * PIXELS)
+            forward_tile(f, x + j * step, k, n, y + j * pixel, 2 * PIXELS, 1);
+        if (j + PIXELS <= c->out_w) {
             forward_tile(f, x + j * step, k, n, y + j * pixel, PIXELS, 1);
+            j += PIXELS;
+        }
         for (; j < c->out_w; j++) forward_tile(f, x + j * step, k, n, y + j * pixel, 1, 1);
     }
 }

@@ -7,7 +7,7 @@ typedef struct pool_state {
     athi_pool p;
 } pool_state;
 
-static athi_pool pool_of(const athi_node *node, const ath_tensor *x, const ath_tensor *y) {
+athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath_tensor *y) {
     const int64_t *size = node->attr.window.size, *stride = node->attr.window.stride;
     const int64_t block = x->layout == ATHI_PLAIN ? x->shape.dim[3] : athi_layout_block(x->layout);
     const bool same = node->attr.window.same;
@@ -55,7 +55,7 @@ static ath_status make_pool(athi_make *m, const athi_unit *unit, athi_call *call
     pool_state *s = athi_cpu_state(m, call, sizeof *s, max ? grad ? run_max_pool_grad : run_max_pool
                                                            : grad ? run_average_pool_grad : run_average_pool);
     if (!s) return ATH_E_NOMEM;
-    s->p = grad ? pool_of(node, &node->out[0], node->in[0]) : pool_of(node, node->in[0], &node->out[0]);
+    s->p = grad ? athi_cpu_pool_of(node, &node->out[0], node->in[0]) : athi_cpu_pool_of(node, node->in[0], &node->out[0]);
     return ATH_OK;
 }
 const athi_kernel athi_cpu_pool[] = {{"own:pool", accepts_pool, make_pool, ATHI_LAYOUT_ANY}, {0}};
@@ -120,7 +120,7 @@ static ath_status make_pool_relu(athi_make *m, const athi_unit *unit, athi_call 
     const athi_node *pool = unit->nodes[0], *relu = unit->nodes[1];
     pool_relu_state *s = athi_cpu_state(m, call, sizeof *s, run_pool_relu);
     if (!s) return ATH_E_NOMEM;
-    s->p = pool_of(pool, &pool->out[0], pool->in[0]);
+    s->p = athi_cpu_pool_of(pool, &pool->out[0], pool->in[0]);
     s->n = s->p.N, s->p.N = 1;
     s->channels = pool->out[0].shape.dim[3];
     s->dy = athi_cpu_in_index(unit, pool->in[0]), s->index = athi_cpu_in_index(unit, pool->in[1]);
