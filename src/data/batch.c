@@ -16,8 +16,8 @@ void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int
 }
 
 /* One loop per element type; the compiler vectorises each. */
-#define CONVERT(T)                                                                                           \
-    for (int64_t i = 0; i < n; i++) to[i] = (float)((const T *)from)[i] * scale;                             \
+#define CONVERT(T)                                                                                                   \
+    for (int64_t i = 0; i < n; i++) to[i] = (float)((const T *)from)[i] * scale;                                     \
     break;
 static void convert(ath_dtype dtype, const void *from, int64_t n, float scale, float *to) {
     switch (dtype) {
@@ -59,16 +59,15 @@ static void gather_u8(const athi_part *part, float scale, const int32_t *order, 
     }
 }
 
-void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n,
-                  float *x) {
+void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n, float *x) {
     int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
     if (part->x.dtype == ATH_U8 && p->normalize == ATHI_NORMALIZE_NONE) {
         gather_u8(part, (float)p->scale, order, n, row, x);
         return;
     }
     for (int64_t i = 0; i < n; i++, x += row) {
-        convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row,
-                (float)p->scale, x);
+        convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row, (float)p->scale,
+                x);
         if (p->normalize == ATHI_NORMALIZE_FEATUREWISE) standardize(x, row, p);
         if (p->normalize == ATHI_NORMALIZE_SAMPLEWISE) standardize_sample(x, row);
     }
@@ -121,9 +120,8 @@ void athi_batch_targets(const athi_part *part, const int32_t *order, int64_t n, 
 ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const char *what, int64_t classes) {
     int64_t width = athi_array_row_bytes(&part->y) / athi_dtype_size(part->y.dtype);
     if (width != 1 && width != classes)
-        return athi_fail(ctx, ATH_E_SHAPE,
-                         "data.%s: each target has %lld numbers, but the model gives %lld classes", what,
-                         (long long)width, (long long)classes);
+        return athi_fail(ctx, ATH_E_SHAPE, "data.%s: each target has %lld numbers, but the model gives %lld classes",
+                         what, (long long)width, (long long)classes);
     for (int64_t i = 0; width == 1 && i < part->n; i++) {
         int64_t label = integer_at(&part->y, part->begin + i);
         if (label < 0 || label >= classes)

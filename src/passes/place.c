@@ -1,8 +1,8 @@
 /* Chooses the kernel of every unit and the layout of every image, and inserts reorders where they disagree.
  *
  * Units are taken in order of running. A kernel's need fixes the layouts of the images that it reads and writes; the
- * first kernel of the list that accepts with these layouts is taken. A kernel that takes any layout gets the one for
- * which fewer bytes must be reordered, and the other if it refuses that. A reordered value is kept for later readers. */
+ * first kernel of the list that accepts with these layouts is taken. A kernel that takes any layout gets
+ * blocked values where one of its inputs was made so or fewer bytes must be reordered, and the other if it refuses. A reordered value is kept for later readers. */
 #include "passes/units.h"
 
 enum { MAX_IMAGES = ATHI_UNIT_IO_MAX };
@@ -65,6 +65,14 @@ static int64_t reorder_cost(const images *im, athi_layout layout) {
     return bytes;
 }
 
+/* Was one of the images blocked when it was made? Then the unit stands among convolutions, and what it gives is
+ * wanted blocked too: its output may be far larger than the input that is cheap to reorder. */
+static bool some_is_blocked(const images *im) {
+    for (int i = 0; i < im->n_in; i++)
+        if (im->v[i].t->layout != ATHI_PLAIN) return true;
+    return false;
+}
+
 /* Sets layouts of the images as the kernel would meet them: inputs through stand-ins, outputs in place. */
 static void assume(athi_unit *unit, images *im, athi_layout layout, ath_tensor *stand_ins) {
     for (int i = 0; i < im->n; i++) {
@@ -110,7 +118,7 @@ static int candidates(const placing *p, const athi_kernel *k, const images *im, 
         out[0] = blocked;
         return 1;
     }
-    bool prefer_blocked = reorder_cost(im, blocked) < reorder_cost(im, ATHI_PLAIN);
+    bool prefer_blocked = reorder_cost(im, blocked) < reorder_cost(im, ATHI_PLAIN) || some_is_blocked(im);
     out[0] = prefer_blocked ? blocked : ATHI_PLAIN;
     out[1] = prefer_blocked ? ATHI_PLAIN : blocked;
     return 2;

@@ -20,7 +20,7 @@ typedef struct program_case {
     const char *optimizer;            /* NULL: gradients alone */
     const char *slots[PROGRAM_SLOTS]; /* of the optimiser */
     const void *optimizer_opts;
-    athi_mode mode;                   /* 0: train */
+    athi_mode mode; /* 0: train */
     int steps;
     double tolerance; /* relative to the largest element of a variable; 0: 1e-5 */
 } program_case;
@@ -148,8 +148,11 @@ static inline program *program_create(const program_case *c, const athi_backend 
     assert_ok(p->ctx, athi_graph_check(p->graph));
     program_add_slots(p);
     program_lay_out(p);
-    athi_compile_opts o = {.mode = c->mode ? c->mode : ATHI_MODE_TRAIN, .backend = backend, .threads = threads,
-                           .emit_update = program_emit_update, .user = p};
+    athi_compile_opts o = {.mode = c->mode ? c->mode : ATHI_MODE_TRAIN,
+                           .backend = backend,
+                           .threads = threads,
+                           .emit_update = program_emit_update,
+                           .user = p};
     assert_ok(p->ctx, athi_compile(p->graph, &o, &p->plan));
     p->spaces.slab = athi_alloc_raw(p->ctx, athi_plan_slab_bytes(p->plan) + ATHI_ALIGN);
     memset(p->spaces.slab, 0xff, (size_t)athi_plan_slab_bytes(p->plan));
@@ -192,10 +195,12 @@ static inline void program_compare(const program *got, const program *want) {
         const athi_variable *v = got->graph->variables[i];
         const int64_t n = athi_shape_count(v->shape);
         if (v->dtype == ATH_F64) {
-            const double *a = (const void *)(got->spaces.block + v->offset), *b = (const void *)(want->spaces.block + v->offset);
+            const double *a = (const void *)(got->spaces.block + v->offset),
+                         *b = (const void *)(want->spaces.block + v->offset);
             for (int64_t k = 0; k < n; k++)
                 if (!(fabs(a[k] - b[k]) <= 1e-4 * (1 + fabs(b[k]))))
-                    fail_msg("%s, %s: sum %lld is %.9g, wanted %.9g", got->c->name, v->name, (long long)k, a[k], b[k]);
+                    fail_msg("%s, %s: sum %lld is %.9g, wanted %.9g", got->c->name, v->name, (long long)k, a[k],
+                             b[k]);
         }
         if (v->dtype != ATH_F32) continue;
         program_compare_floats(got->c, "value", v->name, (const void *)(got->spaces.block + v->offset),

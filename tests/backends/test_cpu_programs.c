@@ -6,7 +6,8 @@
 
 static athi_attr axes(uint32_t mask) { return (athi_attr){.axes = {.mask = mask}}; }
 
-static ath_tensor *dense(program *p, ath_tensor *x, const char *kernel, const char *bias, int64_t units, athi_op activation) {
+static ath_tensor *dense(program *p, ath_tensor *x, const char *kernel, const char *bias, int64_t units,
+                         athi_op activation) {
     athi_graph *g = p->graph;
     ath_tensor *w = program_weight(p, kernel, athi_dims(x->shape.dim[1], units));
     ath_tensor *b = program_weight(p, bias, athi_dims(units));
@@ -23,7 +24,8 @@ static void classify(program *p, ath_tensor *logits, ath_tensor *labels) {
 }
 
 static void build_mlp(program *p) {
-    ath_tensor *x = program_input(p, 0, athi_dims(37, 53), ATH_F32), *labels = program_input(p, 1, athi_dims(37), ATH_I32);
+    ath_tensor *x = program_input(p, 0, athi_dims(37, 53), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(37), ATH_I32);
     ath_tensor *h = dense(p, x, "dense/kernel", "dense/bias", 19, ATHI_OP_RELU);
     h = dense(p, h, "dense_1/kernel", "dense_1/bias", 33, ATHI_OP_RELU);
     classify(p, dense(p, h, "dense_2/kernel", "dense_2/bias", 7, ATHI_OP_COPY), labels);
@@ -32,7 +34,8 @@ static void build_mlp(program *p) {
 /* Other activations, a dropout, a residual sum, weights per sample. */
 static void build_mixed(program *p) {
     athi_graph *g = p->graph;
-    ath_tensor *x = program_input(p, 0, athi_dims(21, 30), ATH_F32), *labels = program_input(p, 1, athi_dims(21), ATH_I32);
+    ath_tensor *x = program_input(p, 0, athi_dims(21, 30), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(21), ATH_I32);
     ath_tensor *weights = program_input(p, 2, athi_dims(21), ATH_F32);
     ath_tensor *h = dense(p, x, "dense/kernel", "dense/bias", 30, ATHI_OP_GELU);
     ath_tensor *sum = athi_op1(g, ATHI_OP_RELU, athi_op2(g, ATHI_OP_ADD, h, x, NULL), NULL);
@@ -50,7 +53,8 @@ static void build_mixed(program *p) {
 static void build_broadcasts(program *p) {
     athi_graph *g = p->graph;
     ath_tensor *x = program_input(p, 0, athi_dims(6, 5, 4, 9), ATH_F32);
-    ath_tensor *scale = program_weight(p, "scale", athi_dims(9)), *shift = program_weight(p, "shift", athi_dims(1, 5, 1, 1));
+    ath_tensor *scale = program_weight(p, "scale", athi_dims(9)),
+               *shift = program_weight(p, "shift", athi_dims(1, 5, 1, 1));
     ath_tensor *number = program_weight(p, "number", ATHI_SCALAR);
     ath_tensor *y = athi_op2(g, ATHI_OP_SUB, number, athi_op2(g, ATHI_OP_MUL, x, scale, NULL), NULL);
     y = athi_op2(g, ATHI_OP_ADD, y, shift, NULL);
@@ -82,7 +86,8 @@ static ath_tensor *conv(program *p, ath_tensor *x, int number, conv_spec c) {
 }
 static ath_tensor *relu(program *p, ath_tensor *x) { return athi_op1(p->graph, ATHI_OP_RELU, x, NULL); }
 static ath_tensor *pool(program *p, athi_op op, ath_tensor *x, int64_t size, int64_t stride, bool same) {
-    return athi_op1(p->graph, op, x, &(athi_attr){.window = {.size = {size, size}, .stride = {stride, stride}, .same = same}});
+    return athi_op1(p->graph, op, x,
+                    &(athi_attr){.window = {.size = {size, size}, .stride = {stride, stride}, .same = same}});
 }
 static ath_tensor *flatten(program *p, ath_tensor *x) {
     return athi_op1(p->graph, ATHI_OP_RESHAPE, x, &(athi_attr){.shape = {athi_dims(x->shape.dim[0], -1)}});
@@ -102,8 +107,10 @@ static ath_tensor *norm(program *p, ath_tensor *x, int number) {
 
 /* The CNN of the benchmark in small: `channels` says whether blocks divide them. */
 static void build_cnn(program *p, int64_t first, int64_t second) {
-    ath_tensor *x = program_input(p, 0, athi_dims(5, 15, 13, 1), ATH_F32), *labels = program_input(p, 1, athi_dims(5), ATH_I32);
-    ath_tensor *h = pool(p, ATHI_OP_MAX_POOL2D, relu(p, conv(p, x, 0, (conv_spec){first, 3, 1, 1, false, true})), 2, 2, false);
+    ath_tensor *x = program_input(p, 0, athi_dims(5, 15, 13, 1), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(5), ATH_I32);
+    ath_tensor *h =
+        pool(p, ATHI_OP_MAX_POOL2D, relu(p, conv(p, x, 0, (conv_spec){first, 3, 1, 1, false, true})), 2, 2, false);
     h = pool(p, ATHI_OP_MAX_POOL2D, relu(p, conv(p, h, 1, (conv_spec){second, 3, 1, 1, false, true})), 2, 2, false);
     h = dense(p, flatten(p, h), "dense/kernel", "dense/bias", 20, ATHI_OP_RELU);
     classify(p, dense(p, h, "dense_1/kernel", "dense_1/bias", 7, ATHI_OP_COPY), labels);
@@ -115,7 +122,8 @@ static void build_cnn_mixed(program *p) { build_cnn(p, 16, 12); }
 /* A small residual net: normalisations, a projection, groups, strides, padding, both poolings, no bias. */
 static void build_resnet(program *p, int64_t channels) {
     athi_graph *g = p->graph;
-    ath_tensor *x = program_input(p, 0, athi_dims(4, 11, 9, 3), ATH_F32), *labels = program_input(p, 1, athi_dims(4), ATH_I32);
+    ath_tensor *x = program_input(p, 0, athi_dims(4, 11, 9, 3), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(4), ATH_I32);
     ath_tensor *h = relu(p, norm(p, conv(p, x, 0, (conv_spec){channels, 3, 1, 1, true, false}), 0));
     ath_tensor *a = relu(p, norm(p, conv(p, h, 1, (conv_spec){2 * channels, 3, 2, 2, true, false}), 1));
     a = norm(p, conv(p, a, 2, (conv_spec){2 * channels, 3, 1, 1, true, false}), 2);
@@ -132,7 +140,8 @@ static void build_resnet_odd(program *p) { build_resnet(p, 6); }
 
 /* Overlapping windows, and normalisation of rows. */
 static void build_overlap(program *p) {
-    ath_tensor *x = program_input(p, 0, athi_dims(3, 9, 9, 8), ATH_F32), *labels = program_input(p, 1, athi_dims(3), ATH_I32);
+    ath_tensor *x = program_input(p, 0, athi_dims(3, 9, 9, 8), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(3), ATH_I32);
     ath_tensor *h = relu(p, conv(p, x, 0, (conv_spec){8, 3, 1, 1, true, true}));
     h = pool(p, ATHI_OP_MAX_POOL2D, h, 3, 2, true);
     h = relu(p, norm(p, dense(p, flatten(p, h), "dense/kernel", "dense/bias", 13, ATHI_OP_COPY), 0));
@@ -140,7 +149,8 @@ static void build_overlap(program *p) {
 }
 
 static const ath_rmsprop_opts rmsprop = {.rho = 0.9, .epsilon = 1e-3};
-static const ath_rmsprop_opts centered = {.rho = 0.9, .momentum = 0.8, .epsilon = 1e-3, .centered = true, .weight_decay = 0.01};
+static const ath_rmsprop_opts centered = {
+    .rho = 0.9, .momentum = 0.8, .epsilon = 1e-3, .centered = true, .weight_decay = 0.01};
 static const ath_adam_opts adam = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3};
 static const ath_adam_opts amsgrad = {.beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-3, .amsgrad = true};
 static const ath_sgd_opts nesterov = {.momentum = 0.9, .nesterov = true};
@@ -153,9 +163,21 @@ static const program_case cases[] = {
     {"mlp sgd", build_mlp, "sgd", {NULL}, &plain, .steps = 3},
     {"mlp nesterov", build_mlp, "sgd", {"momentum"}, &nesterov, .steps = 3},
     {"mlp rmsprop", build_mlp, "rmsprop", {"velocity"}, &rmsprop, .steps = 3, .tolerance = 1e-4},
-    {"mlp centered", build_mlp, "rmsprop", {"velocity", "average_gradient", "momentum"}, &centered, .steps = 3, .tolerance = 1e-4},
+    {"mlp centered",
+     build_mlp,
+     "rmsprop",
+     {"velocity", "average_gradient", "momentum"},
+     &centered,
+     .steps = 3,
+     .tolerance = 1e-4},
     {"mlp adam", build_mlp, "adam", {"momentum", "velocity"}, &adam, .steps = 3, .tolerance = 1e-4},
-    {"mlp amsgrad", build_mlp, "adamw", {"momentum", "velocity", "velocity_hat"}, &amsgrad, .steps = 3, .tolerance = 1e-4},
+    {"mlp amsgrad",
+     build_mlp,
+     "adamw",
+     {"momentum", "velocity", "velocity_hat"},
+     &amsgrad,
+     .steps = 3,
+     .tolerance = 1e-4},
     {"mlp lamb", build_mlp, "lamb", {"momentum", "velocity"}, &lamb, .steps = 3, .tolerance = 1e-4},
     {"mlp ftrl", build_mlp, "ftrl", {"accumulator", "linear"}, &ftrl, .steps = 2, .tolerance = 1e-4},
     {"mixed", build_mixed, "adam", {"momentum", "velocity"}, &adam, .steps = 2, .tolerance = 1e-4},
@@ -222,12 +244,34 @@ static void test_mlp_groups(void **state) {
     program_destroy(p);
 }
 
+static const program_case *find_case(const char *name) {
+    for (int i = 0; i < ATHI_COUNT(cases); i++)
+        if (strcmp(cases[i].name, name) == 0) return &cases[i];
+    fail_msg("no case %s", name);
+    return NULL;
+}
+
+/* A CNN's step in blocks: the relu before a pooling is not kept, and no large image changes its layout. */
+static void test_cnn_groups(void **state) {
+    (void)state;
+    if (athi_cpu_best_isa() < ATHI_CPU_AVX2) skip();
+    program *p = program_create(find_case("cnn blocked"), &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, "conv2d+add+relu+max_pool2d", "own:"), 1);
+    assert_int_equal(program_count(p, "conv2d+add+relu", "onednn:"), 1);
+    assert_int_equal(program_count(p, "max_pool2d_grad+conv2d_grad_w", "own:"), 1);
+    assert_int_equal(program_count(p, "relu_grad+sum_to", "own:"), 2);
+    assert_int_equal(program_count(p, NULL, "onednn:reorder"), 2); /* before and behind the flattening */
+    assert_int_equal(program_count(p, NULL, "ref:"), program_count(p, NULL, "ref:count") + 2); /* and the reshapes */
+    program_destroy(p);
+    p = program_create(find_case("resnet predict"), &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, "batch_norm_infer+relu", "onednn:"), 2);
+    program_destroy(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_ref),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_mlp_groups),
+        cmocka_unit_test(test_against_ref), cmocka_unit_test(test_threads),    cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_mlp_groups),  cmocka_unit_test(test_cnn_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,9 +82,11 @@ static bool is_other_float(const ath_tensor *t) {
 
 bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     for (int i = 0; i < unit->n_in; i++)
-        if (is_other_float(unit->in[i])) return athi_cpu_no(why, "takes f32, not %s", athi_dtype_name(unit->in[i]->dtype));
+        if (is_other_float(unit->in[i]))
+            return athi_cpu_no(why, "takes f32, not %s", athi_dtype_name(unit->in[i]->dtype));
     for (int i = 0; i < unit->n_out; i++)
-        if (is_other_float(unit->out[i])) return athi_cpu_no(why, "gives f32, not %s", athi_dtype_name(unit->out[i]->dtype));
+        if (is_other_float(unit->out[i]))
+            return athi_cpu_no(why, "gives f32, not %s", athi_dtype_name(unit->out[i]->dtype));
     return true;
 }
 

@@ -52,15 +52,14 @@ typedef struct {
 
 /* `pixels` pixels x `vectors` vectors of channels; n channels are left, of which the last vector may be part.
  */
-ATHI_INLINE void forward_tile(const conv_work *f, const float *x, int64_t k, int64_t n, float *y,
-                              const int pixels, const int vectors) {
+ATHI_INLINE void forward_tile(const conv_work *f, const float *x, int64_t k, int64_t n, float *y, const int pixels,
+                              const int vectors) {
     const athi_conv1 *c = f->c;
     const int64_t ld = row_floats(c), step = c->stride_w;
     vf sum[2 * PIXELS][VECTORS];
     ATHI_UNROLL
     for (int p = 0; p < pixels; p++) ATHI_UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[p][v] = f->bias ? vload_n(f->bias + k + v * VW, n - v * VW) : (vf){0};
+    for (int v = 0; v < vectors; v++) sum[p][v] = f->bias ? vload_n(f->bias + k + v * VW, n - v * VW) : (vf){0};
     const float *w = f->w + k;
     for (int64_t r = 0; r < c->kernel_h; r++)
         for (int64_t s = 0; s < c->kernel_w; s++, w += c->K) {
@@ -87,17 +86,18 @@ static void forward_row(const conv_work *f, const float *x, int64_t k, int64_t n
     const athi_conv1 *c = f->c;
     const int64_t pixel = block_of(c), step = c->stride_w;
     int64_t j = 0;
-    if (n >= VECTORS * VW) {
+    /* The number of channels is a constant wherever vectors are whole, so that no load asks for it. */
+    if (n == VW) {
+        for (; j + 2 * PIXELS <= c->out_w; j += 2 * PIXELS)
+            forward_tile(f, x + j * step, k, VW, y + j * pixel, 2 * PIXELS, 1);
+        for (; j + 2 <= c->out_w; j += 2) forward_tile(f, x + j * step, k, VW, y + j * pixel, 2, 1);
+        for (; j < c->out_w; j++) forward_tile(f, x + j * step, k, VW, y + j * pixel, 1, 1);
+    } else if (n >= VECTORS * VW) {
         for (; j + PIXELS <= c->out_w; j += PIXELS)
             forward_tile(f, x + j * step, k, VECTORS * VW, y + j * pixel, PIXELS, VECTORS);
         for (; j < c->out_w; j++) forward_tile(f, x + j * step, k, VECTORS * VW, y + j * pixel, 1, VECTORS);
     } else {
-        for (; j + 2 * PIXELS <= c->out_w; j += 2 * PIXELS)
-            forward_tile(f, x + j * step, k, n, y + j * pixel, 2 * PIXELS, 1);
-        if (j + PIXELS <= c->out_w) {
-            forward_tile(f, x + j * step, k, n, y + j * pixel, PIXELS, 1);
-            j += PIXELS;
-        }
+        for (; j + PIXELS <= c->out_w; j += PIXELS) forward_tile(f, x + j * step, k, n, y + j * pixel, PIXELS, 1);
         for (; j < c->out_w; j++) forward_tile(f, x + j * step, k, n, y + j * pixel, 1, 1);
     }
 }
@@ -123,8 +123,7 @@ static void forward_part(const void *work, int64_t lo, int64_t hi, int part) {
 static void image_gradient(const conv_work *g, const float *x, int64_t image_number, int64_t k, int64_t n,
                            int64_t first, vf sum[TAPS + 1]) {
     const athi_conv1 *c = g->c;
-    const int64_t ld = row_floats(c), taps = c->kernel_h * c->kernel_w, step = c->stride_w,
-                  pixel = block_of(c);
+    const int64_t ld = row_floats(c), taps = c->kernel_h * c->kernel_w, step = c->stride_w, pixel = block_of(c);
     int64_t at[TAPS];
     vf total[TAPS + 1] = {0};
     for (int t = 0; t < TAPS; t++) { /* beyond the last tap: any place, the sum is dropped */
@@ -178,15 +177,14 @@ static int64_t conv1_workspace(int threads, const athi_conv1 *c) {
     return (threads * padded_floats(c) + sums) * (int64_t)sizeof(float);
 }
 
-static void conv1(int threads, const athi_conv1 *c, const float *x, const float *w, const float *bias,
-                  bool relu, float *y, void *workspace) {
-    athi_cpu_for(
-        threads, c->N, 65536 / (c->out_h * c->out_w * c->K) + 1, 1, forward_part,
-        &(conv_work){.c = c, .x = x, .w = w, .bias = bias, .relu = relu, .y = y, .borders = workspace});
+static void conv1(int threads, const athi_conv1 *c, const float *x, const float *w, const float *bias, bool relu,
+                  float *y, void *workspace) {
+    athi_cpu_for(threads, c->N, 65536 / (c->out_h * c->out_w * c->K) + 1, 1, forward_part,
+                 &(conv_work){.c = c, .x = x, .w = w, .bias = bias, .relu = relu, .y = y, .borders = workspace});
 }
 
-static void conv1_grad_w(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw,
-                         float *db, void *workspace) {
+static void conv1_grad_w(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw, float *db,
+                         void *workspace) {
     int64_t taps = c->kernel_h * c->kernel_w, n = taps * c->K;
     conv_work g = {.c = c, .x = x, .dy = dy, .borders = workspace, .pieces = ATHI_MIN(PIECES, c->N)};
     g.sums = g.borders + threads * padded_floats(c);

@@ -87,15 +87,16 @@ static inline int64_t athi_cpu_rows(const ath_tensor *t) {
 
 /* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
 
-extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[],
-    athi_cpu_matmul_relu_grad[], athi_cpu_matmul_relu_grad_sum[];
+extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[], athi_cpu_matmul_relu_grad[],
+    athi_cpu_matmul_relu_grad_sum[];
 extern const athi_kernel athi_cpu_unary[], athi_cpu_unary_grad[], athi_cpu_binary[], athi_cpu_dropout[],
     athi_cpu_copy[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
 extern const athi_kernel athi_cpu_reduce[];
 extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_sparse_xent[],
     athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];
 extern const athi_kernel athi_cpu_conv[], athi_cpu_conv_grad_x[], athi_cpu_conv_grad_w[], athi_cpu_pool[],
-    athi_cpu_pool_relu_grad[], athi_cpu_conv1_pool[], athi_cpu_pool_conv1_grad[], athi_cpu_norm[], athi_cpu_norm_grad[], athi_cpu_reorder[];
+    athi_cpu_pool_relu_grad[], athi_cpu_conv1_pool[], athi_cpu_pool_conv1_grad[], athi_cpu_norm[],
+    athi_cpu_norm_grad[], athi_cpu_reorder[];
 extern const athi_kernel athi_cpu_accumulate[], athi_cpu_gradient[], athi_cpu_clip_gradients[], athi_cpu_update[];
 
 #endif

@@ -16,24 +16,11 @@ typedef struct {
     const float *scale, *shift;
 } gather_work;
 
-/* gcc 12 takes the general form apart into scalars, at four times the cost. */
-#if VW == 16 && defined(__AVX512F__)
-ATHI_INLINE vf convert(const uint8_t *p) {
-    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)p)));
-}
-#elif VW == 8 && defined(__AVX2__)
-ATHI_INLINE vf convert(const uint8_t *p) {
-    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)p)));
-}
-#else
-ATHI_INLINE vf convert(const uint8_t *p) {
-    return __builtin_convertvector(__builtin_convertvector(vloadb(p), vi), vf);
-}
-#endif
+ATHI_INLINE vf convert(const uint8_t *p) { return __builtin_convertvector(vwiden(vloadb(p)), vf); }
 
 /* One row; scale and shift repeat with the period. */
-ATHI_INLINE void row(const bool bytes, const gather_work *w, int64_t r, const float *scale,
-                     const float *shift, int64_t period) {
+ATHI_INLINE void row(const bool bytes, const gather_work *w, int64_t r, const float *scale, const float *shift,
+                     int64_t period) {
     const uint8_t *u8 = (const uint8_t *)w->from + w->index[r] * w->columns;
     const float *f32 = (const float *)w->from + w->index[r] * w->columns;
     float *to = (float *)w->to + r * w->columns;
@@ -59,8 +46,7 @@ ATHI_INLINE void rows(const bool bytes, const gather_work *w, int64_t lo, int64_
     int64_t period = w->period;
     if (period <= PATTERN / VW) {
         period = PATTERN / (period * VW) * (period * VW);
-        for (int64_t i = 0; i < period; i++)
-            scale[i] = w->scale[i % w->period], shift[i] = w->shift[i % w->period];
+        for (int64_t i = 0; i < period; i++) scale[i] = w->scale[i % w->period], shift[i] = w->shift[i % w->period];
     }
     bool repeated = period != w->period;
     for (int64_t r = lo; r < hi; r++) {

@@ -142,7 +142,8 @@ static onednn_state *new_state(athi_make *m, athi_call *call) {
 
 static ath_status finish(athi_make *m, onednn_state *s) {
     m->scratch_bytes = s->scratch_bytes;
-    return s->failed ? athi_fail(m->ctx, ATH_E_NOMEM, "oneDNN could not make a primitive; is there memory left?") : ATH_OK;
+    return s->failed ? athi_fail(m->ctx, ATH_E_NOMEM, "oneDNN could not make a primitive; is there memory left?")
+                     : ATH_OK;
 }
 
 static dnnl_memory_t add_memory(onednn_state *s, const desc *md, source from, int64_t at) {
@@ -165,9 +166,7 @@ static dnnl_memory_t add_out(onednn_state *s, const desc *md, int at) {
     return at < 0 ? add_scratch(s, md) : add_memory(s, md, FROM_OUT, at);
 }
 
-static void add_arg(step *to, int key, dnnl_memory_t m) {
-    to->args[to->n_args++] = (dnnl_exec_arg_t){key, m};
-}
+static void add_arg(step *to, int key, dnnl_memory_t m) { to->args[to->n_args++] = (dnnl_exec_arg_t){key, m}; }
 
 /* Takes pd; its scratchpad becomes an argument. */
 static step *add_step(onednn_state *s, dnnl_primitive_desc_t pd) {
@@ -215,13 +214,14 @@ static bool vector_desc(int64_t n, desc *md) {
 /* ---- convolution --------------------------------------------------------------------------------- */
 
 typedef struct convolution {
-    desc x, w, y, bias;                    /* w in the format of the block */
+    desc x, w, y, bias; /* w in the format of the block */
     desc w_any;
     dnnl_dims_t stride, dilation, pad_l, pad_r;
 } convolution;
 
 /* x [N, H, W, C], kernel [kh, kw, C / groups, K], y [N, P, Q, K]. */
-static bool set_convolution(const athi_node *node, const ath_tensor *x, athi_shape k, const ath_tensor *y, convolution *c) {
+static bool set_convolution(const athi_node *node, const ath_tensor *x, athi_shape k, const ath_tensor *y,
+                            convolution *c) {
     const int64_t groups = node->attr.window.groups;
     for (int i = 0; i < 2; i++) {
         const int64_t size = k.dim[i], n = x->shape.dim[1 + i], out = y->shape.dim[1 + i];
@@ -245,9 +245,9 @@ static bool set_convolution(const athi_node *node, const ath_tensor *x, athi_sha
 static dnnl_primitive_desc_t describe_forward(const convolution *c, bool bias, bool relu, int threads,
                                               char why[ATHI_WHY_MAX]) {
     dnnl_convolution_desc_t d;
-    if (dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->x, &c->w_any,
-                                                   bias ? &c->bias : NULL, &c->y, c->stride, c->dilation, c->pad_l,
-                                                   c->pad_r) != dnnl_success) {
+    if (dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->x,
+                                                   &c->w_any, bias ? &c->bias : NULL, &c->y, c->stride, c->dilation,
+                                                   c->pad_l, c->pad_r) != dnnl_success) {
         athi_cpu_no(why, "not describable");
         return NULL;
     }
@@ -259,8 +259,9 @@ static dnnl_primitive_desc_t describe_hint(const convolution *c) {
     dnnl_convolution_desc_t d;
     dnnl_primitive_desc_t pd = NULL;
     if (!get_engine() ||
-        dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->x, &c->w_any, NULL,
-                                                   &c->y, c->stride, c->dilation, c->pad_l, c->pad_r) != dnnl_success ||
+        dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->x,
+                                                   &c->w_any, NULL, &c->y, c->stride, c->dilation, c->pad_l,
+                                                   c->pad_r) != dnnl_success ||
         dnnl_primitive_desc_create(&pd, &d, NULL, engine, NULL) != dnnl_success)
         return NULL;
     return pd;
@@ -270,10 +271,11 @@ static dnnl_primitive_desc_t describe_backward(const convolution *c, bool data, 
     dnnl_convolution_desc_t d;
     dnnl_primitive_desc_t hint = describe_hint(c), pd = NULL;
     dnnl_status_t status =
-        data ? dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &c->x, &c->w_any, &c->y,
-                                                                c->stride, c->dilation, c->pad_l, c->pad_r)
-             : dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &c->x, &c->w_any, NULL,
-                                                                   &c->y, c->stride, c->dilation, c->pad_l, c->pad_r);
+        data
+            ? dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &c->x, &c->w_any, &c->y,
+                                                               c->stride, c->dilation, c->pad_l, c->pad_r)
+            : dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &c->x, &c->w_any, NULL,
+                                                                  &c->y, c->stride, c->dilation, c->pad_l, c->pad_r);
     if (hint && status == dnnl_success)
         pd = describe(&d, false, hint, threads, why);
     else
@@ -294,7 +296,8 @@ typedef struct conv_unit {
     bool relu;
 } conv_unit;
 static bool read_conv(const athi_unit *unit, conv_unit *c, char why[ATHI_WHY_MAX]) {
-    *c = (conv_unit){.conv = unit->nodes[0], .y = &unit->nodes[unit->n_nodes - 1]->out[0], .relu = unit->n_nodes == 3};
+    *c =
+        (conv_unit){.conv = unit->nodes[0], .y = &unit->nodes[unit->n_nodes - 1]->out[0], .relu = unit->n_nodes == 3};
     if (unit->n_nodes == 1) return true;
     const athi_node *add = unit->nodes[1];
     const int64_t k = c->conv->in[1]->shape.dim[3];
@@ -307,7 +310,8 @@ bool athi_onednn_accepts_conv(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     conv_unit u;
     convolution c;
     if (!athi_cpu_is_f32(unit, why) || !read_conv(unit, &u, why)) return false;
-    if (!set_convolution(u.conv, u.conv->in[0], u.conv->in[1]->shape, u.y, &c)) return athi_cpu_no(why, "not describable");
+    if (!set_convolution(u.conv, u.conv->in[0], u.conv->in[1]->shape, u.y, &c))
+        return athi_cpu_no(why, "not describable");
     return is_described(describe_forward(&c, u.bias != NULL, u.relu, 0, why));
 }
 
@@ -347,7 +351,8 @@ bool athi_onednn_accepts_conv_grad_x(const athi_unit *unit, char why[ATHI_WHY_MA
     const athi_node *node = unit->nodes[0];
     convolution c;
     if (!athi_cpu_is_f32(unit, why)) return false;
-    if (!set_convolution(node, &node->out[0], node->in[1]->shape, node->in[0], &c)) return athi_cpu_no(why, "not describable");
+    if (!set_convolution(node, &node->out[0], node->in[1]->shape, node->in[0], &c))
+        return athi_cpu_no(why, "not describable");
     return is_described(describe_backward(&c, true, 0, why));
 }
 ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, athi_call *call) {
@@ -375,7 +380,8 @@ bool athi_onednn_accepts_conv_grad_w(const athi_unit *unit, char why[ATHI_WHY_MA
     const athi_node *node = unit->nodes[0];
     convolution c;
     if (!athi_cpu_is_f32(unit, why)) return false;
-    if (!set_convolution(node, node->in[0], node->out[0].shape, node->in[1], &c)) return athi_cpu_no(why, "not describable");
+    if (!set_convolution(node, node->in[0], node->out[0].shape, node->in[1], &c))
+        return athi_cpu_no(why, "not describable");
     return is_described(describe_backward(&c, false, 0, why));
 }
 ath_status athi_onednn_make_conv_grad_w(athi_make *m, const athi_unit *unit, athi_call *call) {
@@ -420,7 +426,8 @@ static dnnl_primitive_desc_t describe_norm(const athi_node *node, const desc *x,
     dnnl_primitive_desc_t hint = NULL, pd;
     if (!get_engine() || dnnl_batch_normalization_forward_desc_init(&d, kind, x, epsilon, flags) != dnnl_success ||
         (backward && dnnl_primitive_desc_create(&hint, &d, NULL, engine, NULL) != dnnl_success) ||
-        (backward && dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, x, x, epsilon, flags) != dnnl_success)) {
+        (backward &&
+         dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, x, x, epsilon, flags) != dnnl_success)) {
         if (hint) dnnl_primitive_desc_destroy(hint);
         athi_cpu_no(why, "not describable");
         return NULL;
@@ -461,8 +468,9 @@ ath_status athi_onednn_make_norm(athi_make *m, const athi_unit *unit, athi_call 
     add_arg(st, DNNL_ARG_DST, add_memory(s, &x, FROM_OUT, athi_cpu_out_index(unit, y)));
     for (int i = 0; i < 2; i++) {
         const int key = i ? DNNL_ARG_VARIANCE : DNNL_ARG_MEAN;
-        add_arg(st, key, train ? add_out(s, &channels, athi_cpu_out_index(unit, &node->out[1 + i]))
-                                  : add_memory(s, &channels, FROM_IN, 3 + i));
+        add_arg(st, key,
+                train ? add_out(s, &channels, athi_cpu_out_index(unit, &node->out[1 + i]))
+                      : add_memory(s, &channels, FROM_IN, 3 + i));
     }
     if (has_workspace) add_arg(st, DNNL_ARG_WORKSPACE, add_scratch(s, &workspace));
     return finish(m, s);

@@ -13,13 +13,21 @@ typedef struct conv1_state {
 } conv1_state;
 
 static athi_conv1 conv1_of(const athi_node *node, const ath_tensor *x, const ath_tensor *y) {
-    const int64_t *size = node->attr.window.size, *stride = node->attr.window.stride, *dilation = node->attr.window.dilation;
+    const int64_t *size = node->attr.window.size, *stride = node->attr.window.stride,
+                  *dilation = node->attr.window.dilation;
     const bool same = node->attr.window.same;
-    return (athi_conv1){.N = x->shape.dim[0], .H = x->shape.dim[1], .W = x->shape.dim[2], .K = y->shape.dim[3],
-                        .kernel_h = size[0], .kernel_w = size[1], .stride_h = stride[0], .stride_w = stride[1],
+    return (athi_conv1){.N = x->shape.dim[0],
+                        .H = x->shape.dim[1],
+                        .W = x->shape.dim[2],
+                        .K = y->shape.dim[3],
+                        .kernel_h = size[0],
+                        .kernel_w = size[1],
+                        .stride_h = stride[0],
+                        .stride_w = stride[1],
                         .pad_top = athi_window_pad(x->shape.dim[1], size[0], stride[0], dilation[0], same),
                         .pad_left = athi_window_pad(x->shape.dim[2], size[1], stride[1], dilation[1], same),
-                        .out_h = y->shape.dim[1], .out_w = y->shape.dim[2],
+                        .out_h = y->shape.dim[1],
+                        .out_w = y->shape.dim[2],
                         .block = y->layout == ATHI_PLAIN ? 0 : athi_layout_block(y->layout)};
 }
 
@@ -49,8 +57,8 @@ static bool accepts_conv1(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 
 static void run_conv1(const athi_call *call) {
     const conv1_state *s = call->state;
-    s->base.k->conv1(s->base.threads, &s->c, call->in[s->x], call->in[s->w], s->bias < 0 ? NULL : call->in[s->bias], s->relu,
-                     call->out[s->y], call->scratch);
+    s->base.k->conv1(s->base.threads, &s->c, call->in[s->x], call->in[s->w], s->bias < 0 ? NULL : call->in[s->bias],
+                     s->relu, call->out[s->y], call->scratch);
 }
 static ath_status make_conv1(athi_make *m, const athi_unit *unit, athi_call *call) {
     const athi_node *conv = unit->nodes[0];
@@ -84,12 +92,12 @@ static ath_status make_conv1_grad_w(athi_make *m, const athi_unit *unit, athi_ca
 /* ---- one channel, with the pooling behind: an image at a time, while it is in the cache ---------------- */
 
 typedef struct conv1_pool_state {
-    conv1_state conv;   /* of one image */
+    conv1_state conv; /* of one image */
     athi_pool pool;
-    int64_t n;          /* images */
+    int64_t n;            /* images */
     int64_t large, small; /* floats of one image before and behind the pooling */
-    int64_t workspace;  /* bytes a thread: the convolution's, then the large image */
-    int index;          /* place of the pooling's index */
+    int64_t workspace;    /* bytes a thread: the convolution's, then the large image */
+    int index;            /* place of the pooling's index */
 } conv1_pool_state;
 
 typedef struct conv1_pool_work {
@@ -120,9 +128,13 @@ static void run_conv1_pool(const athi_call *call) {
     const conv1_pool_state *s = call->state;
     const conv1_state *c = &s->conv;
     athi_cpu_for(c->base.threads, s->n, 1, 1, conv1_pool_part,
-                 &(conv1_pool_work){.s = s, .x = call->in[c->x], .w = call->in[c->w],
-                                    .bias = c->bias < 0 ? NULL : call->in[c->bias], .y = call->out[c->y],
-                                    .index = call->out[s->index], .scratch = call->scratch});
+                 &(conv1_pool_work){.s = s,
+                                    .x = call->in[c->x],
+                                    .w = call->in[c->w],
+                                    .bias = c->bias < 0 ? NULL : call->in[c->bias],
+                                    .y = call->out[c->y],
+                                    .index = call->out[s->index],
+                                    .scratch = call->scratch});
 }
 
 /* dw of each image by itself, from the large gradient that never leaves the cache; then their sum. */
@@ -145,8 +157,12 @@ static void run_pool_conv1_grad(const athi_call *call) {
     float *sums = (float *)(void *)(scratch + c->base.threads * s->workspace);
     const int64_t n = c->c.kernel_h * c->c.kernel_w * c->c.K;
     athi_cpu_for(c->base.threads, s->n, 1, 1, pool_conv1_grad_part,
-                 &(conv1_pool_work){.s = s, .x = call->in[c->x], .dy = call->in[c->w], .index_in = call->in[s->index],
-                                    .sums = sums, .scratch = scratch});
+                 &(conv1_pool_work){.s = s,
+                                    .x = call->in[c->x],
+                                    .dy = call->in[c->w],
+                                    .index_in = call->in[s->index],
+                                    .sums = sums,
+                                    .scratch = scratch});
     c->base.k->column_sums(c->base.threads, s->n, n, sums, call->out[0], sums + s->n * n);
 }
 
@@ -187,7 +203,8 @@ static ath_status make_conv1_pool(athi_make *m, const athi_unit *unit, athi_call
 /* max_pool2d_grad + conv2d_grad_w */
 static bool accepts_pool_conv1_grad(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *pool = unit->nodes[0], *conv = unit->nodes[1];
-    if (conv->in[1] != &pool->out[0] || conv->in[0] == &pool->out[0]) return athi_cpu_no(why, "the pooling's is not dy");
+    if (conv->in[1] != &pool->out[0] || conv->in[0] == &pool->out[0])
+        return athi_cpu_no(why, "the pooling's is not dy");
     if (pool->attr.window.dilation[0] != 1 || pool->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");
     if (pool->in[0]->layout != pool->out[0].layout) return athi_cpu_no(why, "layouts differ");
     return is_conv1(unit, conv, conv->in[0], why);
@@ -214,10 +231,12 @@ const athi_kernel athi_cpu_conv[] = {
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_PLAIN},
     {0},
 };
-const athi_kernel athi_cpu_conv1_pool[] = {
-    {"own:conv1_pool", accepts_conv1_pool, make_conv1_pool, ATHI_LAYOUT_BLOCKED}, {0}};
-const athi_kernel athi_cpu_pool_conv1_grad[] = {
-    {"own:conv1_pool", accepts_pool_conv1_grad, make_pool_conv1_grad, ATHI_LAYOUT_BLOCKED}, {0}};
+const athi_kernel athi_cpu_conv1_pool[] = {{"own:conv1_pool", accepts_conv1_pool, make_conv1_pool,
+                                            ATHI_LAYOUT_BLOCKED},
+                                           {0}};
+const athi_kernel athi_cpu_pool_conv1_grad[] = {{"own:conv1_pool", accepts_pool_conv1_grad, make_pool_conv1_grad,
+                                                 ATHI_LAYOUT_BLOCKED},
+                                                {0}};
 const athi_kernel athi_cpu_conv_grad_x[] = {
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_PLAIN},
@@ -229,9 +248,12 @@ const athi_kernel athi_cpu_conv_grad_w[] = {
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_PLAIN},
     {0},
 };
-const athi_kernel athi_cpu_norm[] = {
-    {"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm, ATHI_LAYOUT_ANY}, {0}};
-const athi_kernel athi_cpu_norm_grad[] = {
-    {"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad, ATHI_LAYOUT_ANY}, {0}};
-const athi_kernel athi_cpu_reorder[] = {
-    {"onednn:reorder", athi_onednn_accepts_reorder, athi_onednn_make_reorder, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_norm[] = {{"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm,
+                                      ATHI_LAYOUT_ANY},
+                                     {0}};
+const athi_kernel athi_cpu_norm_grad[] = {{"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad,
+                                           ATHI_LAYOUT_ANY},
+                                          {0}};
+const athi_kernel athi_cpu_reorder[] = {{"onednn:reorder", athi_onednn_accepts_reorder, athi_onednn_make_reorder,
+                                         ATHI_LAYOUT_ANY},
+                                        {0}};

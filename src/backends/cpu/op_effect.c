@@ -47,8 +47,8 @@ static ath_status make_accumulate(athi_make *m, const athi_unit *unit, athi_call
     (void)unit;
     return athi_cpu_make(m, call, run_accumulate);
 }
-const athi_kernel athi_cpu_accumulate[] = {
-    {"own:accumulate", accepts_accumulate, make_accumulate, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_accumulate[] = {{"own:accumulate", accepts_accumulate, make_accumulate, ATHI_LAYOUT_PLAIN},
+                                           {0}};
 
 /* ---- gradient: the value goes where the optimiser looks for it -------------------------------------- */
 
@@ -73,7 +73,8 @@ typedef struct gradient_part {
     int64_t n;
 } gradient_part;
 static gradient_part gradient_of(const athi_spaces *s, const athi_variable *v) {
-    return (gradient_part){(float *)(void *)(s->grads + (v->offset - s->trainable_offset)), athi_shape_count(v->shape)};
+    return (gradient_part){(float *)(void *)(s->grads + (v->offset - s->trainable_offset)),
+                           athi_shape_count(v->shape)};
 }
 
 /* By limit / norm where the norm is above it; NaN where it is not finite, so that it is seen. */

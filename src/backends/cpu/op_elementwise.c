@@ -53,9 +53,9 @@ typedef struct binary_state {
     athi_cpu_base base;
     athi_binary op; /* over (large, small) */
     spread how;
-    int large;      /* 0 or 1: which input; the other is spread */
-    bool relu;      /* the larger member of add+relu */
-    int64_t n, row; /* elements of the result, of the row */
+    int large;                      /* 0 or 1: which input; the other is spread */
+    bool relu;                      /* the larger member of add+relu */
+    int64_t n, row;                 /* elements of the result, of the row */
     int64_t block, image, channels; /* blocked: [N, channels / block, image, block] */
 } binary_state;
 
@@ -81,7 +81,9 @@ static spread find_spread(const athi_node *node, int *large) {
     if (athi_cpu_count(small) == 1) return SPREAD_NUMBER;
     if (big->layout == ATHI_PLAIN) return is_suffix(small->shape, out) ? SPREAD_ROW : SPREAD_OTHER;
     return small->layout == ATHI_PLAIN && athi_cpu_count(small) == out.dim[3] &&
-                   athi_cpu_last(small->shape) == out.dim[3] ? SPREAD_CHANNELS : SPREAD_OTHER;
+                   athi_cpu_last(small->shape) == out.dim[3]
+               ? SPREAD_CHANNELS
+               : SPREAD_OTHER;
 }
 
 /* clang-format off */

@@ -49,7 +49,8 @@ static void xent_rows(const label_run *r, int64_t first, int64_t n) {
 }
 static void run_sparse_xent(const athi_call *call) {
     const ath_tensor *x = call->unit->nodes[0]->in[0];
-    each_good_run(&(label_run){call, call->in[1], athi_cpu_rows(x), athi_cpu_last(x->shape), call->out[0], call->out[1]},
+    each_good_run(&(label_run){call, call->in[1], athi_cpu_rows(x), athi_cpu_last(x->shape), call->out[0],
+                               call->out[1]},
                   xent_rows);
 }
 
@@ -81,7 +82,8 @@ static void run_dense_xent_grad(const athi_call *call) {
 static void run_sparse_correct(const athi_call *call) {
     const athi_cpu_base *s = call->state;
     const ath_tensor *x = call->unit->nodes[0]->in[0];
-    s->k->argmax_equals(s->threads, athi_cpu_rows(x), athi_cpu_last(x->shape), call->in[0], call->in[1], call->out[0]);
+    s->k->argmax_equals(s->threads, athi_cpu_rows(x), athi_cpu_last(x->shape), call->in[0], call->in[1],
+                        call->out[0]);
 }
 
 static ath_status make_rows(athi_make *m, const athi_unit *unit, athi_call *call) {
@@ -99,9 +101,10 @@ static ath_status make_rows(athi_make *m, const athi_unit *unit, athi_call *call
 const athi_kernel athi_cpu_softmax[] = {{"own:softmax", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_softmax_grad[] = {{"own:softmax_grad", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_sparse_xent[] = {{"own:softmax_xent", accepts_sharp, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
-const athi_kernel athi_cpu_sparse_xent_grad[] = {
-    {"own:softmax_xent_grad", accepts_sharp, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_sparse_xent_grad[] = {{"own:softmax_xent_grad", accepts_sharp, make_rows,
+                                                  ATHI_LAYOUT_PLAIN},
+                                                 {0}};
 const athi_kernel athi_cpu_dense_xent[] = {{"own:softmax_xent", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
-const athi_kernel athi_cpu_dense_xent_grad[] = {
-    {"own:softmax_xent_grad", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_dense_xent_grad[] = {{"own:softmax_xent_grad", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN},
+                                                {0}};
 const athi_kernel athi_cpu_sparse_correct[] = {{"own:argmax", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};

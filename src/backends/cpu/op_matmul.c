@@ -4,9 +4,9 @@
 typedef struct matmul_state {
     athi_cpu_base base;
     athi_gemm gemm;
-    int a, b, c;             /* places among the unit's inputs and outputs */
-    int bias, mask, sums;    /* -1: none */
-    int64_t gemm_bytes;      /* of scratch, for the product; the column sums' comes behind */
+    int a, b, c;          /* places among the unit's inputs and outputs */
+    int bias, mask, sums; /* -1: none */
+    int64_t gemm_bytes;   /* of scratch, for the product; the column sums' comes behind */
 } matmul_state;
 
 static void run_matmul(const athi_call *call) {
@@ -95,5 +95,5 @@ static bool accepts_mask_sum(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 const athi_kernel athi_cpu_matmul[] = {{"own:gemm", accepts_product, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_matmul_bias[] = {{"own:gemm", accepts_bias, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_matmul_relu_grad[] = {{"own:gemm", accepts_mask, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
-const athi_kernel athi_cpu_matmul_relu_grad_sum[] = {
-    {"own:gemm", accepts_mask_sum, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_matmul_relu_grad_sum[] = {{"own:gemm", accepts_mask_sum, make_matmul, ATHI_LAYOUT_PLAIN},
+                                                     {0}};

@@ -11,17 +11,25 @@ athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath
     const int64_t *size = node->attr.window.size, *stride = node->attr.window.stride;
     const int64_t block = x->layout == ATHI_PLAIN ? x->shape.dim[3] : athi_layout_block(x->layout);
     const bool same = node->attr.window.same;
-    return (athi_pool){.N = x->shape.dim[0] * (x->shape.dim[3] / block), .H = x->shape.dim[1], .W = x->shape.dim[2],
-                       .C = block, .kernel_h = size[0], .kernel_w = size[1], .stride_h = stride[0], .stride_w = stride[1],
+    return (athi_pool){.N = x->shape.dim[0] * (x->shape.dim[3] / block),
+                       .H = x->shape.dim[1],
+                       .W = x->shape.dim[2],
+                       .C = block,
+                       .kernel_h = size[0],
+                       .kernel_w = size[1],
+                       .stride_h = stride[0],
+                       .stride_w = stride[1],
                        .pad_top = athi_window_pad(x->shape.dim[1], size[0], stride[0], 1, same),
                        .pad_left = athi_window_pad(x->shape.dim[2], size[1], stride[1], 1, same),
-                       .out_h = y->shape.dim[1], .out_w = y->shape.dim[2]};
+                       .out_h = y->shape.dim[1],
+                       .out_w = y->shape.dim[2]};
 }
 
 static bool accepts_window(const athi_unit *unit, const athi_node *node, char why[ATHI_WHY_MAX]) {
     if (!athi_cpu_is_f32(unit, why)) return false;
     if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");
-    if (node->attr.window.size[0] * node->attr.window.size[1] > 256) return athi_cpu_no(why, "a window of more than 256 cells");
+    if (node->attr.window.size[0] * node->attr.window.size[1] > 256)
+        return athi_cpu_no(why, "a window of more than 256 cells");
     for (int i = 0; i < unit->n_in; i++)
         if (unit->in[i]->shape.rank == 4 && unit->in[i]->layout != node->out[0].layout)
             return athi_cpu_no(why, "layouts differ");
@@ -52,10 +60,13 @@ static ath_status make_pool(athi_make *m, const athi_unit *unit, athi_call *call
     const athi_node *node = unit->nodes[0];
     const bool grad = node->op == ATHI_OP_MAX_POOL2D_GRAD || node->op == ATHI_OP_AVERAGE_POOL2D_GRAD;
     const bool max = node->op == ATHI_OP_MAX_POOL2D || node->op == ATHI_OP_MAX_POOL2D_GRAD;
-    pool_state *s = athi_cpu_state(m, call, sizeof *s, max ? grad ? run_max_pool_grad : run_max_pool
-                                                           : grad ? run_average_pool_grad : run_average_pool);
+    pool_state *s = athi_cpu_state(m, call, sizeof *s,
+                                   max    ? grad ? run_max_pool_grad : run_max_pool
+                                   : grad ? run_average_pool_grad
+                                          : run_average_pool);
     if (!s) return ATH_E_NOMEM;
-    s->p = grad ? athi_cpu_pool_of(node, &node->out[0], node->in[0]) : athi_cpu_pool_of(node, node->in[0], &node->out[0]);
+    s->p = grad ? athi_cpu_pool_of(node, &node->out[0], node->in[0])
+                : athi_cpu_pool_of(node, node->in[0], &node->out[0]);
     return ATH_OK;
 }
 const athi_kernel athi_cpu_pool[] = {{"own:pool", accepts_pool, make_pool, ATHI_LAYOUT_ANY}, {0}};
@@ -64,10 +75,10 @@ const athi_kernel athi_cpu_pool[] = {{"own:pool", accepts_pool, make_pool, ATHI_
 
 typedef struct pool_relu_state {
     athi_cpu_base base;
-    athi_pool p;         /* of one image or block of channels */
-    int64_t n, channels; /* how many of them, and channels of one */
+    athi_pool p;                /* of one image or block of channels */
+    int64_t n, channels;        /* how many of them, and channels of one */
     int dy, index, y, dx, sums; /* places; sums -1: none */
-    int64_t workspace;   /* bytes for one thread's column sums */
+    int64_t workspace;          /* bytes for one thread's column sums */
 } pool_relu_state;
 
 typedef struct pool_relu_work {
@@ -96,15 +107,22 @@ static void run_pool_relu(const athi_call *call) {
     char *scratch = call->scratch;
     float *partial = (float *)(void *)(scratch + threads * s->workspace);
     athi_cpu_for(threads, s->n, 1, 1, pool_relu_part,
-                 &(pool_relu_work){.s = s, .dy = call->in[s->dy], .y = call->in[s->y], .index = call->in[s->index],
-                                   .dx = call->out[s->dx], .partial = partial, .scratch = scratch});
+                 &(pool_relu_work){.s = s,
+                                   .dy = call->in[s->dy],
+                                   .y = call->in[s->y],
+                                   .index = call->in[s->index],
+                                   .dx = call->out[s->dx],
+                                   .partial = partial,
+                                   .scratch = scratch});
     if (s->sums >= 0)
-        s->base.k->column_sums(threads, s->n * s->p.C / s->channels, s->channels, partial, call->out[s->sums], scratch);
+        s->base.k->column_sums(threads, s->n * s->p.C / s->channels, s->channels, partial, call->out[s->sums],
+                               scratch);
 }
 
 static bool accepts_pool_relu(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *pool = unit->nodes[0], *relu = unit->nodes[1];
-    if (relu->in[0] != &pool->out[0] || relu->in[1] == &pool->out[0]) return athi_cpu_no(why, "not the relu's gradient");
+    if (relu->in[0] != &pool->out[0] || relu->in[1] == &pool->out[0])
+        return athi_cpu_no(why, "not the relu's gradient");
     if (athi_cpu_out_index(unit, &relu->out[0]) < 0) return athi_cpu_no(why, "nobody reads the gradient");
     if (unit->n_nodes > 2) {
         const ath_tensor *sums = &unit->nodes[2]->out[0];
@@ -130,5 +148,6 @@ static ath_status make_pool_relu(athi_make *m, const athi_unit *unit, athi_call 
     m->scratch_bytes = m->threads * s->workspace + s->n * s->p.C * (int64_t)sizeof(float);
     return ATH_OK;
 }
-const athi_kernel athi_cpu_pool_relu_grad[] = {
-    {"own:pool_relu_grad", accepts_pool_relu, make_pool_relu, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_pool_relu_grad[] = {{"own:pool_relu_grad", accepts_pool_relu, make_pool_relu,
+                                                ATHI_LAYOUT_ANY},
+                                               {0}};

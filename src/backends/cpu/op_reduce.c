@@ -38,9 +38,9 @@ static uint32_t mask_of(const athi_node *node) {
 typedef struct reduce_state {
     athi_cpu_base base;
     athi_cpu_fold fold;
-    int64_t batch;       /* > 0: the outer rows are [batch, …] and the batch is summed in a second step */
-    float scale;         /* of the mean; 1: none */
-    int64_t workspace;   /* bytes of column_sums, for each outer row's thread */
+    int64_t batch;     /* > 0: the outer rows are [batch, …] and the batch is summed in a second step */
+    float scale;       /* of the mean; 1: none */
+    int64_t workspace; /* bytes of column_sums, for each outer row's thread */
     /* relu's gradient beside: */
     int dy, y, dx, sums; /* places; y < 0: sums alone */
 } reduce_state;
@@ -114,9 +114,9 @@ static void run_reduce(const athi_call *call) {
     } else {
         athi_cpu_for(threads, f.outer, 16384 / ATHI_MAX(f.folded * f.inner, 1) + 1, 1, outer_part, &w);
     }
-    if (s->batch)
-        k->column_sums(threads, s->batch, f.outer / s->batch * f.inner, first, out, scratch);
-    if (s->scale != 1) k->binary_scalar[ATHI_BINARY_MUL](1, athi_cpu_count(call->unit->out[s->sums]), out, s->scale, out);
+    if (s->batch) k->column_sums(threads, s->batch, f.outer / s->batch * f.inner, first, out, scratch);
+    if (s->scale != 1)
+        k->binary_scalar[ATHI_BINARY_MUL](1, athi_cpu_count(call->unit->out[s->sums]), out, s->scale, out);
 }
 
 static ath_status make_fold(athi_make *m, const athi_unit *unit, const athi_node *node, athi_call *call) {
@@ -157,5 +157,6 @@ static ath_status make_relu_grad_sum(athi_make *m, const athi_unit *unit, athi_c
     s->dx = athi_cpu_out_index(unit, &relu->out[0]);
     return ATH_OK;
 }
-const athi_kernel athi_cpu_relu_grad_sum[] = {
-    {"own:relu_grad_sum", accepts_relu_grad_sum, make_relu_grad_sum, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_relu_grad_sum[] = {{"own:relu_grad_sum", accepts_relu_grad_sum, make_relu_grad_sum,
+                                               ATHI_LAYOUT_ANY},
+                                              {0}};

@@ -90,8 +90,9 @@ typedef struct optimizer {
     athi_step (*read)(const void *opts, athi_opt_hyper *h);
 } optimizer;
 static const optimizer optimizers[] = {
-    {"sgd", sgd},       {"rmsprop", rmsprop}, {"adam", adam},         {"adamw", adam}, {"nadam", nadam}, {"adamax", adamax},
-    {"adagrad", adagrad}, {"adadelta", adadelta}, {"ftrl", ftrl}, {"lion", lion},  {"lamb", lamb},
+    {"sgd", sgd},     {"rmsprop", rmsprop}, {"adam", adam},       {"adamw", adam},
+    {"nadam", nadam}, {"adamax", adamax},   {"adagrad", adagrad}, {"adadelta", adadelta},
+    {"ftrl", ftrl},   {"lion", lion},       {"lamb", lamb},
 };
 
 static const optimizer *find_optimizer(const athi_node *node) {

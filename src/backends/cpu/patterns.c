@@ -3,7 +3,7 @@
 
 extern const athi_pattern athi_cpu_patterns[];
 
-#define OPS(...) .ops = {__VA_ARGS__}, .n_ops = (int)(sizeof((athi_op[]){__VA_ARGS__}) / sizeof(athi_op))
+#define OPS(...)   .ops = {__VA_ARGS__}, .n_ops = (int)(sizeof((athi_op[]){__VA_ARGS__}) / sizeof(athi_op))
 #define ESCAPES(i) (1u << (i)) /* member i is also used outside: relu's gradient by the layer below */
 
 /* clang-format off */

@@ -34,7 +34,7 @@ static int64_t image_in(const athi_pool *p) { return p->H * p->W * p->C; }
 static int64_t image_out(const athi_pool *p) { return p->out_h * p->out_w * p->C; }
 
 ATHI_INLINE void store_places(uint8_t *to, vi places, int64_t n) {
-    vb narrow = __builtin_convertvector(places, vb);
+    vb narrow = vnarrow(places);
     if (n >= VW)
         vstoreb(to, narrow);
     else
@@ -46,7 +46,7 @@ ATHI_INLINE vi load_places(const uint8_t *from, int64_t n) {
         narrow = vloadb(from);
     else
         memcpy(&narrow, from, (size_t)n);
-    return __builtin_convertvector(narrow, vi);
+    return vwiden(narrow);
 }
 
 /* Replaces best where x is larger, or is the first NaN. */
@@ -65,8 +65,7 @@ static void max_window(const athi_pool *p, const float *x, int64_t oi, int64_t o
         vi at = vseti(place(p, oi, oj, w.i0, w.j0));
         for (int64_t i = w.i0; i < w.i1; i++)
             for (int64_t j = w.j0; j < w.j1; j++)
-                take_larger(&best, &at, vload_n(x + (i * p->W + j) * p->C + c, p->C - c),
-                            place(p, oi, oj, i, j));
+                take_larger(&best, &at, vload_n(x + (i * p->W + j) * p->C + c, p->C - c), place(p, oi, oj, i, j));
         vstore_n(y + c, best, p->C - c);
         if (index) store_places(index + c, at, p->C - c);
     }
@@ -88,7 +87,7 @@ static void max_2x2_row(const athi_pool *p, const float *x, float *y, uint8_t *i
             take_larger(&best, &at, vload(x + c + down), 2);
             take_larger(&best, &at, vload(x + c + down + right), 3);
             vstore(y + c, best);
-            if (index) vstoreb(index + c, __builtin_convertvector(at, vb));
+            if (index) vstoreb(index + c, vnarrow(at));
         }
 }
 
@@ -123,7 +122,7 @@ static void max_2x2_grad_row(const pool_work *w, int64_t at, float *dx) {
     for (int64_t oj = 0; oj < p->out_w; oj++, at += p->C, dx += 2 * right)
         for (int64_t c = 0; c < p->C; c += VW) {
             vf dy = masked(w, at + c, VW);
-            vi from = __builtin_convertvector(vloadb(w->from + at + c), vi);
+            vi from = vwiden(vloadb(w->from + at + c));
             vstore(dx + c, vsel(from == 0, dy, (vf){0}));
             vstore(dx + c + right, vsel(from == 1, dy, (vf){0}));
             vstore(dx + c + down, vsel(from == 2, dy, (vf){0}));
@@ -220,11 +219,10 @@ static void average_grad_part(const void *work, int64_t lo, int64_t hi, int part
 static int64_t grain(const athi_pool *p) { return 32768 / ATHI_MAX(image_in(p), 1) + 1; }
 
 static void max_pool(int threads, const athi_pool *p, const float *x, float *y, uint8_t *index) {
-    athi_cpu_for(threads, p->N, grain(p), 1, max_part,
-                 &(pool_work){.p = p, .x = x, .out = y, .index = index});
+    athi_cpu_for(threads, p->N, grain(p), 1, max_part, &(pool_work){.p = p, .x = x, .out = y, .index = index});
 }
-static void max_pool_grad(int threads, const athi_pool *p, const float *dy, const uint8_t *index,
-                          const float *y, float *dx) {
+static void max_pool_grad(int threads, const athi_pool *p, const float *dy, const uint8_t *index, const float *y,
+                          float *dx) {
     athi_cpu_for(threads, p->N, grain(p), 1, max_grad_part,
                  &(pool_work){.p = p, .dy = dy, .from = index, .relu = y != NULL, .y = y, .out = dx});
 }

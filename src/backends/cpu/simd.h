@@ -38,6 +38,29 @@ ATHI_INLINE void vstore(float *p, vf x) { *(vf_memory *)p = x; }
 ATHI_INLINE vb vloadb(const uint8_t *p) { return *(const vb_memory *)p; }
 ATHI_INLINE void vstoreb(uint8_t *p, vb x) { *(vb_memory *)p = x; }
 
+/* Bytes to integers and back (of 0 .. 255). gcc 12 takes the general form apart into scalars, at four times the cost. */
+#if VW == 16 && defined(__AVX512F__)
+ATHI_INLINE vi vwiden(vb x) { return (vi)_mm512_cvtepu8_epi32((__m128i)x); }
+ATHI_INLINE vb vnarrow(vi x) { return (vb)_mm512_cvtepi32_epi8((__m512i)x); }
+#elif VW == 8 && defined(__AVX2__)
+ATHI_INLINE vi vwiden(vb x) {
+    int64_t bytes;
+    memcpy(&bytes, &x, sizeof bytes);
+    return (vi)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes));
+}
+ATHI_INLINE vb vnarrow(vi x) {
+    __m256i all = (__m256i)x;
+    __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+    vb narrow;
+    memcpy(&narrow, &bytes, sizeof narrow);
+    return narrow;
+}
+#else
+ATHI_INLINE vi vwiden(vb x) { return __builtin_convertvector(x, vi); }
+ATHI_INLINE vb vnarrow(vi x) { return __builtin_convertvector(x, vb); }
+#endif
+
 /* The first n < VW lanes; the others are zero, or are not written. Nothing beyond is touched in memory. */
 #if VW == 16 && defined(__AVX512F__)
 ATHI_INLINE vf vload_part(const float *p, int64_t n) {
