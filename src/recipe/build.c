@@ -1,0 +1,182 @@
+/* (bound recipe, data's shapes) -> compiled model: layers in a chain or joined by `from:`, then loss, metrics
+ * and optimiser. */
+#include "recipe/internal.h"
+
+#include "nn/net.h"
+
+#include <stdlib.h>
+
+/* A tensor that `from:` can name. */
+typedef struct named {
+    const char *name;
+    ath_tensor *tensor;
+} named;
+
+typedef struct builder {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    athi_net *net;
+    named *made; /* input first */
+    int64_t n;
+} builder;
+
+/* ---- layers -------------------------------------------------------------------------------------- */
+
+static ath_status find_input(const builder *b, const athi_step *step, const athi_value *v, ath_tensor **in) {
+    for (int64_t i = b->n - 1; i >= 0; i--)
+        if (strcmp(b->made[i].name, v->text) == 0) {
+            *in = b->made[i].tensor;
+            return ATH_OK;
+        }
+    const char *near = athi_nearest(v->text, b->made, b->n, sizeof *b->made);
+    return athi_fail_at(b->ctx, v, "%s: from: '%.60s' is no layer before this one%s%s%s", step->row->name, v->text,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* What a layer reads: the layers that `from:` names, else the one before. */
+static ath_status find_inputs(builder *b, const athi_step *step, ath_tensor ***in, int *n) {
+    const athi_value *from = step->from;
+    bool list = from && from->type == ATHI_LIST;
+    *n = list ? (int)from->n : 1;
+    *in = athi_arena_array(b->arena, *n, (int64_t)sizeof **in);
+    if (!*in) return ATH_E_NOMEM;
+    if (!from) (*in)[0] = b->made[b->n - 1].tensor;
+    for (int i = 0; from && i < *n; i++) ATH_TRY(find_input(b, step, list ? from->items[i] : from, &(*in)[i]));
+    return ATH_OK;
+}
+
+static ath_status add_layer(builder *b, const athi_step *step) {
+    ath_tensor **in;
+    int n;
+    ATH_TRY(find_inputs(b, step, &in, &n));
+    ath_tensor *out = athi_layer_apply(b->net, step->row, step->opts, step->name, in, n);
+    ATH_TRY(athi_graph_check(b->net->graph));
+    b->made[b->n++] = (named){b->net->layers[b->net->n_layers - 1].name, out};
+    return ATH_OK;
+}
+
+static ath_status add_layers(builder *b, const athi_steps *steps, athi_shape sample_shape) {
+    b->made = athi_arena_array(b->arena, steps->n + 1, (int64_t)sizeof *b->made);
+    if (!b->made) return ATH_E_NOMEM;
+    b->made[b->n++] = (named){"input", athi_net_input_add(b->net, "input", sample_shape, ATH_F32)};
+    ATH_TRY(athi_graph_check(b->net->graph));
+    for (int64_t i = 0; i < steps->n; i++)
+        ATH_TRY(athi_placed(b->ctx, add_layer(b, &steps->steps[i]), steps->steps[i].at));
+    return ATH_OK;
+}
+
+/* ---- the model ----------------------------------------------------------------------------------- */
+
+/* For the place of an error in what training adds. */
+static const athi_value *training_place(const athi_value *bound) {
+    const athi_value *train = athi_value_get(bound, "train"), *loss = athi_value_get(train, "loss");
+    return loss ? loss : train;
+}
+
+static ath_status build(builder *b, const athi_value *bound, athi_shape sample, athi_shape target,
+                        const athi_training_specs *s, bool trains) {
+    athi_steps steps;
+    ATH_TRY(athi_steps_read(b->ctx, b->arena, athi_value_get(bound, "model"), &steps));
+    ATH_TRY(add_layers(b, &steps, sample));
+    athi_net_compile_opts o = {
+        .output = b->made[b->n - 1].tensor,
+        .loss = s->loss,
+        .loss_opts = s->loss_opts,
+        .metrics = s->metrics,
+        .metric_opts = s->metric_opts,
+        .n_metrics = s->n_metrics,
+        .optimizer = trains ? s->optimizer : NULL,
+        .optimizer_opts = trains ? s->optimizer_opts : NULL,
+        .target_shape = target,
+    };
+    return athi_placed(b->ctx, athi_net_compile(b->net, &o), training_place(bound));
+}
+
+ath_status athi_bound_model(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_shape sample,
+                            athi_shape target, const athi_training_specs *specs, bool trains, ath_model **out) {
+    ath_model *model;
+    *out = NULL;
+    ATH_TRY(athi_model_create(ctx, &model));
+    builder b = {.ctx = ctx, .arena = arena, .net = model->net};
+    ath_status status = build(&b, bound, sample, target, specs, trains);
+    if (status != ATH_OK)
+        athi_model_destroy(model);
+    else
+        *out = model;
+    return status;
+}
+
+/* ---- with the data ------------------------------------------------------------------------------- */
+
+ath_status athi_bound_data(ath_ctx *ctx, const athi_value *bound, const char *folder, const char *cache,
+                           athi_data **data) {
+    *data = NULL;
+    athi_arena *arena = athi_arena_create(ctx);
+    if (!arena) return ATH_E_NOMEM;
+    athi_data_opts opts;
+    const athi_value *v = athi_value_get(bound, "data");
+    ath_status status = athi_options_read(ctx, arena, &athi_data_row, v, NULL, "data", &opts);
+    if (status == ATH_OK) status = athi_data_open(ctx, &opts, folder, cache, data);
+    athi_arena_destroy(arena);
+    return status;
+}
+
+/* A class by its name or number. */
+static ath_status find_class(ath_ctx *ctx, const athi_data *data, const athi_value *map, int64_t key, int64_t *c) {
+    const char *name = map->keys[key];
+    char *end;
+    for (*c = 0; data->class_names && *c < data->n_classes; ++*c)
+        if (strcmp(data->class_names[*c], name) == 0) return ATH_OK;
+    *c = strtoll(name, &end, 10);
+    if (*name && !*end && *c >= 0 && *c < data->n_classes) return ATH_OK;
+    return athi_fail_key(ctx, map, key, "train: class_weight: '%.60s' is no class; there are 0..%lld", name,
+                         (long long)data->n_classes - 1);
+}
+
+static ath_status read_class_weight(ath_ctx *ctx, athi_arena *arena, const athi_data *data, athi_job *job) {
+    const athi_value *map = job->train.class_weight;
+    job->class_weight = NULL;
+    if (!map || map->n == 0) return ATH_OK;
+    if (data->n_classes < 1)
+        return athi_fail_at(ctx, map, "train: class_weight needs targets that are classes; these are numbers");
+    double *w = athi_arena_array(arena, data->n_classes, (int64_t)sizeof *w);
+    if (!w) return ATH_E_NOMEM;
+    for (int64_t c = 0; c < data->n_classes; c++) w[c] = 1;
+    for (int64_t i = 0; i < map->n; i++) {
+        int64_t c;
+        ATH_TRY(find_class(ctx, data, map, i, &c));
+        w[c] = map->items[i]->number;
+    }
+    job->class_weight = w;
+    return ATH_OK;
+}
+
+static ath_status check_labels(ath_ctx *ctx, const athi_data *data, const ath_model *model) {
+    const struct {
+        const char *name;
+        const athi_part *part;
+    } parts[] = {{"train", &data->train}, {"validation", &data->validation}, {"test", &data->test}};
+    athi_shape out = model->net->graph->outputs[0]->shape;
+    if (model->net->target_dtype != ATH_I32) return ATH_OK;
+    for (int i = 0; i < ATHI_COUNT(parts); i++)
+        if (parts[i].part->n)
+            ATH_TRY(athi_part_check_classes(ctx, parts[i].part, parts[i].name, out.dim[out.rank - 1]));
+    return ATH_OK;
+}
+
+ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
+                            athi_job *job) {
+    *job = (athi_job){.bound = bound};
+    athi_training_specs specs;
+    const athi_value *seed = athi_value_get(bound, "seed");
+    ATH_TRY(athi_training_read(ctx, arena, bound, &specs));
+    job->seed = seed && seed->type == ATHI_INT ? (uint64_t)seed->integer : 0;
+    job->train = specs.train, job->callbacks = specs.callbacks, job->n_callbacks = specs.n_callbacks;
+    ATH_TRY(read_class_weight(ctx, arena, data, job));
+    ATH_TRY(athi_bound_model(ctx, arena, bound, data->sample_shape, data->target_shape, &specs, true, &job->model));
+    ath_status status = check_labels(ctx, data, job->model);
+    if (status == ATH_OK) return ATH_OK;
+    athi_model_destroy(job->model);
+    job->model = NULL;
+    return athi_placed(ctx, status, athi_value_get(bound, "data"));
+}

@@ -1,0 +1,118 @@
+/* Between the files of the front half: positions in sentences, ranges, branches, layers before they are
+ * built. Nobody else includes this. */
+#ifndef ATHI_RECIPE_INTERNAL_H
+#define ATHI_RECIPE_INTERNAL_H
+
+#include "recipe/recipe.h"
+
+enum {
+    ATHI_DEPTH_MAX = 64,            /* of nested lists and maps */
+    ATHI_VALUES_MAX = 200000,       /* of one document, aliases and repeats expanded */
+    ATHI_RECIPE_BYTES_MAX = 4 << 20 /* of one file */
+};
+
+/* ---- sentences (sentence.c) ---------------------------------------------------------------------- */
+
+/** Fails with "line L, column C: " of a value (or key) before the sentence; athi_sentence makes a place of
+ * it. */
+ath_status athi_fail_at(ath_ctx *ctx, const athi_value *at, const char *fmt, ...) ATHI_PRINTF(3, 4);
+ath_status athi_fail_key(ath_ctx *ctx, const athi_value *map, int64_t key, const char *fmt, ...) ATHI_PRINTF(4, 5);
+/** Puts the value's place into the sentence that the context holds, unless it has one. Returns the status. */
+ath_status athi_placed(ath_ctx *ctx, ath_status status, const athi_value *at);
+/** The sentence for people: "line L, column C: " wherever it stands becomes "name:L:C: " in front. */
+ath_status athi_sentence(ath_ctx *ctx, ath_status status, const char *name);
+
+/* ---- tags and ranges (ranges.c) ------------------------------------------------------------------ */
+
+typedef enum athi_range_kind {
+    ATHI_RANGE_NONE,
+    ATHI_RANGE_INT,
+    ATHI_RANGE_FLOAT,
+    ATHI_RANGE_BOOL,
+    ATHI_RANGE_CHOICE,
+    ATHI_RANGE_EXPR
+} athi_range_kind;
+athi_range_kind athi_range_of(const athi_value *v);
+/** "!int", … in the order of athi_range_kind from 1; NULL-ended. */
+extern const char *const athi_range_tags[];
+
+extern const athi_kind athi_ranges; /* the options of !int, !float, !bool, !choice */
+
+/* What a range is called and how it is defined. */
+typedef struct athi_range {
+    athi_space_param param;
+    const athi_value **branches; /* CHOICE: values, `as` taken off */
+    int64_t *own_path;           /* CHOICE: 1 where the branch's key belongs before the path inside */
+} athi_range;
+/** Reads one !int, !float, !bool or !choice. `index`: of the innermost repeat, -1: none; `{i}` in its name
+ * becomes it. */
+ath_status athi_range_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, const char *path, int64_t index,
+                           athi_range *range);
+/** The path of what stands inside branch k. */
+const char *athi_branch_path(athi_arena *arena, const athi_range *range, int64_t k, const char *path);
+const char *athi_item_path(athi_arena *arena, const char *path, int64_t i);
+const char *athi_key_path(athi_arena *arena, const char *path, const char *key);
+/** `text` with {i} replaced; text itself where there is none, or index < 0. */
+const char *athi_with_index(athi_arena *arena, const char *text, int64_t index);
+/** Is this value {repeat: {times, body}}? */
+bool athi_is_repeat(const athi_value *v);
+ath_status athi_repeat_parts(ath_ctx *ctx, const athi_value *v, const athi_value **times, const athi_value **body);
+/** The space of a recipe's ranges. */
+ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space);
+/** The sections in which ranges may stand, NULL-ended. */
+extern const char *const athi_ranged_sections[];
+
+/* ---- derived constants (expr.c) ------------------------------------------------------------------ */
+
+/** A number of an expression's name: false when there is none, with a sentence on the context. */
+typedef struct athi_names {
+    ath_status (*value)(void *user, ath_ctx *ctx, const char *name, double *number, bool *whole);
+    void *user;
+} athi_names;
+/** Computes `text`; the sentence of an error names the column in it. names->value may be called for names
+ * only. */
+ath_status athi_expr(ath_ctx *ctx, athi_arena *arena, const char *text, const athi_names *names, athi_value **out);
+
+/* ---- checks of bound recipes (build.c, check.c) -------------------------------------------------- */
+
+/* One layer of a bound recipe, its options read. */
+typedef struct athi_step {
+    const athi_value *at;
+    const athi_row *row;
+    const void *opts;
+    const char *name; /* NULL: numbered */
+    const athi_value *from;
+} athi_step;
+typedef struct athi_steps {
+    athi_step *steps;
+    int64_t n;
+} athi_steps;
+ath_status athi_steps_read(ath_ctx *ctx, athi_arena *arena, const athi_value *model, athi_steps *steps);
+
+/* The train section with its specs read. */
+typedef struct athi_training_specs {
+    athi_train_opts train;
+    const athi_row *loss, *optimizer;
+    const void *loss_opts, *optimizer_opts;
+    const athi_row **metrics;
+    const void **metric_opts;
+    int n_metrics;
+    athi_callback *callbacks;
+    int n_callbacks;
+} athi_training_specs;
+ath_status athi_training_read(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_training_specs *specs);
+/** Layers, loss, metrics and (if it trains) optimiser for samples and targets of these shapes. */
+ath_status athi_bound_model(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_shape sample,
+                            athi_shape target, const athi_training_specs *specs, bool trains, ath_model **model);
+/** Everything that a bound recipe says and that can be checked without the data. */
+ath_status athi_bound_check(ath_ctx *ctx, athi_arena *arena, const athi_value *bound);
+
+/** athi_recipe_bind whose sentences have not been through athi_sentence. */
+ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
+                           athi_value **bound);
+/** Calls `visit` with the default point, every branch of every choice, and both ends of every range. The
+ * sentence of a failure says which it was. */
+typedef ath_status athi_visit(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound);
+ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void *user);
+
+#endif

@@ -1,0 +1,77 @@
+/* The option rows of the sections train, tune, retrain and ensemble (data's row is the data part's). */
+#include "recipe/internal.h"
+
+#include "ensemble/ensemble.h"
+#include "nn/net.h"
+
+#define OPT(field) offsetof(athi_train_opts, field)
+static const athi_option train_options[] = {
+    {"optimizer", ATHI_OPT_SPEC, OPT(optimizer), "rmsprop", .kind = &athi_optimizers,
+     .doc = "how weights are updated"},
+    {"loss", ATHI_OPT_SPEC, OPT(loss), NULL, .kind = &athi_losses, .doc = "what is made small"},
+    {"metrics", ATHI_OPT_VALUE, OPT(metrics), "null", .nullable = true,
+     .doc = "what else is reported: a list of metrics"},
+    {"epochs", ATHI_OPT_INT, OPT(epochs), "1", .min = 1, .max = 1e9, .search_min = 1, .search_max = 100,
+     .scale = ATHI_LOG, .doc = "times over the training samples"},
+    {"callbacks", ATHI_OPT_VALUE, OPT(callbacks), "null", .nullable = true,
+     .doc = "what happens between epochs: a list of callbacks"},
+    {"class_weight", ATHI_OPT_VALUE, OPT(class_weight), "null", .nullable = true,
+     .doc = "weight of each class in the loss: {class number or name: weight}, 1 where not named"},
+    {"steps", ATHI_OPT_INT, OPT(steps), "0", .min = 0, .max = 1e15, .doc = "updates in all; 0: no limit"},
+    {0}};
+const athi_row athi_train_row = {"train", "how the model is trained", train_options, sizeof(athi_train_opts), NULL,
+                                 NULL};
+#undef OPT
+
+#define OPT(field) offsetof(athi_tune_opts, field)
+static const char *const value_names[] = {"best", "last", NULL};
+static const athi_option tune_options[] = {
+    {"sampler", ATHI_OPT_SPEC, OPT(sampler), "bayesian", .kind = &athi_samplers,
+     .doc = "what proposes the next point"},
+    {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
+     .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}"},
+    {"max_trials", ATHI_OPT_INT, OPT(max_trials), "10", .min = 1, .max = 1e9, .doc = "trials in all"},
+    {"executions_per_trial", ATHI_OPT_INT, OPT(executions_per_trial), "1", .min = 1, .max = 1000,
+     .doc = "trainings of each point, with different seeds; their mean counts"},
+    {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "trainings at a time"},
+    {"threads", ATHI_OPT_INT, OPT(threads), "0", .min = 0, .max = 1024,
+     .doc = "threads of each job; 0: one when jobs > 1, else all cores"},
+    {"deterministic", ATHI_OPT_BOOL, OPT(deterministic), "false",
+     .doc = "a suggestion sees the trials up to its own number - jobs only, so that a parallel search gives "
+            "the same trials every time"},
+    {"value", ATHI_OPT_ENUM, OPT(value), "best", .names = value_names, .doc = "which epoch of an execution counts"},
+    {"keep", ATHI_OPT_INT, OPT(keep), "10", .min = 0, .max = 1e9, .doc = "of how many best trials the state is kept"},
+    {"timeout", ATHI_OPT_FLOAT, OPT(timeout), "0", .min = 0, .max = 1e9,
+     .doc = "seconds that an execution may take; 0: any"},
+    {"memory_limit", ATHI_OPT_FLOAT, OPT(memory_limit), "0", .min = 0, .max = 1e9,
+     .doc = "MiB that a worker may use; 0: any"},
+    {0}};
+const athi_row athi_tune_row = {"tune",       "the search over the recipe's ranges",
+                                tune_options, sizeof(athi_tune_opts),
+                                NULL,         NULL};
+#undef OPT
+
+#define OPT(field) offsetof(athi_retrain_opts, field)
+static const athi_option retrain_options[] = {
+    {"top", ATHI_OPT_INT, OPT(top), "1", .min = 1, .max = 1000, .doc = "how many of the best trials"},
+    {"patience", ATHI_OPT_INT, OPT(patience), "10", .min = 0, .max = 1e9,
+     .doc = "epochs without a smaller val_loss before the search for the best epoch ends"},
+    {"epochs_factor", ATHI_OPT_FLOAT, OPT(epochs_factor), "1.2", .min = 0.01, .max = 1000,
+     .doc = "epochs on train + validation, as a multiple of the best epoch"},
+    {"max_epochs", ATHI_OPT_INT, OPT(max_epochs), "0", .min = 0, .max = 1e9,
+     .doc = "epochs at most while looking for the best one; 0: train.epochs"},
+    {0}};
+const athi_row athi_retrain_row = {"retrain",
+                                   "fresh trainings of the best trials on train + validation",
+                                   retrain_options,
+                                   sizeof(athi_retrain_opts),
+                                   NULL,
+                                   NULL};
+#undef OPT
+
+static const athi_option ensemble_options[] = {
+    {"method", ATHI_OPT_SPEC, offsetof(athi_ensemble_opts, method), "weighted", .kind = &athi_ensembles,
+     .doc = "how the members' weights are learned and their predictions combined"},
+    {0}};
+const athi_row athi_ensemble_row = {
+    "ensemble", "the retrained models together", ensemble_options, sizeof(athi_ensemble_opts), NULL, "method"};

@@ -1,0 +1,95 @@
+/* Bound recipes become models: numbering, graphs, parameter counts, and what cannot be built. The data lies in
+ * memory. */
+#include "recipe_test.h"
+
+enum { SAMPLES = 20, CLASSES = 10 };
+static uint8_t pixels[SAMPLES * 28 * 28];
+static int32_t labels[SAMPLES];
+
+/* Images of 28x28 with ten classes. */
+static athi_data images(void) {
+    for (int i = 0; i < SAMPLES; i++) labels[i] = i % CLASSES;
+    athi_data d = {.sample_shape = athi_dims(28, 28),
+                   .n_classes = CLASSES,
+                   .preprocess = {.scale = 1.0 / 255},
+                   .batch = 8};
+    d.train = (athi_part){.x = {ATH_U8, athi_dims(SAMPLES, 28, 28), pixels},
+                          .y = {ATH_I32, athi_dims(SAMPLES), labels},
+                          .n = SAMPLES};
+    return d;
+}
+
+typedef struct built {
+    athi_arena *arena;
+    athi_recipe *recipe;
+    athi_job job;
+} built;
+
+static built build_ok(const char *text, const athi_data *data) {
+    built b = {.arena = athi_arena_create(ctx)};
+    athi_value *bound;
+    assert_ok(ctx, parse(text, &b.recipe));
+    assert_ok(ctx, athi_recipe_check(b.recipe, data));
+    assert_ok(ctx, athi_recipe_bind(b.recipe, b.arena, NULL, 5, &bound));
+    assert_ok(ctx, athi_bound_build(ctx, b.arena, bound, data, &b.job));
+    return b;
+}
+
+static void drop_built(built *b) {
+    athi_model_destroy(b->job.model);
+    athi_recipe_destroy(b->recipe);
+    athi_arena_destroy(b->arena);
+}
+
+static void assert_layers(const built *b, const char *expected) {
+    athi_text text = {.ctx = ctx};
+    const athi_net *net = b->job.model->net;
+    for (int64_t i = 0; i < net->n_layers; i++)
+        athi_text_printf(&text, "%s%s:%lld", i ? " " : "", net->layers[i].name, (long long)net->layers[i].n_params);
+    assert_string_equal(text.text, expected);
+    athi_text_free(&text);
+}
+
+#define SPARSE "train: {loss: sparse_categorical_crossentropy, metrics: [accuracy]}\n"
+
+static void test_chain(void **state) {
+    (void)state;
+    athi_data d = images();
+    built b = build_ok(DATA "model:\n  - reshape: {target_shape: [28, 28, 1]}\n"
+                            "  - conv2d: {filters: 32, kernel_size: 3, activation: relu}\n"
+                            "  - max_pooling2d: {pool_size: 2}\n"
+                            "  - conv2d: {filters: 64, kernel_size: 3, activation: relu}\n"
+                            "  - max_pooling2d: {pool_size: 2}\n"
+                            "  - flatten\n  - dense: {units: 128, activation: relu}\n"
+                            "  - dense: {units: 10, activation: softmax}\n" SPARSE,
+                       &d);
+    assert_layers(&b, "reshape:0 conv2d:320 max_pooling2d:0 conv2d_1:18496 max_pooling2d_1:0 flatten:0 dense:204928 "
+                      "dense_1:1290");
+    assert_int_equal(b.job.seed, 5);
+    assert_int_equal(b.job.model->net->n_sums, 2);
+    drop_built(&b);
+}
+
+static void test_graph(void **state) {
+    (void)state;
+    athi_data d = images();
+    built b = build_ok(DATA "model:\n  - flatten: {name: flat}\n"
+                            "  - dense: {units: 8, name: a}\n"
+                            "  - dense: {units: 8, from: flat}\n"
+                            "  - add: {from: [a, dense]}\n"
+                            "  - repeat:\n      times: 2\n      body:\n"
+                            "        - dense: {units: 8, name: 'block_{i}'}\n"
+                            "        - !choice {of: [null, [activation: relu]], default: [activation: relu]}\n"
+                            "  - concatenate: {from: [block_1, flat]}\n"
+                            "  - dense: {units: 10, activation: softmax}\n" SPARSE,
+                       &d);
+    assert_layers(&b,
+                  "flat:0 a:6280 dense:6280 add:0 block_0:72 activation:0 block_1:72 activation_1:0 concatenate:0 "
+                  "dense_1:7930");
+    drop_built(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_graph)};
+    return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
+}
