@@ -101,7 +101,10 @@ static void forget_places(athi_value *v) {
 
 static int depth_of(const athi_value *v) {
     int most = 0;
-    for (int64_t i = 0; i < v->n; i++) most = ATHI_MAX(most, depth_of(v->items[i]));
+    for (int64_t i = 0; i < v->n; i++) {
+        int one = depth_of(v->items[i]);
+        most = ATHI_MAX(most, one);
+    }
     return most + 1;
 }
 

@@ -213,7 +213,10 @@ static ath_status add_anchor(reader *r, const char *name, const athi_value *valu
 
 static int height(const athi_value *v) {
     int most = 0;
-    for (int64_t i = 0; i < v->n; i++) most = ATHI_MAX(most, height(v->items[i]));
+    for (int64_t i = 0; i < v->n; i++) {
+        int one = height(v->items[i]);
+        most = ATHI_MAX(most, one);
+    }
     return most + 1;
 }
 
