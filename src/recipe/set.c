@@ -113,7 +113,7 @@ ath_status athi_value_set_path(ath_ctx *ctx, athi_arena *arena, athi_value *root
     const char *equals = strchr(assignment, '=');
     if (!equals || equals == assignment) return fail(&s, "expected path=value, such as train.epochs=3");
     char *path = athi_arena_strndup(arena, assignment, equals - assignment);
-    const char *name = athi_arena_printf(arena, "--set %.100s", assignment);
+    const char *name = path ? athi_arena_printf(arena, "--set %.100s", path) : NULL;
     if (!path || !name) return ATH_E_NOMEM;
     athi_value *value, **slot = &root;
     ATH_TRY(athi_yaml_read(ctx, arena, name, equals + 1, (int64_t)strlen(equals + 1), &value));

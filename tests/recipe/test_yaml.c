@@ -139,7 +139,7 @@ static void test_set(void **state) {
         {"train.optimizer.sdg.momentum=1", "optimizer is a list: expected a number or a branch's name, got 'sdg'"},
         {"seed.x=3", "--set seed.x=3: seed is an integer: nothing stands inside it"},
         {"train..x=3", "the path has an empty step"},
-        {"seed=[1", "--set seed=[1:1:3: not YAML: did not find expected ',' or ']'"},
+        {"seed=[1", "--set seed:2:1: not YAML: did not find expected ',' or ']'"},
     };
     for (int i = 0; i < ATHI_COUNT(bad); i++) {
         ath_status status = athi_value_set_path(ctx, arena, v, bad[i].set);
