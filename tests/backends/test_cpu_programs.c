@@ -148,6 +148,24 @@ static void build_overlap(program *p) {
     classify(p, dense(p, h, "dense_1/kernel", "dense_1/bias", 6, ATHI_OP_COPY), labels);
 }
 
+/* What moves elements: a transpose, slices, joined again; and the normalisation of rows. */
+static void build_shapes(program *p) {
+    athi_graph *g = p->graph;
+    ath_tensor *x = program_input(p, 0, athi_dims(4, 6, 5, 7), ATH_F32);
+    ath_tensor *w = program_weight(p, "w", athi_dims(4, 6, 5, 7)), *b = program_weight(p, "b", athi_dims(6, 1, 7));
+    ath_tensor *y = athi_op2(g, ATHI_OP_MUL, x, w, NULL);
+    y = athi_op2(g, ATHI_OP_ADD, y, athi_op1(g, ATHI_OP_BROADCAST_TO, b, &(athi_attr){.shape = {x->shape}}), NULL);
+    ath_tensor *in[3] = {y, program_weight(p, "gamma", athi_dims(7)), program_weight(p, "beta", athi_dims(7))};
+    y = athi_node_add(g, ATHI_OP_LAYER_NORM, in, 3, &(athi_attr){.norm = {.epsilon = 1e-3}});
+    y = athi_op1(g, ATHI_OP_TRANSPOSE, y, &(athi_attr){.perm = {{2, 0, 3, 1}}}); /* [5, 4, 7, 6] */
+    athi_attr left = {.slice = {.begin = {1, 0, 2, 0}, .size = {3, 4, 4, 6}}};
+    athi_attr right = {.slice = {.begin = {0, 0, 1, 0}, .size = {3, 4, 6, 6}}};
+    ath_tensor *parts[2] = {athi_op1(g, ATHI_OP_SLICE, y, &left), athi_op1(g, ATHI_OP_SLICE, y, &right)};
+    y = athi_node_add(g, ATHI_OP_CONCAT, parts, 2, &(athi_attr){.axis = {2}});
+    program_keep(p, "kept/shapes", y);
+    program_mean_loss(p, athi_op1(g, ATHI_OP_SQUARE, y, NULL));
+}
+
 static const ath_rmsprop_opts rmsprop = {.rho = 0.9, .epsilon = 1e-3};
 static const ath_rmsprop_opts centered = {
     .rho = 0.9, .momentum = 0.8, .epsilon = 1e-3, .centered = true, .weight_decay = 0.01};
@@ -189,6 +207,7 @@ static const program_case cases[] = {
     {"resnet odd", build_resnet_odd, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
     {"resnet predict", build_resnet_blocked, .mode = ATHI_MODE_EVALUATE, .tolerance = 1e-4},
     {"overlap", build_overlap, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 3e-4},
+    {"shapes", build_shapes, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 1e-4},
     {"mlp evaluate", build_mlp, .mode = ATHI_MODE_EVALUATE, .steps = 2},
 };
 
@@ -265,6 +284,10 @@ static void test_cnn_groups(void **state) {
     program_destroy(p);
     p = program_create(find_case("resnet predict"), &athi_cpu_backend, 1);
     assert_int_equal(program_count(p, "batch_norm_infer+relu", "onednn:"), 2);
+    program_destroy(p);
+    p = program_create(find_case("shapes"), &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, NULL, "onednn:layer_norm"), 2);
+    assert_true(program_count(p, NULL, "own:copy") >= 7);
     program_destroy(p);
 }
 

@@ -91,7 +91,7 @@ extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[], athi_cpu_mat
     athi_cpu_matmul_relu_grad_sum[];
 extern const athi_kernel athi_cpu_unary[], athi_cpu_unary_grad[], athi_cpu_binary[], athi_cpu_dropout[],
     athi_cpu_copy[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
-extern const athi_kernel athi_cpu_reduce[];
+extern const athi_kernel athi_cpu_reduce[], athi_cpu_shape[], athi_cpu_layer_norm[], athi_cpu_layer_norm_grad[];
 extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_sparse_xent[],
     athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];
 extern const athi_kernel athi_cpu_conv[], athi_cpu_conv_grad_x[], athi_cpu_conv_grad_w[], athi_cpu_pool[],

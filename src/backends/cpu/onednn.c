@@ -404,73 +404,102 @@ ath_status athi_onednn_make_conv_grad_w(athi_make *m, const athi_unit *unit, ath
     return finish(m, s);
 }
 
-/* ---- batch normalisation ------------------------------------------------------------------------- */
+/* ---- batch and layer normalisation ---------------------------------------------------------------- */
 
-/* x as an image: what is not [N, H, W, C] is [rows, 1, 1, C]. */
-static bool norm_desc(const ath_tensor *x, desc *md) {
-    if (x->shape.rank == 4) return image_desc(x, dnnl_f32, md);
-    const int64_t n = athi_cpu_last(x->shape);
-    return dnnl_memory_desc_init_by_tag(md, 4, (dnnl_dims_t){athi_cpu_rows(x), n, 1, 1}, dnnl_f32, dnnl_nhwc) ==
-           dnnl_success;
+/* What the descriptors of a normalisation are made of: x, the statistics, gamma and beta. */
+typedef struct norm_descs {
+    desc x, stats, params;
+} norm_descs;
+
+static bool is_layer_norm(const athi_node *node) {
+    return node->op == ATHI_OP_LAYER_NORM || node->op == ATHI_OP_LAYER_NORM_GRAD;
 }
 
-static dnnl_primitive_desc_t describe_norm(const athi_node *node, const desc *x, bool relu, int threads,
-                                           char why[ATHI_WHY_MAX]) {
-    const bool train = node->op != ATHI_OP_BATCH_NORM_INFER, backward = node->op == ATHI_OP_BATCH_NORM_GRAD;
+/* Over the batch what is not [N, H, W, C] is [rows, 1, 1, C]; over rows all is [rows, C]. */
+static bool set_norm(const athi_node *node, norm_descs *d) {
+    const ath_tensor *x = &node->out[0];
+    const int64_t n = athi_cpu_last(x->shape), rows = athi_cpu_rows(x);
+    if (!vector_desc(n, &d->params) || !vector_desc(is_layer_norm(node) ? rows : n, &d->stats)) return false;
+    if (is_layer_norm(node))
+        return x->layout == ATHI_PLAIN &&
+               dnnl_memory_desc_init_by_tag(&d->x, 2, (dnnl_dims_t){rows, n}, dnnl_f32, dnnl_ab) == dnnl_success;
+    if (x->shape.rank == 4) return image_desc(x, dnnl_f32, &d->x);
+    return dnnl_memory_desc_init_by_tag(&d->x, 4, (dnnl_dims_t){rows, n, 1, 1}, dnnl_f32, dnnl_nhwc) == dnnl_success;
+}
+
+/* The operation's descriptor, and for a gradient the forward primitive that it wants as a hint. */
+typedef union norm_op {
+    dnnl_batch_normalization_desc_t batch;
+    dnnl_layer_normalization_desc_t layer;
+} norm_op;
+static bool set_norm_op(const athi_node *node, const norm_descs *d, bool relu, norm_op *op,
+                        dnnl_primitive_desc_t *hint) {
+    const bool layer = is_layer_norm(node), infer = node->op == ATHI_OP_BATCH_NORM_INFER;
+    const bool backward = node->op == ATHI_OP_BATCH_NORM_GRAD || node->op == ATHI_OP_LAYER_NORM_GRAD;
     const float epsilon = (float)node->attr.norm.epsilon;
-    unsigned flags = dnnl_use_scale | dnnl_use_shift;
-    if (relu) flags |= dnnl_fuse_norm_relu;
-    if (!train) flags |= dnnl_use_global_stats;
-    dnnl_batch_normalization_desc_t d;
-    dnnl_prop_kind_t kind = train ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_primitive_desc_t hint = NULL, pd;
-    if (!get_engine() || dnnl_batch_normalization_forward_desc_init(&d, kind, x, epsilon, flags) != dnnl_success ||
-        (backward && dnnl_primitive_desc_create(&hint, &d, NULL, engine, NULL) != dnnl_success) ||
-        (backward &&
-         dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, x, x, epsilon, flags) != dnnl_success)) {
-        if (hint) dnnl_primitive_desc_destroy(hint);
-        athi_cpu_no(why, "not describable");
-        return NULL;
+    const dnnl_prop_kind_t kind = infer ? dnnl_forward_inference : dnnl_forward_training;
+    const unsigned flags = (unsigned)dnnl_use_scale | (unsigned)dnnl_use_shift |
+                           (relu ? (unsigned)dnnl_fuse_norm_relu : 0) | (infer ? (unsigned)dnnl_use_global_stats : 0);
+    dnnl_status_t status =
+        layer ? dnnl_layer_normalization_forward_desc_init(&op->layer, kind, &d->x, &d->stats, epsilon, flags)
+              : dnnl_batch_normalization_forward_desc_init(&op->batch, kind, &d->x, epsilon, flags);
+    if (status != dnnl_success || !backward) return status == dnnl_success;
+    if (dnnl_primitive_desc_create(hint, op, NULL, engine, NULL) != dnnl_success) {
+        *hint = NULL;
+        return false;
     }
-    pd = describe(&d, false, hint, threads, why);
+    status =
+        layer ? dnnl_layer_normalization_backward_desc_init(&op->layer, dnnl_backward, &d->x, &d->x, &d->stats,
+                                                            epsilon, flags)
+              : dnnl_batch_normalization_backward_desc_init(&op->batch, dnnl_backward, &d->x, &d->x, epsilon, flags);
+    return status == dnnl_success;
+}
+
+static dnnl_primitive_desc_t describe_norm(const athi_node *node, const norm_descs *d, bool relu, int threads,
+                                           char why[ATHI_WHY_MAX]) {
+    norm_op op;
+    dnnl_primitive_desc_t hint = NULL, pd = NULL;
+    if (get_engine() && set_norm_op(node, d, relu, &op, &hint))
+        pd = describe(&op, false, hint, threads, why);
+    else
+        athi_cpu_no(why, "not describable");
     if (hint) dnnl_primitive_desc_destroy(hint);
     return pd;
 }
 
 bool athi_onednn_accepts_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *node = unit->nodes[0];
-    desc x;
+    norm_descs d;
     if (!athi_cpu_is_f32(unit, why)) return false;
-    if (!norm_desc(&node->out[0], &x)) return athi_cpu_no(why, "not describable");
-    return is_described(describe_norm(node, &x, unit->n_nodes > 1, 0, why));
+    if (!set_norm(node, &d)) return athi_cpu_no(why, "not describable");
+    return is_described(describe_norm(node, &d, unit->n_nodes > 1, 0, why));
 }
 
 /* x, gamma, beta -> y, mean, variance; or x, gamma, beta, mean, variance -> y; either perhaps with a relu behind. */
 ath_status athi_onednn_make_norm(athi_make *m, const athi_unit *unit, athi_call *call) {
     const athi_node *node = unit->nodes[0];
     const ath_tensor *y = &unit->nodes[unit->n_nodes - 1]->out[0];
-    const bool train = node->op == ATHI_OP_BATCH_NORM_TRAIN;
+    const bool infer = node->op == ATHI_OP_BATCH_NORM_INFER;
     char why[ATHI_WHY_MAX];
-    desc x, channels;
+    norm_descs d;
     onednn_state *s = new_state(m, call);
     if (!s) return ATH_E_NOMEM;
-    norm_desc(&node->out[0], &x);
-    vector_desc(athi_cpu_last(y->shape), &channels);
-    dnnl_primitive_desc_t pd = describe_norm(node, &x, unit->n_nodes > 1, m->threads, why);
+    set_norm(node, &d);
+    dnnl_primitive_desc_t pd = describe_norm(node, &d, unit->n_nodes > 1, m->threads, why);
     const desc *given = pd ? dnnl_primitive_desc_query_md(pd, dnnl_query_workspace_md, 0) : NULL;
     const bool has_workspace = given && dnnl_memory_desc_get_size(given);
     desc workspace = {0};
     if (has_workspace) workspace = *given;
     step *st = add_step(s, pd);
-    add_arg(st, DNNL_ARG_SRC, add_memory(s, &x, FROM_IN, 0));
-    add_arg(st, DNNL_ARG_SCALE, add_memory(s, &channels, FROM_IN, 1));
-    add_arg(st, DNNL_ARG_SHIFT, add_memory(s, &channels, FROM_IN, 2));
-    add_arg(st, DNNL_ARG_DST, add_memory(s, &x, FROM_OUT, athi_cpu_out_index(unit, y)));
+    add_arg(st, DNNL_ARG_SRC, add_memory(s, &d.x, FROM_IN, 0));
+    add_arg(st, DNNL_ARG_SCALE, add_memory(s, &d.params, FROM_IN, 1));
+    add_arg(st, DNNL_ARG_SHIFT, add_memory(s, &d.params, FROM_IN, 2));
+    add_arg(st, DNNL_ARG_DST, add_memory(s, &d.x, FROM_OUT, athi_cpu_out_index(unit, y)));
     for (int i = 0; i < 2; i++) {
         const int key = i ? DNNL_ARG_VARIANCE : DNNL_ARG_MEAN;
         add_arg(st, key,
-                train ? add_out(s, &channels, athi_cpu_out_index(unit, &node->out[1 + i]))
-                      : add_memory(s, &channels, FROM_IN, 3 + i));
+                infer ? add_memory(s, &d.stats, FROM_IN, 3 + i)
+                      : add_out(s, &d.stats, athi_cpu_out_index(unit, &node->out[1 + i])));
     }
     if (has_workspace) add_arg(st, DNNL_ARG_WORKSPACE, add_scratch(s, &workspace));
     return finish(m, s);
@@ -478,20 +507,22 @@ ath_status athi_onednn_make_norm(athi_make *m, const athi_unit *unit, athi_call 
 
 /* dy, x, gamma, mean, variance -> dx, dgamma, dbeta */
 ath_status athi_onednn_make_norm_grad(athi_make *m, const athi_unit *unit, athi_call *call) {
-    static const int in[] = {DNNL_ARG_DIFF_DST, DNNL_ARG_SRC, DNNL_ARG_SCALE, DNNL_ARG_MEAN, DNNL_ARG_VARIANCE};
-    static const int out[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_SCALE, DNNL_ARG_DIFF_SHIFT};
     const athi_node *node = unit->nodes[0];
     char why[ATHI_WHY_MAX];
-    desc x, channels;
+    norm_descs d;
     onednn_state *s = new_state(m, call);
     if (!s) return ATH_E_NOMEM;
-    norm_desc(&node->out[0], &x);
-    vector_desc(athi_cpu_last(node->out[0].shape), &channels);
-    step *st = add_step(s, describe_norm(node, &x, false, m->threads, why));
-    for (int i = 0; i < 5; i++) add_arg(st, in[i], add_memory(s, i < 2 ? &x : &channels, FROM_IN, i));
-    /* The primitive asks for the shift and does not read it. */
-    add_arg(st, DNNL_ARG_SHIFT, add_scratch(s, &channels));
-    for (int i = 0; i < 3; i++) add_arg(st, out[i], add_memory(s, i < 1 ? &x : &channels, FROM_OUT, i));
+    set_norm(node, &d);
+    step *st = add_step(s, describe_norm(node, &d, false, m->threads, why));
+    add_arg(st, DNNL_ARG_DIFF_DST, add_memory(s, &d.x, FROM_IN, 0));
+    add_arg(st, DNNL_ARG_SRC, add_memory(s, &d.x, FROM_IN, 1));
+    add_arg(st, DNNL_ARG_SCALE, add_memory(s, &d.params, FROM_IN, 2));
+    add_arg(st, DNNL_ARG_SHIFT, add_scratch(s, &d.params)); /* asked for, not read */
+    add_arg(st, DNNL_ARG_MEAN, add_memory(s, &d.stats, FROM_IN, 3));
+    add_arg(st, DNNL_ARG_VARIANCE, add_memory(s, &d.stats, FROM_IN, 4));
+    add_arg(st, DNNL_ARG_DIFF_SRC, add_memory(s, &d.x, FROM_OUT, 0));
+    add_arg(st, DNNL_ARG_DIFF_SCALE, add_memory(s, &d.params, FROM_OUT, 1));
+    add_arg(st, DNNL_ARG_DIFF_SHIFT, add_memory(s, &d.params, FROM_OUT, 2));
     return finish(m, s);
 }
 

@@ -14,7 +14,8 @@ ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, ath
 bool athi_onednn_accepts_conv_grad_w(const athi_unit *unit, char why[ATHI_WHY_MAX]);
 ath_status athi_onednn_make_conv_grad_w(athi_make *m, const athi_unit *unit, athi_call *call);
 
-/** batch_norm_train and batch_norm_infer, perhaps + relu; batch_norm_grad is accepted by the same function. */
+/** batch_norm_train and batch_norm_infer, perhaps + relu; layer_norm; all their gradients are accepted by the same
+ *  function. */
 bool athi_onednn_accepts_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]);
 ath_status athi_onednn_make_norm(athi_make *m, const athi_unit *unit, athi_call *call);
 ath_status athi_onednn_make_norm_grad(athi_make *m, const athi_unit *unit, athi_call *call);

@@ -254,6 +254,12 @@ const athi_kernel athi_cpu_norm[] = {{"onednn:batch_norm", athi_onednn_accepts_n
 const athi_kernel athi_cpu_norm_grad[] = {{"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad,
                                            ATHI_LAYOUT_ANY},
                                           {0}};
+const athi_kernel athi_cpu_layer_norm[] = {{"onednn:layer_norm", athi_onednn_accepts_norm, athi_onednn_make_norm,
+                                            ATHI_LAYOUT_PLAIN},
+                                           {0}};
+const athi_kernel athi_cpu_layer_norm_grad[] = {{"onednn:layer_norm", athi_onednn_accepts_norm,
+                                                 athi_onednn_make_norm_grad, ATHI_LAYOUT_PLAIN},
+                                                {0}};
 const athi_kernel athi_cpu_reorder[] = {{"onednn:reorder", athi_onednn_accepts_reorder, athi_onednn_make_reorder,
                                          ATHI_LAYOUT_ANY},
                                         {0}};

@@ -54,7 +54,7 @@ typedef struct binary_state {
     athi_binary op; /* over (large, small) */
     spread how;
     int large;                      /* 0 or 1: which input; the other is spread */
-    bool relu;                      /* the larger member of add+relu */
+    bool relu;                      /* add+relu */
     int64_t n, row;                 /* elements of the result, of the row */
     int64_t block, image, channels; /* blocked: [N, channels / block, image, block] */
 } binary_state;
