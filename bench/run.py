@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
+
+    bench/run.py [step] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
+
+The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
+round by round, both sides one after the other, because a machine's speed drifts."""
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+PYTHON = Path(os.environ.get("BENCH_VENV", ROOT / ".venv-bench")) / "bin/python"
+ATHANOR = BUILD / "athanor"
+rows = []  # (what, ours, theirs, ratio or figure, target, reached)
+
+
+def flags():
+    return set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M).group(1).split())
+
+
+AVX512 = "avx512f" in flags()
+
+
+def row(what, ours, theirs, figure, target, reached):
+    rows.append((what, ours, theirs, figure, target, "yes" if reached else "no"))
+    print("  ".join(str(x) for x in rows[-1]), flush=True)
+
+
+def floor(avx512, avx2):
+    return avx512 if AVX512 else avx2
+
+
+class Side:
+    """A program that measures one round for every "go" it reads."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        stderr=subprocess.DEVNULL)
+        self.ready = json.loads(self.process.stdout.readline())
+
+    def round(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())["ms_per_step"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def bench_step(rounds):
+    """Training steps of three nets, one thread, against PyTorch at its best settings."""
+    subprocess.run(["ninja", "-C", BUILD, "bench/bench_step"], check=True, stdout=subprocess.DEVNULL)
+    cases = [("mlp64", "MLP 784-64-10, RMSprop, batch 128", floor(3.5, 2.4)),
+             ("mlp512", "MLP 784-512-512-10, Adam, batch 128", floor(1.8, 1.4)),
+             ("cnn", "CNN 32-64-dense 128, Adam, batch 64", 2.0)]
+    for case, name, target in cases:
+        peer = Side([PYTHON, ROOT / "bench/peers/torch_train.py", case, "1", str(rounds), "--wait"])
+        own = Side([BUILD / "bench/bench_step", case, "1", str(rounds), "--wait"])
+        pairs = [(own.round(), peer.round()) for _ in range(rounds)]
+        own.close(), peer.close()
+        ours, theirs = (statistics.median(side) for side in zip(*pairs))
+        ratio = statistics.median(p / o for o, p in pairs)
+        row(f"{name}, 1 thread, a step", f"{ours:.3f} ms", f"PyTorch {theirs:.3f} ms", f"{ratio:.2f}x", f"{target}x",
+            ratio >= target)
+
+
+def tune(recipe, folder, *options):
+    begin = time.monotonic()
+    subprocess.run([ATHANOR, "tune", ROOT / "bench" / recipe, "--dir", folder, *options], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+def peer_seconds(script, *options):
+    begin = time.monotonic()
+    subprocess.run([PYTHON, ROOT / "bench/peers" / script, *options], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+def bench_search(rounds):
+    """The 8-configuration search, whole programs."""
+    peers = {"KerasTuner + TensorFlow": ("keras_tuner_search.py", [["--steps-per-execution", "8"]], 20),
+             "Optuna 5 + PyTorch": ("optuna_torch_search.py", [["--jobs", "2", "--threads", "1"],
+                                                               ["--jobs", "1", "--threads", "2"]], 4)}
+    with tempfile.TemporaryDirectory() as folder:
+        tune("search8.yaml", f"{folder}/warm")  # the data cache
+        for name, (script, settings, target) in peers.items():
+            pairs = []
+            for i in range(max(1, rounds // 3)):
+                ours = tune("search8.yaml", f"{folder}/{name[:2]}{i}")
+                pairs.append((ours, min(peer_seconds(script, *s) for s in settings)))
+            ratio = statistics.median(t / o for o, t in pairs)
+            row(f"8-configuration search, whole program, 2 jobs, against {name}", f"{statistics.median(o for o, _ in pairs):.1f} s",
+                f"{statistics.median(t for _, t in pairs):.1f} s", f"{ratio:.1f}x", f"{target}x", ratio >= target)
+
+
+def bench_start(rounds):
+    """From the start of the process to the end of the first training step, data cache warm."""
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(rounds + 1):
+            begin = time.monotonic()
+            subprocess.run([ATHANOR, "train", ROOT / "bench/search8.yaml", "--steps", "1", "--threads", "1", "--dir",
+                            f"{folder}/{i}"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            times.append((time.monotonic() - begin) * 1e3)
+    ms = statistics.median(times[1:])
+    row("start of the process to its end after one training step", f"{ms:.0f} ms", "", f"{ms:.0f} ms", "100 ms", ms <= 100)
+
+
+def pss(pid):
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
+    except (OSError, AttributeError):
+        return 0.0
+
+
+def children(pid):
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def trials_done(folder):
+    done = len(list(Path(folder, "trials").glob("*/*/log.jsonl"))) if Path(folder, "trials").exists() else 0
+    return done
+
+
+def bench_memory(_rounds):
+    """Proportional set sizes of worker and runner over a hundred trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        runner = subprocess.Popen([ATHANOR, "tune", ROOT / "bench/memory.yaml", "--dir", f"{folder}/run"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        samples = []  # (trials done, worker, runner)
+        while runner.poll() is None:
+            worker = max([pss(c) for c in children(runner.pid)] or [0.0])
+            samples.append((trials_done(f"{folder}/run"), worker, pss(runner.pid)))
+            time.sleep(0.05)
+
+    def peak(column, low, high):
+        return max((s[column] for s in samples if low <= s[0] <= high), default=0.0)
+
+    for column, name, limit in ((1, "a worker", 300), (2, "the runner", 100)):
+        early, late = peak(column, 5, 15), peak(column, 90, 100)
+        row(f"memory (PSS) of {name} on the MLP search, trials 5-15 and 90-100", f"{early:.0f} MB", f"{late:.0f} MB",
+            f"{late:.0f} MB", f"{limit} MB, flat", late <= limit and late <= early * 1.1 + 2)
+
+
+BENCHES = {"step": bench_step, "search": bench_search, "start": bench_start, "memory": bench_memory}
+
+
+def table():
+    cpu = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M).group(1)
+    lines = [f"{cpu}, {os.cpu_count()} cores, {'AVX-512' if AVX512 else 'AVX2'}, {platform.system()} {platform.release()}", "",
+             "| what | Athanor | the other side | figure | at least | reached |", "|---|---|---|---|---|---|"]
+    lines += ["| " + " | ".join(r) + " |" for r in rows]
+    return "\n".join(lines)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("names", nargs="*", choices=[*BENCHES, []])
+    arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--readme", action="store_true", help="puts the table between the bench marks of README.md")
+    options = arguments.parse_args()
+    if not PYTHON.exists():
+        sys.exit(f"bench: no virtual environment at {PYTHON.parent.parent}; run bench/peers/setup")
+    for name in options.names or BENCHES:
+        BENCHES[name](options.rounds)
+    print("\n" + table())
+    if options.readme:
+        readme = ROOT / "README.md"
+        text = readme.read_text()
+        readme.write_text(re.sub(r"(<!-- bench -->\n).*(<!-- /bench -->)", lambda m: m[1] + table() + "\n" + m[2], text,
+                                 flags=re.S))
+
+
+main()
