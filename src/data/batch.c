@@ -1,16 +1,17 @@
 /* Batches: the order of an epoch, and the gather that converts and normalises on the way. */
-#include "backends/cpu/cpu.h"
 #include "data/data.h"
+
+#include "backends/cpu/cpu.h"
 
 #include <math.h>
 
-void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int32_t *order) {
-    for (int64_t i = 0; i < n; i++) order[i] = (int32_t)i;
+void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int64_t *order) {
+    for (int64_t i = 0; i < n; i++) order[i] = i;
     if (!shuffle) return;
     athi_rng rng = athi_rng_at(seed, ATHI_PURPOSE(ATHI_RNG_SHUFFLE, epoch));
     for (int64_t i = n - 1; i > 0; i--) {
         int64_t j = (int64_t)athi_rng_below(&rng, (uint64_t)i + 1);
-        int32_t t = order[i];
+        int64_t t = order[i];
         order[i] = order[j], order[j] = t;
     }
 }
@@ -47,24 +48,24 @@ static void standardize_sample(float *x, int64_t n) {
     for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
 }
 
-/* Bytes, the usual case, with the processor's own loop: a batch of images is gathered before every step. */
-static void gather_u8(const athi_part *part, float scale, const int32_t *order, int64_t n, int64_t row, float *x) {
-    enum { PIECE = 256 };
-    const float shift = 0;
-    int64_t index[PIECE];
-    for (int64_t begin = 0; begin < n; begin += PIECE) {
-        const int64_t size = ATHI_MIN(n - begin, PIECE);
-        for (int64_t i = 0; i < size; i++) index[i] = part->begin + order[begin + i];
-        athi_cpu()->gather_u8(1, size, row, part->x.data, index, &scale, &shift, 1, x + begin * row);
-    }
+/* What the processor's kernel can do: u8 and f32, with factor and shift per channel. */
+static bool gather_fast(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, int64_t row,
+                        float *x) {
+    const char *from = (const char *)part->x.data + part->begin * athi_array_row_bytes(&part->x);
+    if (!p->factor || p->normalize == ATHI_NORMALIZE_SAMPLEWISE) return false;
+    if (part->x.dtype == ATH_U8)
+        athi_cpu()->gather_u8(p->threads, n, row, (const uint8_t *)from, order, p->factor, p->shift, p->period, x);
+    else if (part->x.dtype == ATH_F32)
+        athi_cpu()->gather_f32(p->threads, n, row, (const float *)(const void *)from, order, p->factor, p->shift,
+                               p->period, x);
+    else
+        return false;
+    return true;
 }
 
-void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n, float *x) {
+void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, float *x) {
     int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
-    if (part->x.dtype == ATH_U8 && p->normalize == ATHI_NORMALIZE_NONE) {
-        gather_u8(part, (float)p->scale, order, n, row, x);
-        return;
-    }
+    if (gather_fast(part, p, order, n, row, x)) return;
     for (int64_t i = 0; i < n; i++, x += row) {
         convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row, (float)p->scale,
                 x);
@@ -95,7 +96,7 @@ static int32_t hottest(const athi_array *a, int64_t i, int64_t width) {
     return at;
 }
 
-void athi_batch_classes(const athi_part *part, const int32_t *order, int64_t n, int32_t *y) {
+void athi_batch_classes(const athi_part *part, const int64_t *order, int64_t n, int32_t *y) {
     int64_t width = athi_array_row_bytes(&part->y) / athi_dtype_size(part->y.dtype);
     for (int64_t i = 0; i < n; i++) {
         int64_t at = part->begin + order[i];
@@ -103,7 +104,7 @@ void athi_batch_classes(const athi_part *part, const int32_t *order, int64_t n, 
     }
 }
 
-void athi_batch_targets(const athi_part *part, const int32_t *order, int64_t n, int64_t classes, float *y) {
+void athi_batch_targets(const athi_part *part, const int64_t *order, int64_t n, int64_t classes, float *y) {
     int64_t bytes = athi_array_row_bytes(&part->y), width = bytes / athi_dtype_size(part->y.dtype);
     bool one_hot = width == 1 && classes > 1;
     for (int64_t i = 0; i < n; i++) {

@@ -31,8 +31,8 @@ static ath_status read_field(cursor *c, const char **field, bool *last) {
         int64_t n = 0;
         for (c->p++;; c->p++) {
             if (c->p >= c->end)
-                return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: a quoted field is never closed",
-                                 c->path, (long long)c->line);
+                return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: a quoted field is never closed", c->path,
+                                 (long long)c->line);
             if (*c->p == '"') {
                 c->p++;
                 if (c->p >= c->end || *c->p != '"') break; /* two quotes stand for one */
@@ -51,8 +51,8 @@ static ath_status read_field(cursor *c, const char **field, bool *last) {
     if (c->p < c->end && *c->p == '\r') c->p++;
     *last = c->p >= c->end || *c->p == '\n';
     if (!*last && *c->p != ',')
-        return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: expected a comma after a quoted field",
-                         c->path, (long long)c->line);
+        return athi_fail(c->ctx, ATH_E_SYNTAX, "%s: line %lld: expected a comma after a quoted field", c->path,
+                         (long long)c->line);
     if (c->p < c->end) c->p++;
     *field = text;
     return ATH_OK;
@@ -81,8 +81,8 @@ static ath_status to_number(const cursor *c, const row *r, int64_t column, const
     double value = strtod(text, &end);
     while (isspace((unsigned char)*end)) end++;
     if (end == text || *end)
-        return athi_fail(c->ctx, ATH_E_DATA, "%s: line %lld, column '%s': expected a number, got \"%.40s\"",
-                         c->path, (long long)r->line, name, text);
+        return athi_fail(c->ctx, ATH_E_DATA, "%s: line %lld, column '%s': expected a number, got \"%.40s\"", c->path,
+                         (long long)r->line, name, text);
     *out = (float)value;
     return ATH_OK;
 }
@@ -101,9 +101,7 @@ static ath_status find_label(const cursor *c, const row *header, const char *lab
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 /* Labels as texts -> y: i32 if all are integers, f32 if all are numbers, else class numbers. */
 static ath_status make_labels(athi_arena *arena, const char **texts, int64_t n, athi_table *table) {
@@ -155,8 +153,7 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
     for (const char *q = c.p; q < c.end; q++) capacity += *q == '\n';
     capacity += 1;
     int64_t count;
-    if (!athi_mul(capacity, ATHI_MAX(width, 1), &count))
-        return athi_fail(ctx, ATH_E_NOMEM, "%s: too large", path);
+    if (!athi_mul(capacity, ATHI_MAX(width, 1), &count)) return athi_fail(ctx, ATH_E_NOMEM, "%s: too large", path);
     float *x = athi_arena_array(arena, count, sizeof *x);
     const char **labels = athi_arena_array(arena, capacity, sizeof *labels);
     if (!x || !labels) return ATH_E_NOMEM;

@@ -24,8 +24,7 @@ static const athi_option options[] = {
     {"normalize", ATHI_OPT_ENUM, OPT(normalize), "none", .names = normalize_names,
      .doc = "subtract mean and divide by deviation, of the training part per channel (featurewise) or of "
             "each sample (samplewise)"},
-    {"shuffle", ATHI_OPT_BOOL, OPT(shuffle), "true",
-     .doc = "a new order every epoch, a function of seed and epoch"},
+    {"shuffle", ATHI_OPT_BOOL, OPT(shuffle), "true", .doc = "a new order every epoch, a function of seed and epoch"},
     {0}};
 const athi_row athi_data_row = {"data",  "what is trained on, validated and tested with",
                                 options, sizeof(athi_data_opts),
@@ -51,12 +50,11 @@ static const named_set fashion_mnist = {"/usr/share/datasets/fashion-mnist",
 
 const athi_kind athi_sources = {
     "source", "sources",
-    (const athi_row[]){
-        {"fashion-mnist",
-         "60,000 + 10,000 images of clothes, 28x28 grey, 10 classes (Xiao et al., arXiv:1708.07747)", NULL, 0,
-         &fashion_mnist, NULL},
-        {"files", "own files, named under train, validation and test", NULL, 0, NULL, NULL},
-        {0}}};
+    (const athi_row[]){{"fashion-mnist",
+                        "60,000 + 10,000 images of clothes, 28x28 grey, 10 classes (Xiao et al., arXiv:1708.07747)",
+                        NULL, 0, &fashion_mnist, NULL},
+                       {"files", "own files, named under train, validation and test", NULL, 0, NULL, NULL},
+                       {0}}};
 
 /* ---- loading ------------------------------------------------------------------------------------- */
 
@@ -68,8 +66,7 @@ typedef struct loader {
 
 static ath_status load_table(loader *l, const char *path, const char *label, athi_table *table) {
     athi_data *d = l->data;
-    if (path[0] != '/' && l->folder && *l->folder)
-        path = athi_arena_printf(d->arena, "%s/%s", l->folder, path);
+    if (path[0] != '/' && l->folder && *l->folder) path = athi_arena_printf(d->arena, "%s/%s", l->folder, path);
     if (!path) return ATH_E_NOMEM;
     ath_status status = athi_table_load(l->ctx, d->arena, path, label, l->cache, &d->maps[d->n_maps], table);
     d->n_maps += status == ATH_OK && d->maps[d->n_maps].data;
@@ -79,9 +76,8 @@ static ath_status load_table(loader *l, const char *path, const char *label, ath
 
 static ath_status expect_same_count(loader *l, const char *what, const athi_part *p) {
     if (p->y.shape.rank < 1 || p->y.shape.dim[0] != p->x.shape.dim[0])
-        return athi_fail(l->ctx, ATH_E_DATA, "data.%s: %lld inputs but %lld targets; each input needs one",
-                         what, (long long)p->x.shape.dim[0],
-                         (long long)(p->y.shape.rank ? p->y.shape.dim[0] : 0));
+        return athi_fail(l->ctx, ATH_E_DATA, "data.%s: %lld inputs but %lld targets; each input needs one", what,
+                         (long long)p->x.shape.dim[0], (long long)(p->y.shape.rank ? p->y.shape.dim[0] : 0));
     if (p->x.shape.dim[0] < 1) return athi_fail(l->ctx, ATH_E_DATA, "data.%s: holds no sample", what);
     return ATH_OK;
 }
@@ -90,8 +86,8 @@ static ath_status expect_same_count(loader *l, const char *what, const athi_part
 static ath_status load_files(loader *l, const char *what, const athi_value *v, athi_part *part) {
     char place[48];
     athi_value_place(v, place);
-    const athi_value *x = athi_value_get(v, "x"), *y = athi_value_get(v, "y"),
-                     *file = athi_value_get(v, "file"), *label = athi_value_get(v, "label");
+    const athi_value *x = athi_value_get(v, "x"), *y = athi_value_get(v, "y"), *file = athi_value_get(v, "file"),
+                     *label = athi_value_get(v, "label");
     bool pair = x && y && v->n == 2 && x->type == ATHI_STRING && y->type == ATHI_STRING;
     bool csv = file && label && v->n == 2 && file->type == ATHI_STRING &&
                (label->type == ATHI_STRING || label->type == ATHI_INT);
@@ -107,15 +103,14 @@ static ath_status load_files(loader *l, const char *what, const athi_value *v, a
         if (!name) return ATH_E_NOMEM;
         ATH_TRY(load_table(l, file->text, name, &a));
         if (!a.y.data)
-            return athi_fail(l->ctx, ATH_E_OPTION,
-                             "%sdata.%s: {file, label} is for csv files; name x and y instead", place, what);
+            return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.%s: {file, label} is for csv files; name x and y instead",
+                             place, what);
         part->x = a.x, part->y = a.y;
         if (a.class_names && !l->data->class_names)
             l->data->class_names = a.class_names, l->data->n_classes = a.n_classes;
     } else
         return athi_fail(l->ctx, ATH_E_OPTION,
-                         "%sdata.%s: expected {x: FILE, y: FILE} or {file: FILE, label: COLUMN}", place,
-                         what);
+                         "%sdata.%s: expected {x: FILE, y: FILE} or {file: FILE, label: COLUMN}", place, what);
     part->begin = 0, part->n = part->x.shape.dim[0];
     return expect_same_count(l, what, part);
 }
@@ -164,12 +159,10 @@ static ath_status split_validation(loader *l, const athi_value *v) {
                          "%sdata.validation: expected a number of samples, a fraction < 1 or "
                          "{x: FILE, y: FILE}",
                          place);
-    int64_t n = d->train.n,
-            keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
+    int64_t n = d->train.n, keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
     if (keep < 1)
-        return athi_fail(l->ctx, ATH_E_OPTION,
-                         "%sdata.validation: %s of %lld samples leave nothing to train on", place,
-                         v->text ? v->text : "so many", (long long)n);
+        return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.validation: %s of %lld samples leave nothing to train on",
+                         place, v->text ? v->text : "so many", (long long)n);
     d->validation = d->train;
     d->validation.begin = keep, d->validation.n = n - keep;
     d->train.n = keep;
@@ -194,7 +187,7 @@ static int64_t count_classes(const athi_part *p) {
     if (p->y.dtype == ATH_F32 || p->y.dtype == ATH_F64 || p->y.shape.rank != 1) return 0;
     int32_t label;
     for (int64_t i = 0; i < p->n; i++) {
-        int32_t at = (int32_t)i;
+        int64_t at = i;
         athi_batch_classes(p, &at, 1, &label);
         most = ATHI_MAX(most, label);
     }
@@ -216,7 +209,7 @@ static ath_status fit_statistics(athi_data *d) {
     double per_channel = (double)d->train.n * (double)(row / p->n);
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t i = 0; i < d->train.n; i++) {
-            int32_t at = (int32_t)i;
+            int64_t at = i;
             athi_batch_x(&d->train, &plain, &at, 1, x);
             for (int64_t j = 0; j < row; j++) {
                 double v = (double)x[j], c = v - p->mean[j % p->n];
@@ -255,8 +248,7 @@ static ath_status open_parts(loader *l, const athi_data_opts *o) {
         return athi_fail(l->ctx, ATH_E_OPTION, "data.samples: %lld asked for, but there are %lld",
                          (long long)o->samples, (long long)d->train.n);
     if (o->samples) d->train.n = o->samples;
-    if (d->train.n > INT32_MAX)
-        return athi_fail(l->ctx, ATH_E_DATA, "data.train: more than %d samples", INT32_MAX);
+    if (d->train.n > INT32_MAX) return athi_fail(l->ctx, ATH_E_DATA, "data.train: more than %d samples", INT32_MAX);
     d->sample_shape = sample_shape(&d->train.x), d->target_shape = sample_shape(&d->train.y);
     ATH_TRY(split_validation(l, o->validation));
     ATH_TRY(check_same_samples(l->ctx, d, &d->validation, "validation"));
@@ -277,6 +269,7 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
         d->preprocess.scale = opts->scale != 0 ? opts->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
         d->preprocess.normalize = (athi_normalize)opts->normalize;
         if (opts->normalize == ATHI_NORMALIZE_FEATUREWISE) status = fit_statistics(d);
+        if (status == ATH_OK) status = athi_preprocess_ready(ctx, d->arena, &d->preprocess);
     }
     if (status != ATH_OK)
         athi_data_close(d);

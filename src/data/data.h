@@ -41,8 +41,8 @@ extern const athi_kind athi_readers;
  * decoded once into a safetensors file there and mapped from then on (*map, to be unmapped by the owner);
  * cache NULL, or not writable: decoded into the arena. Errors: missing, truncated, of another kind, NaN or
  * infinity in it: sentences with path and place. */
-ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label,
-                           const char *cache, athi_map *map, athi_table *table);
+ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label, const char *cache,
+                           athi_map *map, athi_table *table);
 
 /* ---- the data of a recipe ------------------------------------------------------------------------ */
 
@@ -73,7 +73,13 @@ typedef struct athi_preprocess {
     athi_normalize normalize;
     int64_t n; /* 0, 1 or channels */
     double *mean, *std;
+    /* made by athi_preprocess_ready: x * factor[c % period] + shift[c % period], by the processor's kernel */
+    const float *factor, *shift;
+    int64_t period;
+    int threads;
 } athi_preprocess;
+/** Prepares the fast gather; without it batches are converted by a plain loop. */
+ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p);
 ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out);
 ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out);
 
@@ -107,13 +113,13 @@ void athi_data_close(athi_data *data);
 /* ---- batches ------------------------------------------------------------------------------------- */
 
 /** The order of an epoch (from 0): a Fisher-Yates shuffle keyed by (seed, epoch), or 0..n-1. */
-void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int32_t *order);
+void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int64_t *order);
 /** Gathers samples order[0..n) of the part as float32, preprocessed, into x [n, ...]. */
-void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int32_t *order, int64_t n, float *x);
+void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, float *x);
 /** Targets as the loss wants them: class numbers i32 [n] (one-hot rows are turned back), or float32 [n, ...]
  *  (class numbers become one-hot rows when `classes` > 1 and the target is a vector). */
-void athi_batch_classes(const athi_part *part, const int32_t *order, int64_t n, int32_t *y);
-void athi_batch_targets(const athi_part *part, const int32_t *order, int64_t n, int64_t classes, float *y);
+void athi_batch_classes(const athi_part *part, const int64_t *order, int64_t n, int32_t *y);
+void athi_batch_targets(const athi_part *part, const int64_t *order, int64_t n, int64_t classes, float *y);
 /** Can the part's targets serve? Sentence if a label lies outside 0..classes-1 or the shapes differ. */
 ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const char *what, int64_t classes);
 

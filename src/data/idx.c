@@ -28,12 +28,10 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
     int type = -1, rank = p[3];
     for (int i = 0; i < ATHI_COUNT(types); i++)
         if (types[i].code == p[2]) type = i;
-    if (type < 0)
-        return athi_fail(ctx, ATH_E_SYNTAX, "%s: IDX element type 0x%02x is not supported", path, p[2]);
+    if (type < 0) return athi_fail(ctx, ATH_E_SYNTAX, "%s: IDX element type 0x%02x is not supported", path, p[2]);
     if (rank > ATHI_MAX_RANK || size < 4 + 4 * (int64_t)rank)
-        return athi_fail(ctx, ATH_E_DATA,
-                         "%s: IDX rank %d does not fit (at most %d, and the file has %lld bytes)", path, rank,
-                         ATHI_MAX_RANK, (long long)size);
+        return athi_fail(ctx, ATH_E_DATA, "%s: IDX rank %d does not fit (at most %d, and the file has %lld bytes)",
+                         path, rank, ATHI_MAX_RANK, (long long)size);
     athi_array a = {.dtype = types[type].dtype, .shape.rank = rank};
     int64_t count = 1, bytes = 0, item = athi_dtype_size(a.dtype);
     for (int d = 0; d < rank; d++) {

@@ -56,8 +56,7 @@ static ath_status parse_shape(ath_ctx *ctx, const char *path, const char *p, ath
         char *end;
         long long d = strtoll(p, &end, 10);
         if (end == p || d < 0 || shape->rank == ATHI_MAX_RANK)
-            return athi_fail(ctx, ATH_E_SYNTAX, "%s: its .npy shape must be at most %d sizes", path,
-                             ATHI_MAX_RANK);
+            return athi_fail(ctx, ATH_E_SYNTAX, "%s: its .npy shape must be at most %d sizes", path, ATHI_MAX_RANK);
         shape->dim[shape->rank++] = d;
         for (p = end; *p == ',' || *p == ' ';) p++;
     }
@@ -85,8 +84,8 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
                          "uint8 or an integer type",
                          path, text ? text : "(none)");
     if (order && strncmp(order, "True", 4) == 0)
-        return athi_fail(ctx, ATH_E_SYNTAX,
-                         "%s: saved in Fortran order; save numpy.ascontiguousarray(x) instead", path);
+        return athi_fail(ctx, ATH_E_SYNTAX, "%s: saved in Fortran order; save numpy.ascontiguousarray(x) instead",
+                         path);
     athi_array a = {.dtype = descr->dtype};
     ATH_TRY(parse_shape(ctx, path, after_key(header, "'shape'"), &a.shape));
     int64_t count = athi_shape_count(a.shape), bytes = 0, have = size - start - length;
@@ -97,8 +96,7 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
                          path, (long long)count, (long long)descr->bytes, (long long)have);
     a.data = file + start + length;
     int64_t item = athi_dtype_size(a.dtype);
-    if (descr->widen ||
-        (uintptr_t)a.data % (uintptr_t)item) { /* converted, or moved to where it may be read */
+    if (descr->widen || (uintptr_t)a.data % (uintptr_t)item) { /* converted, or moved to where it may be read */
         void *copy = athi_arena_array(arena, count + 1, item);
         if (!copy) return ATH_E_NOMEM;
         const unsigned char *from = a.data;

@@ -3,8 +3,21 @@
 
 static const char *const names[] = {"none", "featurewise", "samplewise"};
 
-static ath_status put_numbers(athi_arena *arena, athi_value *map, const char *key, const double *v,
-                              int64_t n) {
+ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p) {
+    bool featurewise = p->normalize == ATHI_NORMALIZE_FEATUREWISE;
+    p->period = featurewise ? p->n : 1;
+    float *factor = athi_arena_array(arena, p->period, sizeof *factor),
+          *shift = athi_arena_array(arena, p->period, sizeof *shift);
+    if (!factor || !shift) return ATH_E_NOMEM;
+    for (int64_t c = 0; c < p->period; c++) {
+        double std = featurewise ? p->std[c] + 1e-6 : 1, mean = featurewise ? p->mean[c] : 0;
+        factor[c] = (float)(p->scale / std), shift[c] = (float)(-mean / std);
+    }
+    p->factor = factor, p->shift = shift, p->threads = ctx->threads;
+    return ATH_OK;
+}
+
+static ath_status put_numbers(athi_arena *arena, athi_value *map, const char *key, const double *v, int64_t n) {
     athi_value *list = athi_value_new(arena, ATHI_LIST);
     if (!list) return ATH_E_NOMEM;
     for (int64_t i = 0; i < n; i++) ATH_TRY(athi_value_append(arena, list, athi_value_float(arena, v[i])));
@@ -24,8 +37,7 @@ ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, at
     return ATH_OK;
 }
 
-static ath_status get_numbers(ath_ctx *ctx, athi_arena *arena, const athi_value *list, double **v,
-                              int64_t *n) {
+static ath_status get_numbers(ath_ctx *ctx, athi_arena *arena, const athi_value *list, double **v, int64_t *n) {
     *n = list && list->type == ATHI_LIST ? list->n : 0;
     *v = athi_arena_array(arena, *n + 1, sizeof **v);
     if (!*v) return ATH_E_NOMEM;
@@ -50,5 +62,5 @@ ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_valu
         return athi_fail(ctx, ATH_E_DATA,
                          "preprocess: '%s' with %lld means and %lld deviations does not fit together",
                          normalize->text, (long long)out->n, (long long)n_std);
-    return ATH_OK;
+    return athi_preprocess_ready(ctx, arena, out);
 }

@@ -11,8 +11,7 @@
 
 const athi_kind athi_readers = {
     "reader", "readers",
-    (const athi_row[]){{"idx", "IDX files (MNIST's format), plain or gzipped", NULL, 0, &athi_reader_idx,
-                        NULL},
+    (const athi_row[]){{"idx", "IDX files (MNIST's format), plain or gzipped", NULL, 0, &athi_reader_idx, NULL},
                        {"npy", "NumPy arrays, plain or gzipped", NULL, 0, &athi_reader_npy, NULL},
                        {"csv", "comma-separated values with a header line; one column is the label", NULL, 0,
                         &athi_reader_csv, NULL},
@@ -50,15 +49,13 @@ static ath_status check_finite(ath_ctx *ctx, const char *path, const athi_array 
                    : a->dtype == ATH_F64 ? ((const double *)a->data)[i]
                                          : 0;
         if (!isfinite(v))
-            return athi_fail(ctx, ATH_E_DATA,
-                             "%s: sample %lld holds %s at element %lld; remove or replace it", path,
+            return athi_fail(ctx, ATH_E_DATA, "%s: sample %lld holds %s at element %lld; remove or replace it", path,
                              (long long)(i / row), isnan(v) ? "NaN" : "an infinity", (long long)(i % row));
     }
     return ATH_OK;
 }
 
-static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label,
-                         athi_table *table) {
+static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label, athi_table *table) {
     char *file = NULL;
     int64_t size = 0;
     ATH_TRY(athi_file_read(ctx, path, true, (int64_t)1 << 40, &file, &size));
@@ -66,19 +63,16 @@ static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, cons
     ath_status status = ATH_OK;
     char *copy = NULL;
     if (!reader)
-        status =
-            athi_fail(ctx, ATH_E_SYNTAX, "%s: neither IDX, NPY nor CSV; see `athanor list readers`", path);
+        status = athi_fail(ctx, ATH_E_SYNTAX, "%s: neither IDX, NPY nor CSV; see `athanor list readers`", path);
     else if (!(copy = athi_arena_alloc(arena, size + 64)))
         status = ATH_E_NOMEM;
     if (status == ATH_OK) {
-        memcpy(copy, file,
-               (size_t)size); /* the parsed arrays point into the file, which so lives in the arena */
+        memcpy(copy, file, (size_t)size); /* the parsed arrays point into the file, which so lives in the arena */
         status = reader->parse(ctx, arena, path, copy, size, label, table);
     }
     athi_free(ctx, file);
     if (status == ATH_OK && table->x.shape.rank == 0)
-        status =
-            athi_fail(ctx, ATH_E_DATA, "%s: a single number, expected an array with samples in front", path);
+        status = athi_fail(ctx, ATH_E_DATA, "%s: a single number, expected an array with samples in front", path);
     if (status == ATH_OK) status = check_finite(ctx, path, &table->x);
     return status;
 }
@@ -86,17 +80,16 @@ static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, cons
 /* ---- the cache ----------------------------------------------------------------------------------- */
 
 /* Changes whenever the path, the file or the way of reading it does. */
-static ath_status cache_path(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label,
-                             const char *cache, char **out) {
+static ath_status cache_path(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label, const char *cache,
+                             char **out) {
     struct stat st;
     if (stat(path, &st) != 0)
         return athi_fail(ctx, ATH_E_NOTFOUND, "%s: no such file; check the path in `data:`", path);
     char text[4608];
-    int n = snprintf(text, sizeof text, "1|%s|%s|%lld|%lld.%09ld", path, label ? label : "",
-                     (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    int n = snprintf(text, sizeof text, "1|%s|%s|%lld|%lld.%09ld", path, label ? label : "", (long long)st.st_size,
+                     (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (int i = 0; i < n && i < (int)sizeof text - 1; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+    for (int i = 0; i < n && i < (int)sizeof text - 1; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
     *out = athi_arena_printf(arena, "%s/%016llx.safetensors", cache, (unsigned long long)hash);
     return *out ? ATH_OK : ATH_E_NOMEM;
 }
@@ -121,8 +114,7 @@ static ath_status cache_save(ath_ctx *ctx, athi_arena *arena, const char *path, 
     return athi_safetensors_write(ctx, path, &contents, (const void *[]){table->x.data, table->y.data});
 }
 
-static ath_status cache_open(ath_ctx *ctx, athi_arena *arena, const char *path, athi_map *map,
-                             athi_table *table) {
+static ath_status cache_open(ath_ctx *ctx, athi_arena *arena, const char *path, athi_map *map, athi_table *table) {
     athi_contents contents;
     int64_t begin = 0;
     ATH_TRY(athi_file_map(ctx, path, map));
@@ -142,8 +134,8 @@ static ath_status cache_open(ath_ctx *ctx, athi_arena *arena, const char *path, 
     return ATH_OK;
 }
 
-ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label,
-                           const char *cache, athi_map *map, athi_table *table) {
+ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label, const char *cache,
+                           athi_map *map, athi_table *table) {
     *table = (athi_table){0};
     *map = (athi_map){0};
     if (!cache) return decode(ctx, arena, path, label, table);

@@ -5,7 +5,7 @@
 
 ath_status athi_stage_predictions(athi_stages *s, const athi_part *part, bool test, athi_members *out) {
     const float **p = athi_arena_array(s->arena, s->n_members + 1, sizeof *p);
-    int32_t *order = athi_arena_array(s->arena, part->n + 1, sizeof *order);
+    int64_t *order = athi_arena_array(s->arena, part->n + 1, sizeof *order);
     if (!p || !order) return ATH_E_NOMEM;
     for (int i = 0; i < s->n_members; i++) p[i] = test ? s->members[i].on_test : s->members[i].on_validation;
     athi_epoch_order(0, 0, part->n, false, order);

@@ -60,9 +60,7 @@ static const athi_option early_stopping_options[] = {
 enum { ES_BEST, ES_WAIT, ES_KEPT, ES_SIZE };
 
 static const char *es_monitor(const void *opts) { return ((const early_stopping_opts *)opts)->monitor; }
-static bool es_restores(const void *opts) {
-    return ((const early_stopping_opts *)opts)->restore_best_weights;
-}
+static bool es_restores(const void *opts) { return ((const early_stopping_opts *)opts)->restore_best_weights; }
 
 static ath_status es_begin(athi_callback_call *c, const void *opts) {
     const early_stopping_opts *o = opts;
@@ -93,8 +91,7 @@ static ath_status es_epoch(athi_callback_call *c, const void *opts) {
 }
 
 static void es_end(athi_callback_call *c, const void *opts) {
-    if (es_restores(opts) && c->state[ES_KEPT] != 0)
-        athi_model_restore(c->model, ATHI_SNAPSHOT_EARLY_STOPPING);
+    if (es_restores(opts) && c->state[ES_KEPT] != 0) athi_model_restore(c->model, ATHI_SNAPSHOT_EARLY_STOPPING);
 }
 
 static const athi_callback_impl early_stopping = {.n_state = ES_SIZE,
@@ -131,8 +128,7 @@ static const athi_option plateau_options[] = {
      .doc = "smallest change that counts as an improvement"},
     {"cooldown", ATHI_OPT_INT, OPT(cooldown), "0", .min = 0, .max = 1e9,
      .doc = "epochs to wait after a reduction before watching again"},
-    {"min_lr", ATHI_OPT_FLOAT, OPT(min_lr), "0", .min = 0, .max = 1e30,
-     .doc = "the rate never goes below this"},
+    {"min_lr", ATHI_OPT_FLOAT, OPT(min_lr), "0", .min = 0, .max = 1e30, .doc = "the rate never goes below this"},
     {0}};
 #undef OPT
 
@@ -185,8 +181,7 @@ static const athi_option checkpoint_options[] = {
     {"file", ATHI_OPT_STRING, OPT(file), "model.safetensors",
      .doc = "model file, relative to the run's folder; {epoch} and report names in braces are filled in"},
     {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
-    {"save_best_only", ATHI_OPT_BOOL, OPT(save_best_only), "false",
-     .doc = "only write when the monitor improved"},
+    {"save_best_only", ATHI_OPT_BOOL, OPT(save_best_only), "false", .doc = "only write when the monitor improved"},
     {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
      .doc = "direction of improvement; auto: the metric's own"},
     {0}};
@@ -283,8 +278,7 @@ static ath_status csv_epoch(athi_callback_call *c, const void *opts) {
     ath_status status = fill_name(c, o->file, &path);
     if (status == ATH_OK && c->epoch->epoch == 1) {
         athi_text_printf(&line, "epoch");
-        for (int i = 0; i < c->epoch->n; i++)
-            athi_text_printf(&line, "%s%s", o->separator, c->epoch->names[i]);
+        for (int i = 0; i < c->epoch->n; i++) athi_text_printf(&line, "%s%s", o->separator, c->epoch->names[i]);
         athi_text_printf(&line, "\n");
     }
     athi_text_printf(&line, "%lld", (long long)c->epoch->epoch);
@@ -323,18 +317,17 @@ const athi_kind athi_callbacks = {
                         plateau_options, sizeof(plateau_opts), &plateau, NULL},
                        {"model_checkpoint", "writes model files during training", checkpoint_options,
                         sizeof(checkpoint_opts), &checkpoint, "file"},
-                       {"csv_logger", "writes the reports of every epoch as a line of a CSV file",
-                        csv_options, sizeof(csv_opts), &csv_logger, "file"},
-                       {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0,
-                        &terminate_on_nan, NULL},
+                       {"csv_logger", "writes the reports of every epoch as a line of a CSV file", csv_options,
+                        sizeof(csv_opts), &csv_logger, "file"},
+                       {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0, &terminate_on_nan,
+                        NULL},
                        {0}}};
 
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state) {
     for (int i = 0; i < n; i++) {
         const athi_callback_impl *impl = callbacks[i].row->impl;
         *n_state += impl->n_state;
-        if (impl->restores && impl->restores(callbacks[i].opts))
-            *n_snapshots = ATHI_SNAPSHOT_EARLY_STOPPING + 1;
+        if (impl->restores && impl->restores(callbacks[i].opts)) *n_snapshots = ATHI_SNAPSHOT_EARLY_STOPPING + 1;
     }
 }
 
@@ -347,8 +340,7 @@ ath_status athi_callbacks_check(ath_model *m, const athi_fit_opts *fit, const ch
         for (int j = 0; j < n; j++) found = found || strcmp(reports[j], monitor) == 0;
         if (!found) {
             const char *near = athi_nearest(monitor, reports, n, sizeof *reports);
-            return athi_fail(m->ctx, ATH_E_OPTION, "%s: monitor '%s' is not reported%s%s%s", cb->row->name,
-                             monitor,
+            return athi_fail(m->ctx, ATH_E_OPTION, "%s: monitor '%s' is not reported%s%s%s", cb->row->name, monitor,
                              near                               ? "; did you mean '"
                              : strncmp(monitor, "val_", 4) == 0 ? "; give data.validation"
                                                                 : "",

@@ -19,18 +19,18 @@ ath_status athi_feed_check(ath_ctx *ctx, const athi_feed *f, const char *what) {
     if (net->target_slot < 0) return ATH_OK;
     if (!f->part->y.data) return athi_fail(ctx, ATH_E_DATA, "data.%s: has no targets", what);
     if (net->target_dtype == ATH_I32)
-        return athi_part_check_classes(
-            ctx, f->part, what, net->graph->outputs[0]->shape.dim[net->graph->outputs[0]->shape.rank - 1]);
+        return athi_part_check_classes(ctx, f->part, what,
+                                       net->graph->outputs[0]->shape.dim[net->graph->outputs[0]->shape.rank - 1]);
     int64_t wanted = 1, width = athi_array_row_bytes(&f->part->y) / athi_dtype_size(f->part->y.dtype);
     for (int d = 1; d < net->target_shape.rank; d++) wanted *= net->target_shape.dim[d];
     if (width == 1 && wanted > 1) return athi_part_check_classes(ctx, f->part, what, wanted);
     if (width != wanted)
-        return athi_fail(ctx, ATH_E_SHAPE, "data.%s: each target has %lld numbers, but the loss needs %s",
-                         what, (long long)width, athi_shape_str(net->target_shape, a));
+        return athi_fail(ctx, ATH_E_SHAPE, "data.%s: each target has %lld numbers, but the loss needs %s", what,
+                         (long long)width, athi_shape_str(net->target_shape, a));
     return ATH_OK;
 }
 
-static void feed_weights(const athi_feed *f, const int32_t *order, int64_t n, float *w) {
+static void feed_weights(const athi_feed *f, const int64_t *order, int64_t n, float *w) {
     int32_t label;
     for (int64_t i = 0; i < n; i++) {
         w[i] = 1;
@@ -40,7 +40,7 @@ static void feed_weights(const athi_feed *f, const int32_t *order, int64_t n, fl
     }
 }
 
-void athi_feed_batch(const athi_feed *f, athi_plan *plan, const int32_t *order, int64_t n) {
+void athi_feed_batch(const athi_feed *f, athi_plan *plan, const int64_t *order, int64_t n) {
     const athi_net *net = f->model->net;
     void *x = athi_plan_input(plan, 0, NULL), *y = NULL, *w = NULL;
     if (net->target_slot >= 0) y = athi_plan_input(plan, net->target_slot, NULL);
@@ -76,7 +76,7 @@ typedef void batch_done(void *user, athi_plan *plan, int64_t begin, int64_t n);
 
 static ath_status walk(ath_model *m, athi_mode mode, const athi_feed *f, int64_t batch, batch_done *done,
                        void *user) {
-    int32_t *order = athi_alloc_array(m->ctx, ATHI_MIN(batch, f->part->n) + 1, sizeof *order);
+    int64_t *order = athi_alloc_array(m->ctx, ATHI_MIN(batch, f->part->n) + 1, sizeof *order);
     if (!order) return ATH_E_NOMEM;
     ath_status status = ATH_OK;
     for (int64_t begin = 0; status == ATH_OK && begin < f->part->n; begin += batch) {
@@ -84,7 +84,7 @@ static ath_status walk(ath_model *m, athi_mode mode, const athi_feed *f, int64_t
         athi_plan *plan = NULL;
         status = athi_model_plan(m, mode, n, &plan);
         if (status != ATH_OK) break;
-        for (int64_t i = 0; i < n; i++) order[i] = (int32_t)(begin + i);
+        for (int64_t i = 0; i < n; i++) order[i] = begin + i;
         athi_feed_batch(f, plan, order, n);
         athi_plan_run(plan);
         if (done) done(user, plan, begin, n);
@@ -112,8 +112,7 @@ static void copy_output(void *user, athi_plan *plan, int64_t begin, int64_t n) {
     memcpy(out + begin * width, y, (size_t)(n * width) * sizeof *out);
 }
 
-ath_status athi_predict(ath_model *m, const athi_part *part, const athi_preprocess *p, int64_t batch,
-                        float *out) {
+ath_status athi_predict(ath_model *m, const athi_part *part, const athi_preprocess *p, int64_t batch, float *out) {
     athi_feed feed = {m, part, p, NULL};
     int target = m->net->target_slot;
     m->net->target_slot = -1; /* predicting needs no targets */

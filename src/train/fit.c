@@ -15,7 +15,7 @@ typedef struct run {
     const athi_fit_opts *o;
     athi_arena *arena;
     athi_feed feed, validation;
-    int32_t *order;
+    int64_t *order;
     int64_t *progress; /* in the block */
     double *values;    /* in the block */
     int64_t *counters; /* in the block: {seed, step} */
@@ -173,8 +173,7 @@ static ath_status replay(run *r) {
             if (!number || !athi_value_number(number, &r->reports[i])) r->reports[i] = (double)NAN;
         }
         const athi_value *epoch = athi_value_get(v, "epoch"), *step = athi_value_get(v, "step");
-        athi_epoch e = {epoch ? epoch->integer : 0, step ? step->integer : 0, r->names, r->reports,
-                        r->n_reports};
+        athi_epoch e = {epoch ? epoch->integer : 0, step ? step->integer : 0, r->names, r->reports, r->n_reports};
         status = r->o->on_epoch(r->o->user, &e, &stop);
     }
     athi_free(r->ctx, text);
@@ -214,8 +213,7 @@ static ath_status train(run *r) {
         ATH_TRY(train_epoch(r, &ended));
         if (!ended) break;
         ATH_TRY(end_epoch(r, &stop));
-        if (r->progress[ATHI_FINISHED])
-            ATH_TRY(athi_callbacks_run(r->model, r->o, ATHI_CALLBACK_END, NULL, &stop));
+        if (r->progress[ATHI_FINISHED]) ATH_TRY(athi_callbacks_run(r->model, r->o, ATHI_CALLBACK_END, NULL, &stop));
         if (!r->progress[ATHI_FINISHED]) ATH_TRY(save_if_due(r));
     }
     return save(r);

@@ -16,7 +16,7 @@ typedef struct athi_feed {
 /** Do the part's samples and targets fit the model? */
 ath_status athi_feed_check(ath_ctx *ctx, const athi_feed *feed, const char *what);
 /** Gathers samples order[0..n) into the plan's input slots. */
-void athi_feed_batch(const athi_feed *feed, athi_plan *plan, const int32_t *order, int64_t n);
+void athi_feed_batch(const athi_feed *feed, athi_plan *plan, const int64_t *order, int64_t n);
 /** Sums of loss and metrics in the block: to zero, and as means (a root where the metric wants one). */
 void athi_sums_clear(ath_model *model);
 void athi_sums_read(const ath_model *model, double *means);
@@ -54,8 +54,7 @@ typedef enum athi_callback_event {
 ath_status athi_callbacks_run(ath_model *model, const athi_fit_opts *fit, athi_callback_event event,
                               const athi_epoch *epoch, bool *stop);
 /** Every monitor is among the reports, and none sets a rate that a schedule owns. */
-ath_status athi_callbacks_check(ath_model *model, const athi_fit_opts *fit, const char *const *reports,
-                                int n);
+ath_status athi_callbacks_check(ath_model *model, const athi_fit_opts *fit, const char *const *reports, int n);
 
 /* ---- log.c --------------------------------------------------------------------------------------- */
 

@@ -19,8 +19,7 @@ ath_status athi_line_append(ath_ctx *ctx, const char *path, const char *line, in
     bool ok = f && fwrite(line, 1, (size_t)n, f) == (size_t)n;
     if (f && fclose(f) != 0) ok = false;
     if (ok) return ATH_OK;
-    return athi_fail(ctx, ATH_E_IO,
-                     "%s: %s while writing the log; mend that and start again, nothing is lost", path,
+    return athi_fail(ctx, ATH_E_IO, "%s: %s while writing the log; mend that and start again, nothing is lost", path,
                      strerror(errno));
 }
 

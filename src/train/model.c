@@ -34,16 +34,14 @@ void athi_model_destroy(ath_model *m) {
 
 static const char *const snapshot_prefix[] = {"best", "best/1"};
 
-static bool is_weight(const athi_variable *v) {
-    return v->role == ATHI_TRAINABLE || v->role == ATHI_STATISTIC;
-}
+static bool is_weight(const athi_variable *v) { return v->role == ATHI_TRAINABLE || v->role == ATHI_STATISTIC; }
 
 static ath_status add_variables(ath_model *m, int n_snapshots, int64_t n_callback_state) {
     athi_graph *g = m->net->graph;
     m->progress = athi_variable_add(g, "train/progress", athi_dims(ATHI_PROGRESS_SIZE), ATH_I64, ATHI_TRAIN);
     m->values = athi_variable_add(g, "train/values", athi_dims(ATHI_VALUES_SIZE), ATH_F64, ATHI_TRAIN);
-    m->callbacks = athi_variable_add(g, "train/callbacks", athi_dims(ATHI_MAX(n_callback_state, 1)), ATH_F64,
-                                     ATHI_TRAIN);
+    m->callbacks =
+        athi_variable_add(g, "train/callbacks", athi_dims(ATHI_MAX(n_callback_state, 1)), ATH_F64, ATHI_TRAIN);
     int64_t n = g->n_variables;
     for (int k = 0; k < n_snapshots; k++) {
         m->first_copy[k] = g->n_variables;
@@ -117,8 +115,7 @@ static ath_status compile(ath_model *m, athi_mode mode, int64_t batch, struct at
     const athi_net *net = m->net;
     athi_shape shapes[16]; /* inputs, targets, weights */
     int n = (int)net->n_inputs;
-    if (n > 14)
-        return athi_fail(m->ctx, ATH_E_UNSUPPORTED, "a model may have at most 14 inputs, this one has %d", n);
+    if (n > 14) return athi_fail(m->ctx, ATH_E_UNSUPPORTED, "a model may have at most 14 inputs, this one has %d", n);
     for (int i = 0; i < n; i++) shapes[i] = net->inputs[i].shape;
     if (net->target_slot >= 0) shapes[n++] = net->target_shape;
     if (net->weight_slot >= 0) shapes[n++] = athi_dims(batch);
@@ -202,17 +199,17 @@ ath_status athi_model_save(ath_model *m, const char *path, const athi_value *met
     return status;
 }
 
-static ath_status load_weight(ath_model *m, const char *path, const athi_contents *c,
-                              const unsigned char *data, const athi_variable *v) {
+static ath_status load_weight(ath_model *m, const char *path, const athi_contents *c, const unsigned char *data,
+                              const athi_variable *v) {
     const athi_entry *e = athi_contents_find(c, v->name);
     char a[96], b[96];
     if (!e)
-        return athi_fail(m->ctx, ATH_E_DATA, "%s: it has no variable '%s' %s, which this model needs", path,
-                         v->name, athi_shape_str(v->shape, a));
+        return athi_fail(m->ctx, ATH_E_DATA, "%s: it has no variable '%s' %s, which this model needs", path, v->name,
+                         athi_shape_str(v->shape, a));
     if (e->dtype != v->dtype || !athi_shape_equal(e->shape, v->shape))
-        return athi_fail(m->ctx, ATH_E_SHAPE, "%s: variable '%s' is %s %s there, but %s %s in this model",
-                         path, v->name, athi_dtype_name(e->dtype), athi_shape_str(e->shape, a),
-                         athi_dtype_name(v->dtype), athi_shape_str(v->shape, b));
+        return athi_fail(m->ctx, ATH_E_SHAPE, "%s: variable '%s' is %s %s there, but %s %s in this model", path,
+                         v->name, athi_dtype_name(e->dtype), athi_shape_str(e->shape, a), athi_dtype_name(v->dtype),
+                         athi_shape_str(v->shape, b));
     memcpy(athi_state_at(m->state, v), data + e->offset, (size_t)e->bytes);
     return ATH_OK;
 }

@@ -25,10 +25,8 @@ static ath_status collect(athi_state *s, athi_graph *graph, athi_variable **orde
     return ATH_OK;
 }
 
-ath_status athi_state_create(ath_ctx *ctx, athi_graph *graph, const athi_value *metadata,
-                             athi_state **state) {
-    if (!athi_variable_add(graph, checksum_name, ATHI_SCALAR, ATH_I64, ATHI_TRAIN))
-        return athi_graph_check(graph);
+ath_status athi_state_create(ath_ctx *ctx, athi_graph *graph, const athi_value *metadata, athi_state **state) {
+    if (!athi_variable_add(graph, checksum_name, ATHI_SCALAR, ATH_I64, ATHI_TRAIN)) return athi_graph_check(graph);
     athi_arena *arena = athi_arena_create(ctx);
     athi_state *s = arena ? athi_arena_alloc(arena, sizeof *s) : NULL;
     if (!s) return athi_arena_destroy(arena), ATH_E_NOMEM;
@@ -61,9 +59,7 @@ void athi_state_destroy(athi_state *state) {
     athi_arena_destroy(state->arena);
 }
 
-void *athi_state_at(const athi_state *state, const athi_variable *variable) {
-    return state->data + variable->offset;
-}
+void *athi_state_at(const athi_state *state, const athi_variable *variable) { return state->data + variable->offset; }
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
@@ -106,8 +102,7 @@ ath_status athi_state_load(ath_ctx *ctx, athi_state *s, const char *path) {
     if (status == ATH_OK) status = compare(ctx, s, &c, path);
     if (status == ATH_OK) {
         char *data = file + begin;
-        uint64_t *sum = (uint64_t *)(void *)(data + athi_contents_find(&c, checksum_name)->offset),
-                 expected = *sum;
+        uint64_t *sum = (uint64_t *)(void *)(data + athi_contents_find(&c, checksum_name)->offset), expected = *sum;
         *sum = 0;
         if (size - begin != s->contents.data_bytes || checksum(data, size - begin) != expected)
             status = athi_fail(ctx, ATH_E_DATA,

@@ -66,13 +66,7 @@ struct ath_model {
 };
 
 /* The places of train/progress. */
-enum athi_progress {
-    ATHI_EPOCHS_DONE,
-    ATHI_BATCHES_DONE,
-    ATHI_BEST_EPOCH,
-    ATHI_FINISHED,
-    ATHI_PROGRESS_SIZE
-};
+enum athi_progress { ATHI_EPOCHS_DONE, ATHI_BATCHES_DONE, ATHI_BEST_EPOCH, ATHI_FINISHED, ATHI_PROGRESS_SIZE };
 
 enum athi_values { ATHI_BEST_VALUE, ATHI_RATE /* set by callbacks, 0: the schedule's */, ATHI_VALUES_SIZE };
 
@@ -154,7 +148,6 @@ int64_t athi_best_epoch(const ath_model *model, double *value);
 ath_status athi_evaluate(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch,
                          double *values);
 /** What the last layer gives: out [part->n, …] float32. */
-ath_status athi_predict(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch,
-                        float *out);
+ath_status athi_predict(ath_model *model, const athi_part *part, const athi_preprocess *p, int64_t batch, float *out);
 
 #endif

@@ -54,7 +54,7 @@ static void fashion_mnist_has_its_known_statistics(void **state) {
     assert_float_equal(d->preprocess.mean[0], 73.008774, 1e-5); /* notes: recomputed from the files */
     assert_float_equal(d->preprocess.std[0], 90.274581, 1e-5);
     float x[2 * 784];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){0, 9999}, 2, x);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){0, 9999}, 2, x);
     assert_float_equal(x[0], -73.008774 / 90.274581, 1e-5);
     athi_data_close(d);
 }
@@ -78,7 +78,7 @@ static void validation_is_taken_from_the_end(void **state) {
 
 static void an_epoch_is_a_permutation_of_its_own(void **state) {
     (void)state;
-    int32_t a[1000], b[1000], seen[1000] = {0};
+    int64_t a[1000], b[1000], seen[1000] = {0};
     athi_epoch_order(1, 0, 1000, true, a);
     athi_epoch_order(1, 1, 1000, true, b);
     for (int i = 0; i < 1000; i++) seen[a[i]]++;
@@ -101,8 +101,8 @@ static void csv_labels_may_be_text(void **state) {
     assert_string_equal(d->class_names[0], "said \"no\"");
     float x[6];
     int32_t y[3];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){2, 0, 1}, 3, x);
-    athi_batch_classes(&d->train, (int32_t[]){2, 0, 1}, 3, y);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){2, 0, 1}, 3, x);
+    athi_batch_classes(&d->train, (int64_t[]){2, 0, 1}, 3, y);
     const float want[] = {5, 6, 1, 2, 3, 4};
     assert_memory_equal(x, want, sizeof want);
     assert_int_equal(y[0], 1);
@@ -140,7 +140,7 @@ static void npy_targets_become_classes_or_rows(void **state) {
     athi_data *d = NULL;
     assert_ok(ctx, open_json("{\"train\": {\"x\": \"x.npy\", \"y\": \"y.npy\"}}", &d));
     float y[9];
-    athi_batch_targets(&d->train, (int32_t[]){0, 1, 2}, 3, 3, y);
+    athi_batch_targets(&d->train, (int64_t[]){0, 1, 2}, 3, 3, y);
     const float want[] = {0, 0, 1, 1, 0, 0, 0, 1, 0};
     assert_memory_equal(y, want, sizeof want);
     assert_ok(ctx, athi_part_check_classes(ctx, &d->train, "train", 3));

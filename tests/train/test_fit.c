@@ -120,7 +120,8 @@ static void it_learns(void **unused) {
     assert_ok(ctx, athi_predict(m, &data->validation, &data->preprocess, 300, p));
     int right = 0;
     for (int i = 0; i < 1000; i++) {
-        int32_t at = i, label, top = 0;
+        int64_t at = i;
+        int32_t label, top = 0;
         athi_batch_classes(&data->validation, &at, 1, &label);
         for (int c = 1; c < 10; c++) top = p[i * 10 + c] > p[i * 10 + top] ? c : top;
         right += top == label;
