@@ -1,9 +1,114 @@
 /* The program: finds the verb and runs it. */
-#include "athanor/base.h"
+#include "cli/cli.h"
 
-#include <stdio.h>
+#include <signal.h>
+#include <unistd.h>
 
-int main(void) {
-    printf("athanor %s\n", ath_version());
-    return 0;
+const athi_verb athi_verbs[] = {
+    {"run", "RECIPE", "All stages that the recipe names: tune, retrain, ensemble, evaluate.", athi_flags_run,
+     athi_verb_run, false},
+    {"train", "RECIPE", "One training, ranges at their defaults.", athi_flags_train, athi_verb_train, false},
+    {"tune", "RECIPE", "The search alone.", athi_flags_run, athi_verb_tune, false},
+    {"predict", "MODEL", "What a finished model gives for the samples of a file.", athi_flags_predict,
+     athi_verb_predict, false},
+    {"evaluate", "MODEL", "Loss and metrics of a finished model.", athi_flags_evaluate, athi_verb_evaluate, false},
+    {"show", "STUDY", "The trials of a study: a run's folder, or a study.db.", athi_flags_study, athi_verb_show,
+     false},
+    {"best", "STUDY", "The best trial of a study.", athi_flags_study, athi_verb_best, false},
+    {"export", "STUDY", "All trials of a study as CSV or JSON.", athi_flags_export, athi_verb_export, false},
+    {"explain", "RECIPE", "The space; which kernel runs each op and why; parameters, memory, FLOPs.",
+     athi_flags_explain, athi_verb_explain, false},
+    {"list", "[KIND]", "What there is: layers, optimizers, samplers, ...; alone: the kinds.", athi_flags_list,
+     athi_verb_list, false},
+    {"doctor", "", "What this machine has, what is missing, and how to get it.", athi_flags_doctor, athi_verb_doctor,
+     false},
+    {"worker", "", "Trains what a run sends on standard input.", athi_flags_worker, athi_verb_worker, true},
+    {0},
+};
+
+/* ---- signals ------------------------------------------------------------------------------------- */
+
+static volatile int interrupted;
+
+/* The first signal asks for an orderly end with the state saved; a second one ends at once. */
+static void on_signal(int number) {
+    if (interrupted) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    interrupted = 1;
+}
+
+static void watch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- one verb ------------------------------------------------------------------------------------ */
+
+static void say(const char *sentence) { fprintf(stderr, "athanor: %s\n", sentence); }
+
+static void on_log(void *user, ath_log_level level, const char *line) {
+    (void)user;
+    if (level >= ATH_LOG_WARNING) fprintf(stderr, "athanor: %s\n", line);
+}
+
+static int exit_code(const athi_cli *cli, ath_status status) {
+    if (status == ATH_OK) return ATHI_EXIT_DONE;
+    if (status == ATH_E_INTERRUPTED) return ATHI_EXIT_INTERRUPTED;
+    return cli->started || status == ATH_E_FAILED ? ATHI_EXIT_FAILED : ATHI_EXIT_REFUSED;
+}
+
+/* Parses with a context of its own, since the one that the verb works with follows from the options. */
+static int perform(const athi_verb *verb, int n, char **argv) {
+    athi_cli cli = {.verb = verb, .interrupted = &interrupted};
+    ath_ctx *parsing = NULL;
+    if (ath_ctx_create(NULL, &parsing) != ATH_OK) return say("out of memory"), ATHI_EXIT_REFUSED;
+    cli.ctx = parsing;
+    ath_status status = athi_cli_parse(&cli, n, argv);
+    if (status != ATH_OK) say(ath_errmsg(parsing));
+    ath_ctx_destroy(parsing);
+    if (status != ATH_OK) return ATHI_EXIT_REFUSED;
+    if (cli.help) return athi_cli_help(verb, stdout), ATHI_EXIT_DONE;
+    ath_ctx_opts opts = {.struct_size = sizeof opts,
+                         .log = on_log,
+                         .threads = (int)athi_cli_count(&cli, "threads", 0),
+                         .backend = athi_cli_text(&cli, "backend", NULL)};
+    if (ath_ctx_create(&opts, &cli.ctx) != ATH_OK) return say("out of memory"), ATHI_EXIT_REFUSED;
+    cli.arena = athi_arena_create(cli.ctx);
+    status = cli.arena ? verb->run(&cli) : ATH_E_NOMEM;
+    if (status == ATH_OK && fflush(stdout) != 0) {
+        cli.started = true;
+        status = athi_fail(cli.ctx, ATH_E_IO, "standard output cannot be written");
+    }
+    if (status == ATH_E_INTERRUPTED)
+        say("interrupted; the state is saved, the same command goes on from there");
+    else if (status != ATH_OK)
+        say(*ath_errmsg(cli.ctx) ? ath_errmsg(cli.ctx) : ath_status_text(status));
+    int code = exit_code(&cli, status);
+    athi_arena_destroy(cli.arena);
+    ath_ctx_destroy(cli.ctx);
+    return code;
+}
+
+static int unknown_verb(const char *name) {
+    const char *near = athi_nearest(name, athi_verbs, ATHI_COUNT(athi_verbs) - 2, sizeof athi_verbs[0]);
+    fprintf(stderr, "athanor: there is no verb '%s'%s%s%s; see `athanor --help`\n", name,
+            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return ATHI_EXIT_REFUSED;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return athi_cli_usage(stderr), ATHI_EXIT_REFUSED;
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return athi_cli_usage(stdout), ATHI_EXIT_DONE;
+    if (strcmp(name, "--version") == 0) return printf("athanor %s\n", ath_version()), ATHI_EXIT_DONE;
+    watch_signals();
+    for (const athi_verb *v = athi_verbs; v->name; v++)
+        if (strcmp(v->name, name) == 0) return perform(v, argc - 2, argv + 2);
+    return unknown_verb(name);
 }

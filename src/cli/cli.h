@@ -1,0 +1,127 @@
+/* The program's inside: verbs are rows {name, sentence, arguments, options, function}; one parser reads the options of
+ * all of them, and --help is printed from the same rows.
+ *
+ *   main.c  verbs, signals, exit codes     arguments.c  parsing, help       place.c  cache folder, terminal, own path
+ *   verb_*.c  a verb or a small family     progress.c   what is seen while something runs */
+#ifndef ATHI_CLI_H
+#define ATHI_CLI_H
+
+#include "base/value.h"
+
+#include <stdio.h>
+
+typedef enum athi_flag_type {
+    ATHI_FLAG_SWITCH, /* --json */
+    ATHI_FLAG_TEXT,   /* --out F */
+    ATHI_FLAG_COUNT,  /* --threads N: an integer of at least 1 */
+    ATHI_FLAG_TEXTS,  /* --set A --set B */
+} athi_flag_type;
+
+typedef struct athi_flag {
+    const char *name; /* without the dashes */
+    athi_flag_type type;
+    const char *argument; /* "FILE"; NULL for switches */
+    const char *doc;
+} athi_flag;
+
+enum { ATHI_FLAGS_MAX = 16, ATHI_SETS_MAX = 64 };
+
+/* What was given for one flag. */
+typedef struct athi_given {
+    bool set;
+    const char *text;
+    int64_t count;
+} athi_given;
+
+typedef struct athi_cli athi_cli;
+typedef struct athi_verb {
+    const char *name;
+    const char *arguments; /* "RECIPE"; those in [] may be left out */
+    const char *doc;
+    const athi_flag *flags; /* ended by a row without name */
+    ath_status (*run)(athi_cli *cli);
+    bool hidden; /* for the program itself: not in the list */
+} athi_verb;
+extern const athi_verb athi_verbs[]; /* ended by a row without name */
+
+struct athi_cli {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const athi_verb *verb;
+    const char *arguments[2];
+    int n_arguments;
+    athi_given given[ATHI_FLAGS_MAX]; /* by the verb's flags */
+    const char *sets[ATHI_SETS_MAX];
+    int n_sets;
+    bool help;
+    bool started; /* a failure from now on is exit 1 */
+    const volatile int *interrupted;
+};
+
+/* Exit codes. */
+enum { ATHI_EXIT_DONE = 0, ATHI_EXIT_FAILED = 1, ATHI_EXIT_REFUSED = 2, ATHI_EXIT_INTERRUPTED = 130 };
+
+/* ---- arguments.c --------------------------------------------------------------------------------- */
+
+/** Reads argv after the verb. The sentence names the nearest option where one is unknown. */
+ath_status athi_cli_parse(athi_cli *cli, int n, char **argv);
+void athi_cli_help(const athi_verb *verb, FILE *out);
+void athi_cli_usage(FILE *out);
+const athi_given *athi_cli_given(const athi_cli *cli, const char *flag);
+bool athi_cli_has(const athi_cli *cli, const char *flag);
+const char *athi_cli_text(const athi_cli *cli, const char *flag, const char *otherwise);
+int64_t athi_cli_count(const athi_cli *cli, const char *flag, int64_t otherwise);
+
+/* Flags that several verbs share. */
+#define ATHI_FLAG_JSON_ROW                                                                                           \
+    { "json", ATHI_FLAG_SWITCH, NULL, "the result as JSON on standard output" }
+#define ATHI_FLAG_SET_ROW                                                                                            \
+    {                                                                                                                \
+        "set", ATHI_FLAG_TEXTS, "PATH=VALUE",                                                                        \
+            "another value in the recipe (YAML, ranges too); may stand several times"                                \
+    }
+#define ATHI_FLAG_THREADS_ROW                                                                                        \
+    { "threads", ATHI_FLAG_COUNT, "N", "processor threads (default: all cores)" }
+#define ATHI_FLAG_BACKEND_ROW                                                                                        \
+    { "backend", ATHI_FLAG_TEXT, "NAME", "what computes (`athanor list backends`; default: the best that runs)" }
+
+/* ---- place.c ------------------------------------------------------------------------------------- */
+
+/** Folder of decoded data: ATHANOR_CACHE, XDG_CACHE_HOME/athanor, ~/.cache/athanor; NULL where none is known. */
+const char *athi_cli_cache(athi_arena *arena);
+/** The path of this program, for workers. */
+const char *athi_cli_program(athi_arena *arena);
+/** May box drawing characters be written there? */
+bool athi_cli_utf8(FILE *out);
+
+/* ---- progress.c ---------------------------------------------------------------------------------- */
+
+/** A line that stays. */
+void athi_cli_line(const char *fmt, ...) ATHI_PRINTF(1, 2);
+/** A line that the next one replaces; nothing where there is no terminal. */
+void athi_cli_progress(const char *fmt, ...) ATHI_PRINTF(1, 2);
+/** Prints a value as JSON, indented, on standard output. */
+ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
+
+/* ---- verbs --------------------------------------------------------------------------------------- */
+
+ath_status athi_verb_run(athi_cli *cli);
+ath_status athi_verb_tune(athi_cli *cli);
+ath_status athi_verb_train(athi_cli *cli);
+ath_status athi_verb_worker(athi_cli *cli);
+ath_status athi_verb_predict(athi_cli *cli);
+ath_status athi_verb_evaluate(athi_cli *cli);
+ath_status athi_verb_show(athi_cli *cli);
+ath_status athi_verb_best(athi_cli *cli);
+ath_status athi_verb_export(athi_cli *cli);
+ath_status athi_verb_explain(athi_cli *cli);
+ath_status athi_verb_list(athi_cli *cli);
+ath_status athi_verb_doctor(athi_cli *cli);
+extern const athi_flag athi_flags_run[], athi_flags_train[], athi_flags_worker[], athi_flags_predict[],
+    athi_flags_evaluate[], athi_flags_study[], athi_flags_export[], athi_flags_explain[], athi_flags_list[],
+    athi_flags_doctor[];
+
+/** docs/options.md: every kind, row and option. */
+ath_status athi_cli_markdown(athi_text *out);
+
+#endif

@@ -1,0 +1,32 @@
+/* Where the program stands: environment, own path, terminal. The library knows none of these. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+const char *athi_cli_cache(athi_arena *arena) {
+    static const struct {
+        const char *variable, *below;
+    } places[] = {{"ATHANOR_CACHE", ""}, {"XDG_CACHE_HOME", "/athanor"}, {"HOME", "/.cache/athanor"}};
+    for (int i = 0; i < ATHI_COUNT(places); i++) {
+        const char *folder = getenv(places[i].variable);
+        if (folder && *folder) return athi_arena_printf(arena, "%s%s", folder, places[i].below);
+    }
+    return NULL;
+}
+
+const char *athi_cli_program(athi_arena *arena) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    return n > 0 ? athi_arena_strndup(arena, path, n) : "athanor";
+}
+
+bool athi_cli_utf8(FILE *out) {
+    if (!isatty(fileno(out))) return false;
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"}; /* the first that is set decides */
+    for (int i = 0; i < ATHI_COUNT(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value && *value) return strcasestr(value, "utf-8") != NULL || strcasestr(value, "utf8") != NULL;
+    }
+    return false;
+}

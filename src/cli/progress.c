@@ -1,0 +1,50 @@
+/* What is seen while something runs: lines that stay, and on a terminal one line that is written over. Both go to
+ * standard error, so that standard output holds results alone. */
+#include "cli/cli.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static bool line_open; /* a line that the next one replaces stands on the terminal */
+
+static int columns(void) {
+    struct winsize size = {0};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
+static void clear_line(void) {
+    if (line_open) fputs("\r\033[K", stderr);
+    line_open = false;
+}
+
+void athi_cli_line(const char *fmt, ...) {
+    char line[2048];
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    clear_line();
+    fprintf(stderr, "%s\n", line);
+}
+
+void athi_cli_progress(const char *fmt, ...) {
+    char line[512];
+    if (!isatty(STDERR_FILENO)) return;
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    clear_line();
+    fprintf(stderr, "%.*s", columns(), line);
+    fflush(stderr);
+    line_open = true;
+}
+
+ath_status athi_cli_json(athi_cli *cli, const athi_value *value) {
+    athi_text text = {.ctx = cli->ctx};
+    ath_status status = athi_json_write(&text, value, 2);
+    if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK) printf("%s\n", text.text);
+    athi_text_free(&text);
+    return status;
+}

@@ -1,0 +1,182 @@
+/* explain: what a recipe means before anything is trained. */
+#include "cli/cli.h"
+#include "passes/passes.h"
+#include "recipe/recipe.h"
+
+#include <math.h>
+
+const athi_flag athi_flags_explain[] = {
+    ATHI_FLAG_THREADS_ROW,
+    ATHI_FLAG_BACKEND_ROW,
+    ATHI_FLAG_SET_ROW,
+    {0},
+};
+
+/* ---- the space ----------------------------------------------------------------------------------- */
+
+static void put_value(const athi_space_param *p, double v, athi_text *out) {
+    char number[32];
+    if (p->type == ATHI_PARAM_CHOICE) {
+        int i = (int)v;
+        athi_text_printf(out, "%s", p->boolean ? (i ? "true" : "false") : p->branches[i].key);
+        return;
+    }
+    athi_format_double(v, number);
+    athi_text_printf(out, "%s", number);
+}
+
+static void put_domain(const athi_space_param *p, athi_text *out) {
+    static const char *const priors[] = {"", ", log", ", reverse log", ", normal"};
+    char low[32], high[32], step[32];
+    if (p->type == ATHI_PARAM_CHOICE) {
+        if (p->boolean) athi_text_printf(out, "true or false");
+        for (int i = 0; !p->boolean && i < p->n_branches; i++)
+            athi_text_printf(out, "%s%s", i ? " | " : "", p->branches[i].key);
+        return;
+    }
+    athi_format_double(p->min, low), athi_format_double(p->max, high), athi_format_double(p->step, step);
+    athi_text_printf(out, "%s %s to %s", p->type == ATHI_PARAM_INT ? "integer" : "number", low, high);
+    if (p->step > 0) athi_text_printf(out, p->prior == ATHI_PRIOR_LOG ? ", times %s" : ", step %s", step);
+    athi_text_printf(out, "%s", priors[p->prior]);
+}
+
+static void put_condition(const athi_space *space, const athi_condition *c, athi_text *out) {
+    const athi_space_param *parent = &space->params[c->parent];
+    athi_text_printf(out, "%s is ", parent->name);
+    put_value(parent, ceil(c->low), out);
+    for (double v = ceil(c->low) + 1; parent->type == ATHI_PARAM_CHOICE && v <= c->high; v++) {
+        athi_text_printf(out, " or ");
+        put_value(parent, v, out);
+    }
+    if (parent->type != ATHI_PARAM_CHOICE && c->high > c->low) {
+        athi_text_printf(out, " to ");
+        put_value(parent, fmin(c->high, parent->max), out);
+    }
+}
+
+static void put_space(const athi_space *space, athi_text *out) {
+    double size = athi_space_size(space);
+    athi_text_printf(out, "space: %lld parameters, ", (long long)space->n);
+    if (isinf(size))
+        athi_text_printf(out, "continuous\n");
+    else
+        athi_text_printf(out, "%.15g points\n", size);
+    for (int64_t i = 0; i < space->n; i++) {
+        const athi_space_param *p = &space->params[i];
+        athi_text_printf(out, "  %s: ", p->name);
+        put_domain(p, out);
+        athi_text_printf(out, "; default ");
+        put_value(p, p->fallback, out);
+        for (int c = 0; c < p->n_conditions; c++) {
+            athi_text_printf(out, c ? ", or if " : "; only if ");
+            put_condition(space, &p->conditions[c], out);
+        }
+        athi_text_printf(out, "\n");
+    }
+}
+
+/* ---- layers -------------------------------------------------------------------------------------- */
+
+static void put_layers(const athi_net *net, athi_text *out) {
+    int64_t total = 0;
+    athi_text_printf(out, "\nlayers:\n");
+    for (int64_t i = 0; i < net->n_layers; i++) {
+        const athi_layer *l = &net->layers[i];
+        char shape[96];
+        athi_text_printf(out, "  %-24s %-22s %-24s %12lld\n", l->name, l->row->name,
+                         athi_shape_str(l->out->shape, shape), (long long)l->n_params);
+        total += l->n_params;
+    }
+    athi_text_printf(out, "  %-24s %-22s %-24s %12lld parameters\n", "", "", "", (long long)total);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------ */
+
+/* "3.1 M" */
+static void put_scaled(athi_text *out, double v, const char *unit) {
+    static const char *const scales[] = {"", "k", "M", "G", "T", "P"};
+    int i = 0;
+    for (; v >= 1000 && i + 1 < ATHI_COUNT(scales); i++) v /= 1000;
+    athi_text_printf(out, "%.3g %s%s", v, scales[i], unit);
+}
+
+static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
+    char shape[96], name[128];
+    double flops = 0;
+    int used = 0;
+    for (int i = 0; i < u->n_nodes; i++) {
+        flops += athi_node_flops(u->nodes[i]);
+        if (used < (int)sizeof name)
+            used += snprintf(name + used, sizeof name - (size_t)used, "%s%s", i ? "+" : "",
+                             athi_op_name(u->nodes[i]->op));
+    }
+    const athi_node *last = u->nodes[u->n_nodes - 1];
+    athi_text_printf(out, "  %3lld  %-34s %-20s %-20s ", (long long)index, name, last->layer,
+                     u->n_out ? athi_shape_str(u->out[0]->shape, shape) : "");
+    put_scaled(out, flops, "FLOP");
+    const char *why = u->why ? u->why : u->kernel ? u->kernel->name : "no call: the value is seen differently";
+    athi_text_printf(out, "\n       %s\n", why); /* begins with the kernel's name */
+    return flops;
+}
+
+static ath_status put_plan(athi_cli *cli, ath_model *model, int64_t batch, athi_text *out) {
+    athi_plan *plan = NULL;
+    double flops = 0;
+    ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, batch, &plan));
+    const athi_graph *g = athi_plan_graph(plan);
+    athi_text_printf(out, "\none step of training, batch %lld, backend %s, %d threads:\n", (long long)batch,
+                     model->backend->name, cli->ctx->threads);
+    for (int64_t i = 0; i < g->n_units; i++) flops += put_unit(g->units[i], i + 1, out);
+    athi_text_printf(out, "\nwork: ");
+    put_scaled(out, flops, "FLOP a step, ");
+    put_scaled(out, flops / (double)batch, "FLOP a sample\n");
+    athi_text_printf(out, "memory: block ");
+    put_scaled(out, (double)model->state->bytes, "B (weights, optimizer, statistics), gradients ");
+    put_scaled(out, (double)model->state->trainable_bytes, "B, slab ");
+    put_scaled(out, (double)athi_plan_slab_bytes(plan), "B\n");
+    return ATH_OK;
+}
+
+/* ---- the verb ------------------------------------------------------------------------------------ */
+
+static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *job, athi_text *out) {
+    int n_snapshots = 0;
+    int64_t n_state = 0;
+    char shape[96];
+    athi_text_printf(out, "\ndata: %lld training, %lld validation, %lld test samples of shape %s",
+                     (long long)data->train.n, (long long)data->validation.n, (long long)data->test.n,
+                     athi_shape_str(data->sample_shape, shape));
+    if (data->n_classes) athi_text_printf(out, ", %lld classes", (long long)data->n_classes);
+    athi_text_printf(out, "\n");
+    put_layers(job->model->net, out);
+    athi_callbacks_need(job->callbacks, job->n_callbacks, &n_snapshots, &n_state);
+    ATH_TRY(athi_model_prepare(job->model, job->seed, n_snapshots, n_state, NULL));
+    return put_plan(cli, job->model, data->batch, out);
+}
+
+static ath_status explain(athi_cli *cli, const athi_recipe *recipe, athi_text *out) {
+    athi_value *bound = NULL;
+    athi_data *data = NULL;
+    athi_job job = {0};
+    athi_text_printf(out, "%s, seed %llu\n", recipe->name, (unsigned long long)recipe->seed);
+    put_space(recipe->space, out);
+    ATH_TRY(athi_recipe_bind(recipe, cli->arena, NULL, recipe->seed, &bound));
+    ATH_TRY(athi_bound_data(cli->ctx, bound, recipe->folder, athi_cli_cache(cli->arena), &data));
+    ath_status status = athi_bound_build(cli->ctx, cli->arena, bound, data, &job);
+    if (status == ATH_OK) status = explain_model(cli, data, &job, out);
+    athi_model_destroy(job.model);
+    athi_data_close(data);
+    return status;
+}
+
+ath_status athi_verb_explain(athi_cli *cli) {
+    athi_recipe *recipe = NULL;
+    athi_text text = {.ctx = cli->ctx};
+    ATH_TRY(athi_recipe_read(cli->ctx, cli->arguments[0], cli->sets, cli->n_sets, &recipe));
+    ath_status status = explain(cli, recipe, &text);
+    if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK) printf("%s", text.text);
+    athi_text_free(&text);
+    athi_recipe_destroy(recipe);
+    return status;
+}

@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""The program from outside: sentences, exit codes, and every verb on a small study of its own.
+Usage: test_cli.py ATHANOR ROOT. The data is made here: 240 points of three classes."""
+import csv
+import io
+import json
+import os
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+RECIPE = """name: points
+seed: 3
+data:
+  source: files
+  train: {x: x.npy, y: y.npy}
+  test: {x: x.npy, y: y.npy}
+  validation: 60
+  batch: 20
+model:
+  - dense: {units: !int {min: 4, max: 8, step: 4, name: units}, activation: relu}
+  - dense: {units: 3, activation: softmax}
+train:
+  optimizer: !choice
+    - adam: {learning_rate: !float {min: 1e-3, max: 1e-1, prior: log}}
+    - sgd
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  epochs: 3
+tune: {sampler: random, objective: val_accuracy, max_trials: 3}
+retrain: {top: 2, patience: 2}
+ensemble: {method: weighted}
+"""
+
+
+def npy(kind, shape, values):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
+    code = {"<f4": "f", "<i4": "i"}[kind]
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
+        f"<{len(values)}{code}", *values)
+
+
+def make_data(folder):
+    rng = random.Random(1)
+    y = [rng.randrange(3) for _ in range(240)]
+    x = [v for label in y for v in (rng.gauss(2 * label, 1), rng.gauss(-label, 1), rng.gauss(0, 1), 1.0)]
+    (folder / "x.npy").write_bytes(npy("<f4", (240, 4), x))
+    (folder / "y.npy").write_bytes(npy("<i4", (240,), y))
+
+
+class Program(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="athanor-cli-")
+        cls.folder = pathlib.Path(cls.temporary.name)
+        make_data(cls.folder)
+        (cls.folder / "points.yaml").write_text(RECIPE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def call(self, *arguments):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        return subprocess.run([ATHANOR, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
+                              timeout=120)
+
+    def succeeds(self, *arguments):
+        done = self.call(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def refused(self, sentence, *arguments, code=2):
+        """Exit 2, and this as the whole of standard error."""
+        done = self.call(*arguments)
+        self.assertEqual(done.stderr.strip(), "athanor: " + sentence)
+        self.assertEqual(done.returncode, code)
+        self.assertEqual(done.stdout, "")
+
+    def refused_with(self, part, *arguments):
+        done = self.call(*arguments)
+        self.assertIn(part, done.stderr)
+        self.assertTrue(done.stderr.startswith("athanor: "), done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertEqual(done.returncode, 2, done.stderr)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+        return name
+
+    # ---- what was typed
+
+    def test_no_verb_shows_the_verbs(self):
+        done = self.call()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("train RECIPE", done.stderr)
+        self.assertNotIn("worker", done.stderr)
+        self.assertEqual(self.succeeds("--help"), done.stderr)
+
+    def test_unknown_verb(self):
+        self.refused("there is no verb 'trian', did you mean 'train'?; see `athanor --help`", "trian")
+        self.refused("there is no verb 'xyzzyxyzzy'; see `athanor --help`", "xyzzyxyzzy")
+
+    def test_unknown_option(self):
+        self.refused("train: there is no option --stpes, did you mean --steps?; see `athanor train --help`", "train",
+                     "--stpes", "3", "points.yaml")
+        self.refused("train: --steps takes an integer of at least 1, got '0'", "train", "points.yaml", "--steps=0")
+        self.refused("train: --steps needs a value: --steps N", "train", "points.yaml", "--steps")
+        self.refused("run: --overwrite takes no value, got 'yes'", "run", "points.yaml", "--overwrite=yes")
+
+    def test_arguments(self):
+        self.refused("run: expected RECIPE, got 0 arguments; see `athanor run --help`", "run")
+        self.refused("doctor: expected no arguments, got 1 argument; see `athanor doctor --help`", "doctor", "x")
+        self.refused("predict: --input FILE is missing", "predict", "m.safetensors")
+
+    def test_help_of_every_verb(self):
+        verbs = [line.split()[0] for line in self.succeeds("--help").splitlines() if line.startswith("  ")]
+        self.assertGreaterEqual(len(verbs), 11)
+        for verb in verbs + ["worker"]:
+            text = self.succeeds(verb, "--help")
+            self.assertTrue(text.startswith(f"athanor {verb}"), text)
+        self.assertIn("--no-shuffle", self.succeeds("train", "--help"))
+        self.assertRegex(self.succeeds("--version"), r"^athanor \d+\.\d+\.\d+\n$")
+
+    # ---- what was in the recipe
+
+    def test_recipes_that_are_wrong(self):
+        self.refused_with("missing.yaml", "run", "missing.yaml")
+        self.refused_with("bad.yaml:2:5: not YAML: ", "run", self.write("bad.yaml", "name: [1, 2\nseed: }"))
+        self.refused_with("epocs", "run", self.write("key.yaml", RECIPE.replace("epochs:", "epocs:")))
+        self.refused_with("epochs", "run", "key.yaml")  # the nearest name is told
+        self.refused_with("key.yaml:18:3: ", "train", "key.yaml")
+        self.refused_with("max", "run", self.write("range.yaml", RECIPE.replace("max: 8", "max: 2")))
+        self.refused_with("z.npy", "run", self.write("file.yaml", RECIPE.replace("{x: x.npy", "{x: z.npy", 1)))
+        self.refused_with("units", "train", "points.yaml", "--set", "model.0.dense.units=many", "--dir", "runs/set")
+        self.assertFalse((self.folder / "runs" / "set" / "state.safetensors").exists())
+
+    # ---- what there is
+
+    def test_every_kind_is_listed(self):
+        kinds = [line.split()[0] for line in self.succeeds("list").splitlines()]
+        for kind in "layers optimizers losses metrics schedules callbacks samplers ensembles sources readers backends ops".split():
+            self.assertIn(kind, kinds)
+        for kind in kinds:
+            self.assertGreater(len(self.succeeds("list", kind)), 20, kind)
+        self.assertIn("units: ", self.succeeds("list", "layers"))
+        self.assertIn("learning_rate", json.loads(self.succeeds("list", "optimizers", "--json"))["adam"]["options"])
+        self.refused("list: there is no kind 'optimisers', did you mean 'optimizers'?; `athanor list` shows them", "list",
+                     "optimisers")
+
+    def test_documented_options_are_current(self):
+        shown = self.succeeds("list", "--markdown")
+        written = (ROOT / "docs" / "options.md").read_text()
+        self.assertEqual(shown, written, "write it again: build/athanor list --markdown > docs/options.md")
+
+    def test_doctor(self):
+        found = json.loads(self.succeeds("doctor", "--json"))
+        self.assertIn("backend ref", found)
+        self.assertIn("SQLite", self.succeeds("doctor"))
+
+    def test_explain(self):
+        text = self.succeeds("explain", "points.yaml")
+        self.assertIn("units: integer 4 to 8, step 4; default 4", text)
+        self.assertIn("only if train.optimizer is adam", text)
+        self.assertIn("matmul", text)
+        self.assertRegex(text, r"dense_1 +dense +\[batch, 3\] +15\n")
+        self.assertIn("35 parameters", text)  # 4 x 4 + 4 and 4 x 3 + 3
+
+    # ---- training
+
+    def test_train_goes_on_and_refuses_another(self):
+        text = self.succeeds("train", "points.yaml", "--dir", "runs/t", "--out", "a.safetensors")
+        self.assertRegex(text, r"^test: loss [\d.]+, accuracy [\d.]+\n$")
+        first = (self.folder / "a.safetensors").read_bytes()
+        self.succeeds("train", "points.yaml", "--dir", "runs/t2", "--out", "a.safetensors")
+        self.assertEqual(first, (self.folder / "a.safetensors").read_bytes())
+        self.assertNotIn(str(self.folder).encode(), first)
+        self.assertEqual(text, self.succeeds("train", "points.yaml", "--dir", "runs/t"))  # finished: nothing to do
+        self.refused_with("train.optimizer", "train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd")
+        self.succeeds("train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd", "--overwrite")
+
+    def test_steps(self):
+        shown = json.loads(self.succeeds("train", "points.yaml", "--dir", "runs/s", "--steps", "9", "--json"))
+        log = [json.loads(line) for line in (self.folder / "runs/s/log.jsonl").read_text().splitlines()]
+        self.assertEqual([line["step"] for line in log], [9])  # an epoch is 9 updates
+        self.assertIn("loss", shown["test"])
+
+    def test_interrupt(self):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        command = [ATHANOR, "train", "points.yaml", "--dir", "runs/i", "--set", "train.epochs=1000000"]
+        with subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            self.assertIn("epoch 1:", process.stderr.readline())
+            self.refused_with("runs/i", "train", "points.yaml", "--dir", "runs/i")  # a living process holds it
+            process.send_signal(signal.SIGINT)
+            rest = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 130)
+        self.assertIn("athanor: interrupted; the state is saved, the same command goes on from there", rest)
+        self.assertTrue((self.folder / "runs/i/state.safetensors").exists())
+
+    # ---- a whole run, and what can be asked of it
+
+    def test_run(self):
+        done = self.call("run", "points.yaml")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("search: 3 trials", done.stdout)
+        self.assertIn("ensemble (weighted)", done.stdout)
+        again = json.loads(self.succeeds("run", "points.yaml", "--json"))
+        report = json.loads((self.folder / "runs/points/report.json").read_text())
+        self.assertEqual(again["models"][0]["test"], report["models"][0]["test"])
+        self.assertAlmostEqual(sum(m["weight"] for m in report["models"]), 1)
+        self.look_into_the_study()
+        self.use_a_model(report["models"][0])
+        self.refused_with("another", "run", "points.yaml", "--set", "train.epochs=2")
+
+    def look_into_the_study(self):
+        self.assertIn("points: 3 trials, 3 complete", self.succeeds("show", "runs/points"))
+        best = json.loads(self.succeeds("best", "runs/points", "--json"))
+        rows = list(csv.DictReader(io.StringIO(self.succeeds("export", "runs/points/study.db"))))
+        self.assertEqual(len(rows), 3)
+        self.assertEqual(max(float(r["val_accuracy"]) for r in rows), best["values"]["val_accuracy"])
+        self.assertEqual(len(json.loads(self.succeeds("export", "runs/points", "--format", "json"))["trials"]), 3)
+        self.refused_with("there is no such folder or file", "show", "runs/none")
+        self.refused("export: --format is csv or json, got 'xml'", "export", "runs/points", "--format=xml")
+
+    def use_a_model(self, model):
+        path = "runs/points/" + model["file"]
+        self.succeeds("predict", path, "--input", "x.npy", "--output", "p.npy")
+        data = (self.folder / "p.npy").read_bytes()
+        self.assertIn(b"'descr': '<f4', 'fortran_order': False, 'shape': (240, 3), }", data[:128])
+        p = struct.unpack("<720f", data[-2880:])
+        for i in range(0, 720, 3):
+            self.assertAlmostEqual(sum(p[i:i + 3]), 1, places=5)
+        found = json.loads(self.succeeds("evaluate", path, "--json"))
+        self.assertAlmostEqual(found["accuracy"], model["test"]["accuracy"], places=6)
+        self.assertAlmostEqual(found["loss"], model["test"]["loss"], places=5)
+        self.assertEqual(json.loads(self.succeeds("evaluate", path, "--data", "points.yaml", "--part", "validation",
+                                                  "--json"))["samples"], 60)
+        self.refused_with("expected samples of shape [4]", "predict", path, "--input", "y.npy", "--output", "q.npy")
+        self.assertFalse((self.folder / "q.npy").exists())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
