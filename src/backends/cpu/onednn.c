@@ -140,10 +140,13 @@ static onednn_state *new_state(athi_make *m, athi_call *call) {
     return s;
 }
 
-static ath_status finish(athi_make *m, onednn_state *s) {
+/* A call that could not be made is not destroyed by the plan, so what it has goes here. */
+static ath_status finish(athi_make *m, athi_call *call) {
+    const onednn_state *s = call->state;
     m->scratch_bytes = s->scratch_bytes;
-    return s->failed ? athi_fail(m->ctx, ATH_E_NOMEM, "oneDNN could not make a primitive; is there memory left?")
-                     : ATH_OK;
+    if (!s->failed) return ATH_OK;
+    destroy_onednn(call);
+    return athi_fail(m->ctx, ATH_E_NOMEM, "oneDNN could not make a primitive; is there memory left?");
 }
 
 static dnnl_memory_t add_memory(onednn_state *s, const desc *md, source from, int64_t at) {
@@ -343,7 +346,7 @@ ath_status athi_onednn_make_conv(athi_make *m, const athi_unit *unit, athi_call 
     add_arg(st, DNNL_ARG_WEIGHTS, w);
     if (u.bias) add_arg(st, DNNL_ARG_BIAS, add_memory(s, &c.bias, FROM_IN, athi_cpu_in_index(unit, u.bias)));
     add_arg(st, DNNL_ARG_DST, add_memory(s, &c.y, FROM_OUT, athi_cpu_out_index(unit, u.y)));
-    return finish(m, s);
+    return finish(m, call);
 }
 
 /* conv2d_grad_x: dy, kernel -> dx */
@@ -372,7 +375,7 @@ ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, ath
     add_arg(st, DNNL_ARG_DIFF_DST, add_memory(s, &c.y, FROM_IN, 0));
     add_arg(st, DNNL_ARG_WEIGHTS, w);
     add_arg(st, DNNL_ARG_DIFF_SRC, add_memory(s, &c.x, FROM_OUT, 0));
-    return finish(m, s);
+    return finish(m, call);
 }
 
 /* conv2d_grad_w: x, dy -> dw */
@@ -401,7 +404,7 @@ ath_status athi_onednn_make_conv_grad_w(athi_make *m, const athi_unit *unit, ath
     add_arg(st, DNNL_ARG_DIFF_DST, add_memory(s, &c.y, FROM_IN, 1));
     add_arg(st, DNNL_ARG_DIFF_WEIGHTS, made);
     if (!direct && !s->failed) add_reorder(s, &given, made, &c.w, dw);
-    return finish(m, s);
+    return finish(m, call);
 }
 
 /* ---- batch and layer normalisation ---------------------------------------------------------------- */
@@ -502,7 +505,7 @@ ath_status athi_onednn_make_norm(athi_make *m, const athi_unit *unit, athi_call 
                       : add_out(s, &d.stats, athi_cpu_out_index(unit, &node->out[1 + i])));
     }
     if (has_workspace) add_arg(st, DNNL_ARG_WORKSPACE, add_scratch(s, &workspace));
-    return finish(m, s);
+    return finish(m, call);
 }
 
 /* dy, x, gamma, mean, variance -> dx, dgamma, dbeta */
@@ -523,7 +526,7 @@ ath_status athi_onednn_make_norm_grad(athi_make *m, const athi_unit *unit, athi_
     add_arg(st, DNNL_ARG_DIFF_SRC, add_memory(s, &d.x, FROM_OUT, 0));
     add_arg(st, DNNL_ARG_DIFF_SCALE, add_memory(s, &d.params, FROM_OUT, 1));
     add_arg(st, DNNL_ARG_DIFF_SHIFT, add_memory(s, &d.params, FROM_OUT, 2));
-    return finish(m, s);
+    return finish(m, call);
 }
 
 /* ---- changes of layout --------------------------------------------------------------------------- */
@@ -547,5 +550,5 @@ ath_status athi_onednn_make_reorder(athi_make *m, const athi_unit *unit, athi_ca
     reorder_descs(unit, &from, &to);
     dnnl_memory_t a = add_memory(s, &from, FROM_IN, 0), b = add_memory(s, &to, FROM_OUT, 0);
     add_reorder(s, &from, a, &to, b);
-    return finish(m, s);
+    return finish(m, call);
 }
