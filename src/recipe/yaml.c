@@ -287,7 +287,10 @@ static ath_status read_document(reader *r, athi_value **out) {
         bool before = e.type == YAML_STREAM_START_EVENT || e.type == YAML_DOCUMENT_START_EVENT;
         bool nothing = e.type == YAML_STREAM_END_EVENT;
         ath_status status = ATH_OK;
-        if (nothing) *out = athi_value_new(r->arena, ATHI_NULL), status = *out ? ATH_OK : ATH_E_NOMEM;
+        if (nothing) {
+            *out = athi_value_new(r->arena, ATHI_NULL), status = *out ? ATH_OK : ATH_E_NOMEM;
+            if (*out) (*out)->line = (*out)->column = 1;
+        }
         if (!before && !nothing) status = read_node(r, &e, 1, out);
         yaml_event_delete(&e);
         if (before) continue;

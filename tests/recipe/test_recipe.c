@@ -1,5 +1,7 @@
 /* Recipes as a whole: the example of the design, spaces and their conditions, binding, definitions, and the
  * sentences of what is wrong. */
+#include "oom.h"
+
 #include "recipe_test.h"
 
 #include <math.h>
@@ -88,10 +90,185 @@ static void test_bind(void **state) {
     athi_recipe_destroy(r);
 }
 
+/* ---- spaces ---------------------------------------------------------------------------------------- */
+
+static void assert_bound_model(const athi_recipe *r, const double *point, const char *expected) {
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_value *bound;
+    assert_ok(ctx, athi_recipe_bind(r, arena, point, 0, &bound));
+    assert_json(athi_value_get(bound, "model"), expected);
+    athi_arena_destroy(arena);
+}
+
+/* Null and list branches, `as`, and a parameter inside each. */
+static void test_branches(void **state) {
+    (void)state;
+    athi_recipe *r = read_ok(DATA TRAIN "model:\n"
+                                        "  - flatten\n"
+                                        "  - !choice\n"
+                                        "    - null\n"
+                                        "    - [dense: {units: !int {min: 2, max: 4}}, flatten]\n"
+                                        "    - {as: wide, value: {dense: {units: !int {min: 50, max: 60}}}}\n"
+                                        "  - dense: {units: !choice [10, 20], use_bias: !bool {}}\n");
+    static const char *const names[] = {"model.1", "model.1.1.0.dense.units", "model.1.wide.dense.units",
+                                        "model.2.dense.units", "model.2.dense.use_bias"};
+    assert_int_equal(r->space->n, ATHI_COUNT(names));
+    for (int i = 0; i < ATHI_COUNT(names); i++) assert_string_equal(r->space->params[i].name, names[i]);
+    assert_string_equal(r->space->params[0].branches[0].key, "null");
+    assert_string_equal(r->space->params[0].branches[2].key, "wide");
+    assert_true(athi_space_size(r->space) == (1 + 3 + 11) * 2 * 2);
+    assert_bound_model(r, NULL, "[\"flatten\",{\"dense\":{\"units\":10,\"use_bias\":false}}]");
+    assert_bound_model(
+        r, (double[]){1, 3, (double)NAN, 1, 1},
+        "[\"flatten\",{\"dense\":{\"units\":3}},\"flatten\",{\"dense\":{\"units\":20,\"use_bias\":true}}]");
+    assert_bound_model(r, (double[]){2, (double)NAN, 55, 0, 0},
+                       "[\"flatten\",{\"dense\":{\"units\":55}},{\"dense\":{\"units\":10,\"use_bias\":false}}]");
+    athi_recipe_destroy(r);
+}
+
+/* With {i} a parameter a round, existing while i < times; without, one for all; and derived constants. */
+static void test_repeat(void **state) {
+    (void)state;
+    athi_recipe *r =
+        read_ok(DATA TRAIN "model:\n"
+                           "  - flatten\n"
+                           "  - repeat:\n"
+                           "      times: !int {min: 1, max: 3, name: depth}\n"
+                           "      body:\n"
+                           "        - dense: {units: !int {min: 8, max: 9, name: 'units_{i}'}, name: 'd{i}'}\n"
+                           "        - dropout: !float {min: 0.1, max: 0.5}\n"
+                           "  - dense: {units: !expr 'depth * 2 + units_0'}\n");
+    static const char *const names[] = {"depth", "units_0", "model.1.repeat.body.1.dropout", "units_1", "units_2"};
+    assert_int_equal(r->space->n, ATHI_COUNT(names));
+    for (int i = 0; i < ATHI_COUNT(names); i++) assert_string_equal(r->space->params[i].name, names[i]);
+    assert_int_equal(r->space->params[1].n_conditions, 0);
+    assert_int_equal(r->space->params[2].n_conditions, 0);
+    assert_int_equal(r->space->params[4].n_conditions, 1);
+    assert_true(r->space->params[4].conditions[0].parent == 0 && r->space->params[4].conditions[0].low == 3);
+    assert_bound_model(r, (double[]){2, 8, 0.25, 9, (double)NAN},
+                       "[\"flatten\",{\"dense\":{\"units\":8,\"name\":\"d0\"}},{\"dropout\":0.25},"
+                       "{\"dense\":{\"units\":9,\"name\":\"d1\"}},{\"dropout\":0.25},{\"dense\":{\"units\":12}}]");
+    athi_recipe_destroy(r);
+}
+
+static void test_shared(void **state) {
+    (void)state;
+    athi_recipe *r = read_ok(DATA TRAIN "model: [flatten, dense: {units: &u !int {min: 2, max: 4, name: w}}, dense: "
+                                        "{units: *u}]\n");
+    assert_int_equal(r->space->n, 1);
+    assert_bound_model(r, (double[]){3}, "[\"flatten\",{\"dense\":{\"units\":3}},{\"dense\":{\"units\":3}}]");
+    athi_recipe_destroy(r);
+}
+
+static void test_definition(void **state) {
+    (void)state;
+    static const struct {
+        const char *set;
+        bool same;
+    } rows[] = {{"tune.max_trials=3", true},
+                {"tune.sampler=random", true},
+                {"tune.jobs=4", true},
+                {"train.epochs=9", false},
+                {"tune.objective=val_loss", false},
+                {"model.1.dense.units=3", false},
+                {"seed=2", false}};
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_recipe *r = read_ok(example), *other;
+    athi_value *definition, *changed;
+    assert_ok(ctx, athi_recipe_definition(r, arena, &definition));
+    for (int i = 0; i < ATHI_COUNT(rows); i++) {
+        assert_ok(ctx, athi_recipe_parse(ctx, "t.yaml", example, (int64_t)strlen(example), &rows[i].set, 1, &other));
+        assert_ok(ctx, athi_recipe_definition(other, arena, &changed));
+        if (athi_value_equal(definition, changed) != rows[i].same) fail_msg("%s", rows[i].set);
+        athi_recipe_destroy(other);
+    }
+    athi_recipe_destroy(r);
+    athi_arena_destroy(arena);
+}
+
+/* ---- what is wrong --------------------------------------------------------------------------------- */
+
+static void test_errors(void **state) {
+    (void)state;
+    static const struct {
+        const char *yaml, *sentence;
+    } rows[] = {
+        {DATA TRAIN "model:\n  - dense: {unit: 3}\n",
+         "t.yaml:4:13: dense: 'unit' is not an option of dense; did you mean 'units'?"},
+        {"", "t.yaml:1:1: a recipe is a map with the sections data, model and train, got nothing"},
+        {DATA MODEL, "t.yaml:1:1: the section train is missing"},
+        {DATA MODEL TRAIN "tun: {}\n", "t.yaml:4:1: 'tun' is not a section of a recipe; did you mean 'tune'?"},
+        {DATA MODEL TRAIN "quantize: int8\n", "t.yaml:4:1: quantize is reserved, but not available in this version"},
+        {DATA MODEL "train: [{loss: mean_squared_error}]\n", "t.yaml:3:8: train: a list of phases is reserved"},
+        {DATA MODEL "train: {loss: mean_squarred_error}\n",
+         "t.yaml:3:15: train.loss: 'mean_squarred_error' is not a loss; did you mean 'mean_squared_error'?"},
+        {DATA MODEL "train: {epochs: 3}\n", "t.yaml:3:8: train: loss is required"},
+        {DATA TRAIN "model: [flatten, dens: {units: 3}]\n",
+         "t.yaml:3:18: model: 'dens' is not a layer; did you mean 'dense'?"},
+        {DATA TRAIN "model: [{dense: {units: 3}, name: x}]\n", "t.yaml:3:9: a layer is a name or a map with one key"},
+        {DATA TRAIN "model: []\n", "t.yaml:3:8: model: expected at least one layer"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 9, max: 3}}]\n",
+         "t.yaml:3:24: parameter 'model.0.dense.units': min 9 is greater than max 3; swap them"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 9, mix: 3}}]\n",
+         "t.yaml:3:38: !int: 'mix' is not an option of !int; did you mean 'min'?"},
+        {DATA TRAIN "model: [dense: {units: !int 5}]\n",
+         "t.yaml:3:24: !int: expected a map of options such as {min: …}, got 5"},
+        {DATA TRAIN "model: [dense: {units: !choice [3, x]}]\n",
+         "t.yaml:3:36: dense: units must be an integer >= 1, got \"x\" (when model.0.dense.units is x)"},
+        {DATA TRAIN "model: [dense: {units: !choice [3, {a: 1, b: 2}]}]\n",
+         "t.yaml:3:36: parameter 'model.0.dense.units': a branch that is a map has one key"},
+        {DATA TRAIN "model: [dense: {units: !choice {of: [3, 4], default: 5}}]\n",
+         "default '5' is none of the branches"},
+        {DATA TRAIN
+         "model: [dense: {units: !int {min: 1, max: 3, name: a}}, dense: {units: !int {min: 1, max: 4, name: "
+         "a}}]\n",
+         "parameter 'a': its name is taken at line 3, column 24 by another definition"},
+        {DATA TRAIN
+         "model: [dense: {units: !expr '2 * widht'}, dense: {units: !int {min: 1, max: 2, name: width}}]\n",
+         "t.yaml:3:24: !expr: at character 5 of \"2 * widht\": 'widht' is no parameter; did you mean 'width'?"},
+        {DATA TRAIN "model: [repeat: {times: -1, body: [flatten]}]\n",
+         "t.yaml:3:25: repeat: times must be an integer in 0..1000"},
+        {DATA TRAIN "model: [repeat: {time: 1, body: [flatten]}]\n", "repeat: 'time' is not an option of repeat"},
+        {DATA MODEL TRAIN "tune: {max_trials: !int {min: 1, max: 2}}\n",
+         "the range !int, which is not bound to one value here"},
+        {DATA MODEL TRAIN "seed: x\n", "t.yaml:4:7: seed must be an integer, got a text"},
+        {"data: {batches: 3}\n" MODEL TRAIN,
+         "t.yaml:1:8: data: 'batches' is not an option of data; did you mean 'batch'?"},
+        {DATA MODEL "train: {loss: mean_squared_error, callbacks: [early_stoping]}\n",
+         "t.yaml:3:47: train.callbacks: 'early_stoping' is not a callback; did you mean 'early_stopping'?"},
+    };
+    int wrong = 0;
+    for (int i = 0; i < ATHI_COUNT(rows); i++) {
+        athi_recipe *r;
+        ath_status status = parse(rows[i].yaml, &r);
+        if (status == ATH_OK || !strstr(ath_errmsg(ctx), rows[i].sentence) || strncmp(ath_errmsg(ctx), "t.yaml:", 7))
+            wrong++, print_message("row %d: '%s', wanted '%s'\n", i, ath_errmsg(ctx), rows[i].sentence);
+        assert_null(r);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static ath_status parse_and_bind(ath_ctx *c) {
+    athi_recipe *r;
+    athi_value *bound;
+    ATH_TRY(athi_recipe_parse(c, "t.yaml", example, (int64_t)strlen(example), NULL, 0, &r));
+    athi_arena *arena = athi_arena_create(c);
+    ath_status status = arena ? athi_recipe_bind(r, arena, NULL, 1, &bound) : ATH_E_NOMEM;
+    athi_arena_destroy(arena);
+    athi_recipe_destroy(r);
+    return status;
+}
+
+static void test_oom(void **state) {
+    (void)state;
+    oom_sweep(parse_and_bind);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_bind),
+        cmocka_unit_test(test_example), cmocka_unit_test(test_bind),   cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_repeat),  cmocka_unit_test(test_shared), cmocka_unit_test(test_definition),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_oom),
     };
     return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
 }
