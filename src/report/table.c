@@ -43,10 +43,20 @@ static bool put_score(const athi_value *scores, char out[CELL_MAX]) {
     return true;
 }
 
+/* "train.optimizer.rmsprop.learning_rate" is shown by its last part, unless two of them end alike. */
+static const char *short_name(const athi_value *params, int64_t index) {
+    const char *dot = strrchr(params->keys[index], '.'), *name = dot ? dot + 1 : params->keys[index];
+    for (int64_t i = 0; i < params->n; i++) {
+        const char *other = strrchr(params->keys[i], '.');
+        if (i != index && strcmp(other ? other + 1 : params->keys[i], name) == 0) return params->keys[index];
+    }
+    return name;
+}
+
 static void put_params(const athi_value *params, athi_text *out) {
-    for (int64_t i = 0; params && i < params->n; i++) {
+    for (int64_t i = 0; params && params->type == ATHI_MAP && i < params->n; i++) {
         const athi_value *v = params->items[i];
-        athi_text_printf(out, "%s%s ", i ? ", " : "", params->keys[i]);
+        athi_text_printf(out, "%s%s ", i ? ", " : "", short_name(params, i));
         if (v->type == ATHI_STRING)
             athi_text_printf(out, "%s", v->text);
         else if (v->type == ATHI_FLOAT)
@@ -217,7 +227,7 @@ static void put_search(athi_text *out, const athi_value *report) {
     const athi_value *search = athi_value_get(report, "search"), *trials = athi_value_get(search, "trials"),
                      *best = athi_value_get(search, "best");
     int64_t complete = 0, failed = 0;
-    double value, seconds;
+    double value, seconds, number;
     if (!search) return;
     for (int64_t i = 0; trials && i < trials->n; i++) {
         const char *state = text_at(trials->items[i], "state", "");
@@ -229,8 +239,8 @@ static void put_search(athi_text *out, const athi_value *report) {
     const char *ended = text_at(search, "ended", "");
     if (*ended) athi_text_printf(out, ", ended by %s", ended);
     athi_text_printf(out, "\n");
-    if (!best || !number_at(best, "value", &value)) return;
-    athi_text_printf(out, "best:   trial %.0f, %s %.4f (", athi_value_get(best, "number")->number,
+    if (!number_at(best, "value", &value) || !number_at(best, "number", &number)) return;
+    athi_text_printf(out, "best:   trial %.0f, %s %.4f (", number,
                      text_at(athi_value_get(report, "objective"), "metric", "value"), value);
     put_params(athi_value_get(best, "params"), out);
     athi_text_printf(out, ")\n");

@@ -220,6 +220,34 @@ class Program(unittest.TestCase):
         self.use_a_model(report["models"][0])
         self.refused_with("another", "run", "points.yaml", "--set", "train.epochs=2")
 
+    def test_a_search_without_a_trial_that_works(self):
+        done = self.call("run", "points.yaml", "--dir", "runs/nan", "--set", "train.optimizer={sgd: {learning_rate: 1e30}}")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("athanor: tune: no trial succeeded", done.stderr.splitlines()[-1])
+        self.assertIn("failed (nan)", done.stderr)
+
+    def test_run_goes_on_after_an_interrupt(self):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        command = [ATHANOR, "run", "points.yaml", "--jobs", "1", "--set", "tune.max_trials=8", "--set", "seed=5", "--dir"]
+        with subprocess.Popen(command + ["runs/stopped"], cwd=self.folder, env=environment, stderr=subprocess.PIPE,
+                              text=True) as process:
+            self.assertIn("trial 0: val_accuracy", process.stderr.readline())
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+        self.assertIn(process.returncode, (130, 0))  # 0: it was faster than the signal
+        self.succeeds(*command[1:], "runs/stopped")
+        self.succeeds(*command[1:], "runs/whole")
+        self.assertEqual(*(self.without_costs(self.folder / "runs" / name / "report.json") for name in ("stopped", "whole")))
+
+    def without_costs(self, path):
+        def clean(value):
+            if isinstance(value, list):
+                return [clean(v) for v in value]
+            if isinstance(value, dict):
+                return {k: clean(v) for k, v in value.items() if k != "seconds" and not k.endswith("_bytes")}
+            return value
+        return clean(json.loads(path.read_text()))
+
     def look_into_the_study(self):
         self.assertIn("points: 3 trials, 3 complete", self.succeeds("show", "runs/points"))
         best = json.loads(self.succeeds("best", "runs/points", "--json"))
