@@ -1,6 +1,5 @@
-/* Initialisers: the first values of variables, as functions of (seed, number of the param) alone.
- * Distributions and corrections are Keras's; the numbers come from Philox, so they differ from Keras's own
- * draws. */
+/* Initialisers: the first values of variables, as functions of (seed, number of the param) alone. Distributions and
+ * corrections are Keras's; the numbers come from Philox, so they differ from Keras's own draws. */
 #include "athanor/activations.h"
 #include "nn/rows.h"
 

@@ -24,8 +24,7 @@ ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d,
     return ATH_OK;
 }
 
-/* ---- kernel ---------------------------------------------------------------------------------------------
- */
+/* ---- kernel --------------------------------------------------------------------------------------------- */
 
 /* What 1 / length^2 is multiplied with; *absent: one of the two values is. */
 static inline double coefficient(athi_gp_dim dim, double a, double b, bool *absent) {

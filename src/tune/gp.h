@@ -45,15 +45,13 @@ ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d,
  * `evaluations` of each at most. */
 ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest,
                        int starts, int evaluations);
-/** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with
- * jitter. */
+/** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with jitter. */
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp);
 
 /** Mean and variance (of the function, without noise) at m rows; work: n * m doubles. */
 void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance,
                      double *work);
-/** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 3 * n doubles.
- */
+/** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 3 * n doubles. */
 void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
                       double *variance, double *d_mean, double *d_variance, double *work);
 

@@ -20,8 +20,7 @@ static double half_cell(const athi_space_param *p) {
     return p->prior == ATHI_PRIOR_NORMAL ? p->step / 2 : 0;
 }
 
-/* How many whole steps fit. The quotient of two decimals such as 1 / 0.2 may come out just below the integer.
- */
+/* How many whole steps fit. The quotient of two decimals such as 1 / 0.2 may come out just below the integer. */
 static int64_t whole_steps(double quotient) { return (int64_t)floor(quotient * (1 + 1e-12) + 1e-9); }
 
 int64_t athi_param_count(const athi_space_param *p) {
@@ -151,8 +150,7 @@ static double quantile(const athi_space_param *p, double u) {
     return fmin(fmax(v, p->min), p->max);
 }
 
-/* ---- the unit interval ----------------------------------------------------------------------------------
- */
+/* ---- the unit interval ---------------------------------------------------------------------------------- */
 
 double athi_param_to_unit(const athi_space_param *p, double value) {
     int64_t n = athi_param_count(p);

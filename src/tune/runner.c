@@ -1,5 +1,4 @@
-/* Runs a search on worker processes: one loop over their pipes, until the search is done or somebody
- * interrupts. */
+/* Runs a search on worker processes: one loop over their pipes, until the search is done or somebody interrupts. */
 #include "tune/runner.h"
 
 #include "base/file.h"
@@ -249,8 +248,7 @@ static ath_status explain(runner *r, slot *w, const athi_ending *ending) {
     return fail_task(r, w, reason, message);
 }
 
-/* A worker is gone. One that left between tasks (a program that takes only so many) is replaced without a
- * word. */
+/* A worker is gone. One that left between tasks (a program that takes only so many) is replaced without a word. */
 static ath_status gone(runner *r, slot *w, const athi_ending *ending) {
     bool left = w->served > 0 && !w->lines && ending->how == 0 && !w->kill_at;
     count_peak(r, ending->peak_bytes);

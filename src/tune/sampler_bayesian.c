@@ -16,8 +16,7 @@ enum { MOST_FITTED = 120, MOST_MODELLED = 500, MOST_TOP = 5, MOST_INITIAL = 20 }
 enum { ENOUGH_VALUES = 3 };
 
 static const double SHORTEST = 0.01;
-/* Labels jump at the edge of a failing region; a length that followed the jump would call all of it unknown
- * again. */
+/* Labels jump at the edge of a failing region; a length that followed the jump would call all of it unknown again. */
 static const double LABEL_SHORTEST = 0.3, LABEL_NOISE = 0.03;
 
 typedef struct data {
@@ -73,8 +72,7 @@ static void sort(const double *y, int64_t *order, int64_t n) { /* stable among e
         }
 }
 
-/* Values beyond three deviations (of the better half) above the median lose their size but keep their order.
- */
+/* Values beyond three deviations (of the better half) above the median lose their size but keep their order. */
 static void standardise(double *y, int64_t *order, int64_t n) {
     sort(y, order, n);
     double median = n % 2 ? y[order[n / 2]] : (y[order[n / 2 - 1]] + y[order[n / 2]]) / 2, spread = 0,
@@ -205,8 +203,7 @@ static void standardise_rows(double *y, int64_t n) {
 
 static int starts_for(int64_t n) { return n < 30 ? 3 : n < 60 ? 2 : 1; }
 
-/* Fits on part of the trials, conditions on more of them, then on the running ones as the model expects them.
- */
+/* Fits on part of the trials, conditions on more of them, then on the running ones as the model expects them. */
 static ath_status model_values(ath_ctx *ctx, athi_arena *arena, const data *d, double floor, athi_gp *gp,
                                double *best) {
     double *x, *y;
@@ -235,8 +232,7 @@ static ath_status model_values(ath_ctx *ctx, athi_arena *arena, const data *d, d
     return athi_gp_condition(ctx, arena, gp);
 }
 
-/* Labels of the latest finished and failed trials. A finished one counts 1, a failed one -1; 0.5 without
- * evidence. */
+/* Labels of the latest finished and failed trials. A finished one counts 1, a failed one -1; 0.5 without evidence. */
 static ath_status model_failures(ath_ctx *ctx, athi_arena *arena, const data *d, athi_gp *gp) {
     int64_t width = d->encoder.d, failed = ATHI_MIN(d->n_failed, MOST_MODELLED / 2), n;
     double *x, *y, *chosen, *ignored;

@@ -1,6 +1,5 @@
 /* The search: what to run next, from a space, a sampler and a store. It starts no process: drivers do
- * (runner.h for worker processes, ath_tuner for a function in this process), so that all of them share one
- * logic.
+ * (runner.h for worker processes, ath_tuner for a function in this process), so that all of them share one logic.
  *
  *   task = one execution of one trial.   next -> report* -> finish | fail
  *
@@ -51,8 +50,7 @@ ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_rea
                             const char *message);
 /** Puts another point in place of a running trial's (a define-by-run function found new parameters). */
 ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
-/** False when the task's trial has ended meanwhile (another execution of it failed): its worker can be
- * stopped. */
+/** False when the task's trial has ended meanwhile (another execution of it failed): its worker can be stopped. */
 bool athi_search_wanted(const athi_search *search, const athi_task *task);
 /** The message of the last failure of this start, "" when there was none: what to say after "failures". */
 const char *athi_search_last_failure(const athi_search *search);

@@ -1,5 +1,4 @@
-/* The space: adding parameters under the rules, and what follows from conditions (existence, order, size,
- * draws). */
+/* The space: adding parameters under the rules, and what follows from conditions (existence, order, size, draws). */
 #include "tune/space.h"
 #include "tune/space_internal.h"
 

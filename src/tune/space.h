@@ -61,15 +61,13 @@ int athi_space_find(const athi_space *space, const char *name); /* -1: none */
 /** How many distinct points there are; infinity with a continuous parameter. */
 double athi_space_size(const athi_space *space);
 bool athi_space_exists(const athi_space *space, const double *point, int64_t param);
-/** Sets parameters that do not exist to NaN, snaps the others to their grid; a missing value gets the
- * default. */
+/** Sets parameters that do not exist to NaN, snaps the others to their grid; a missing value gets the default. */
 void athi_space_normalize(const athi_space *space, double *point);
 void athi_space_default(const athi_space *space, double *point);
 /** A draw from the prior. */
 void athi_space_sample(const athi_space *space, athi_rng *rng, double *point);
-/** One parameter to and from the unit interval. from_unit snaps to the grid; n grid values share the interval
- * evenly, or by the prior where a step does not carry it (log ints without step, normal, weighted choices).
- */
+/** One parameter to and from the unit interval. from_unit snaps to the grid; n grid values share the interval evenly,
+ * or by the prior where a step does not carry it (log ints without step, normal, weighted choices). */
 double athi_param_to_unit(const athi_space_param *p, double value);
 double athi_param_from_unit(const athi_space_param *p, double unit);
 /** Number of grid values, 0 for a continuous one; and the i-th of them. */

@@ -152,8 +152,7 @@ ath_status athi_conditions_check(ath_ctx *ctx, const athi_space *space, const at
     return ATH_OK;
 }
 
-/* ---- two definitions of one name
- * ---------------------------------------------------------------------------- */
+/* ---- two definitions of one name ---------------------------------------------------------------------------- */
 
 /* The first difference as a sentence's tail, "" if there is none. */
 static void first_difference(const athi_space_param *a, const athi_space_param *b, char out[256]) {

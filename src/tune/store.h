@@ -20,12 +20,10 @@ typedef struct athi_study_info {
  * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with
  * a sentence. */
 ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store);
-/** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file.
- */
+/** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file. */
 ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *study, athi_store **store);
 void athi_store_close(athi_store *store);
-/** How long a call waits while other processes hold the database, before it is ATH_E_BUSY. 20000 unless told.
- */
+/** How long a call waits while other processes hold the database, before it is ATH_E_BUSY. 20000 unless told. */
 void athi_store_patience(athi_store *store, int milliseconds);
 const athi_study_info *athi_store_info(const athi_store *store);
 
@@ -52,8 +50,7 @@ ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execu
 /** Ends a trial: COMPLETE or PRUNED with values, or FAILED with reason and message. */
 ath_status athi_store_finish(athi_store *store, int64_t number, athi_trial_state state, const double *values,
                              athi_reason reason, const char *message);
-/** Forgets the reports after last_step, and the result, of an execution that will be done again from there.
- */
+/** Forgets the reports after last_step, and the result, of an execution that will be done again from there. */
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */
 ath_status athi_store_put(athi_store *store, const char *key, const char *value);

@@ -107,8 +107,7 @@ static bool same_choice(const athi_branch *branch, const athi_value *v) {
     return athi_value_equal(own, v);
 }
 
-/* Index among our branches of the choice that another program numbered in its own order; -1: not one of ours.
- */
+/* Index among our branches of the choice that another program numbered in its own order; -1: not one of ours. */
 static ath_status choice_index(athi_store *s, const athi_space_param *p, const char *json, double stored,
                                double *value) {
     *value = -1;

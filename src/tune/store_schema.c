@@ -1,5 +1,4 @@
-/* The tables of a study: Optuna 5.0's to the letter, our own beside them, and the checks of a file that is
- * there. */
+/* The tables of a study: Optuna 5.0's to the letter, our own beside them, and the checks of a file that is there. */
 #include "tune/store_internal.h"
 
 #include "base/file.h"

@@ -27,8 +27,7 @@ typedef struct athi_ending {
 
 /** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads`, NULL-ended, in the arena. */
 char **athi_process_environment(athi_arena *arena, int threads);
-/** memory_limit: RLIMIT_AS in bytes, 0: none. It gets a process group of its own, and dies with this thread.
- */
+/** memory_limit: RLIMIT_AS in bytes, 0: none. It gets a process group of its own, and dies with this thread. */
 ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv,
                               char *const *environment, int64_t memory_limit);
 /** Queues a line; athi_process_flush writes what fits. */
@@ -38,8 +37,7 @@ void athi_process_close_input(athi_process *p);
 /** Reads what is there. *ended: it has closed its output. ATH_E_NOMEM only. */
 ath_status athi_process_read(athi_process *p, bool *ended);
 void athi_process_read_errors(athi_process *p);
-/** The next whole line without its end, NULL: none yet (or no memory, with the sentence). Free it with
- * athi_free. */
+/** The next whole line without its end, NULL: none yet (or no memory, with the sentence). Free it with athi_free. */
 char *athi_process_line(athi_process *p, int64_t *length);
 /** Signals the whole group. */
 void athi_process_signal(const athi_process *p, int signal);

@@ -165,8 +165,7 @@ typedef struct athi_cpu_kernels {
     /* index [N, out_h, out_w, C]: which place of its window (row-major) held the maximum, the first on a tie,
      * NaN being the largest; NULL where no gradient is wanted. */
     void (*max_pool)(int threads, const athi_pool *p, const float *x, float *y, uint8_t *index);
-    /* All of dx is written. With y (the pooled values) the gradient of a relu before the pool is taken along.
-     */
+    /* All of dx is written. With y (the pooled values) the gradient of a relu before the pool is taken along. */
     void (*max_pool_grad)(int threads, const athi_pool *p, const float *dy, const uint8_t *index,
                           const float *y, float *dx);
     void (*average_pool)(int threads, const athi_pool *p, const float *x, float *y);

@@ -16,8 +16,7 @@ typedef struct {
     double (*squares)[2];
 } step_work;
 
-/* The n-th slot, from element lo on. The h of a step is copied so that no store can be thought to change it.
- */
+/* The n-th slot, from element lo on. The h of a step is copied so that no store can be thought to change it. */
 #define SLOT(n) float *restrict slot##n = s->slots[n] + lo
 #define STEP_BEGIN                                                                                           \
     const step_work *s = work;                                                                               \

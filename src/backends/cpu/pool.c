@@ -1,7 +1,6 @@
-/* Pooling over [N, H, W, C]. A blocked layout nChwXc is the same thing with N * C / X images of X channels,
- * so this one form serves both. One vector of channels of one output pixel is computed at a time; padding is
- * what a window does not reach. Images are split over threads: a gradient never crosses from one to another.
- */
+/* Pooling over [N, H, W, C]. A blocked layout nChwXc is the same thing with N * C / X images of X channels, so this
+ * one form serves both. One vector of channels of one output pixel is computed at a time; padding is what a window
+ * does not reach. Images are split over threads: a gradient never crosses from one to another. */
 #include "backends/cpu/instance.h"
 #include "backends/cpu/parallel.h"
 

@@ -22,8 +22,7 @@ static conv_dims conv_of(const athi_node *node, athi_shape x, athi_shape kernel,
     return d;
 }
 
-/* Where in x the first channel of group g lies that cell (p, q) sees through kernel cell (i, j); -1: padding.
- */
+/* Where in x the first channel of group g lies that cell (p, q) sees through kernel cell (i, j); -1: padding. */
 static int64_t conv_x_at(const conv_dims *d, int64_t b, int64_t p, int64_t q, int64_t i, int64_t j,
                          int64_t g) {
     const int64_t h = p * d->stride[0] + i * d->dilation[0] - d->pad[0];
@@ -59,8 +58,7 @@ static void run_CONV2D(const athi_call *call) {
                 }
 }
 
-/* dx[b, h, w, c] = sum over the cells (p, q), (i, j) that saw it and the filters of its group of dy * kernel
- */
+/* dx[b, h, w, c] = sum over the cells (p, q), (i, j) that saw it and the filters of its group of dy * kernel */
 static void run_CONV2D_GRAD_X(const athi_call *call) {
     const athi_node *node = athi_ref_node(call);
     const T *dy = athi_ref_in(call, 0), *kernel = athi_ref_in(call, 1);

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-/* total += {sum of values * weights, sum of weights}, where every value has its sample's weight (its first
- * axis). */
+/* total += {sum of values * weights, sum of weights}, where every value has its sample's weight (its first axis). */
 void athi_ref_accumulate(const athi_call *call) {
     const athi_node *node = athi_ref_node(call);
     const ath_tensor *values = node->in[1], *weights = node->n_in > 2 ? node->in[2] : NULL;
