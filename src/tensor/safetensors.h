@@ -1,8 +1,6 @@
-/* safetensors: the table of contents of state blocks, models and data caches
- * (github.com/huggingface/safetensors).
+/* safetensors: the table of contents of state blocks, models and data caches (github.com/huggingface/safetensors).
  *
- *   | 8 bytes: length of the header | header: JSON, padded with spaces | tensors, each at a multiple of 64
- * bytes |
+ *   | 8 bytes: length of the header | header: JSON, padded with spaces | tensors, each at a multiple of 64 bytes |
  *
  * The format forbids holes, so the gaps that alignment leaves are declared as tensors named pad/<n>. */
 #ifndef ATHI_SAFETENSORS_H

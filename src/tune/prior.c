@@ -1,10 +1,9 @@
-/* One parameter: its grid, and the map between its values and the unit interval by the prior's distribution
- * function.
+/* One parameter: its grid, and the map between its values and the unit interval by the prior's distribution function.
  *
  *   even cells      uniform with a step, log and reverse_log with a (multiplying) step, unweighted choices
- *   prior's cells   ints without a step under log, reverse_log: value v owns v - 1/2 .. v + 1/2; the normal
- * prior with a step: v - step/2 .. v + step/2; weighted choices: their weights continuous      floats without
- * a step */
+ *   prior's cells   ints without a step under log, reverse_log: value v owns v - 1/2 .. v + 1/2;
+ *                   the normal prior with a step: v - step/2 .. v + step/2; weighted choices: their weights
+ *   continuous      floats without a step */
 #include "tune/space.h"
 
 #include <math.h>

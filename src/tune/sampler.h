@@ -16,7 +16,7 @@ typedef enum athi_trial_state {
     ATHI_TRIAL_FAILED
 } athi_trial_state;
 
-/* Why a trial failed: only the first four say something about the point (hpo.md 4.2). */
+/* Why a trial failed. Crash, memory, timeout and nan say something about the point; none and lost do not. */
 typedef enum athi_reason {
     ATHI_REASON_NONE,
     ATHI_REASON_CRASH,

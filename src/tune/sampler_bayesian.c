@@ -2,11 +2,11 @@
  * process for the probability that a point fails.
  *
  *   first points   the default, then a Latin hypercube over the priors (branches are met by their weights)
- *   values         signed so that less is better, the bad tail compressed, standardised; several objectives
- * are summed failed         crash, memory, timeout, nan: labels of the second process; lost ones say nothing
- *   running        believed to give what the model expects, so that parallel suggestions keep apart (kriging
- * believer) many trials    hyperparameters from MOST_FITTED of them, the posterior from MOST_MODELLED: the
- * best and the latest */
+ *   values         signed so that less is better, the bad tail compressed, standardised; several objectives are summed
+ *   failed         crash, memory, timeout, nan: labels of the second process; lost ones say nothing
+ *   running        believed to give what the model expects, so that parallel suggestions keep apart (kriging believer)
+ *   many trials    hyperparameters from MOST_FITTED of them, the posterior from MOST_MODELLED: the best and the latest
+ */
 #include "tune/acquisition.h"
 
 #include <cblas.h>

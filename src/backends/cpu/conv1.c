@@ -50,8 +50,7 @@ typedef struct {
 
 /* ---- forward ------------------------------------------------------------------------------------- */
 
-/* `pixels` pixels x `vectors` vectors of channels; n channels are left, of which the last vector may be part.
- */
+/* `pixels` pixels x `vectors` vectors of channels; n channels are left, of which the last vector may be part. */
 ATHI_INLINE void forward_tile(const conv_work *f, const float *x, int64_t k, int64_t n, float *y, const int pixels,
                               const int vectors) {
     const athi_conv1 *c = f->c;

@@ -1,17 +1,16 @@
 /* Single-precision matrix product. The result is computed in register tiles of TILE_ROWS x (2 VW) columns:
  *
- *            B: one panel of 2 VW columns, copied     The copy is [kc][2 VW], contiguous, zero beyond N,
- * small
- *              +----+                                 enough for the first-level cache, and used for all
- * rows. |    | kc                              A is read where it lies: a tile needs one float of each
- *              +----+                                 of its rows per step of k, broadcast, so packing it
- * would kc                                             cost more than it gives.
+ *            B: one panel of 2 VW columns, copied     The copy is [kc][2 VW], contiguous, zero beyond N, small
+ *              +----+                                 enough for the first-level cache, and used for all rows.
+ *              |    | kc                              A is read where it lies: a tile needs one float of each
+ *              +----+                                 of its rows per step of k, broadcast, so packing it would
+ *      kc                                             cost more than it gives.
  *    +-----+   +----+
  *    |  A  |   | C  | <= TILE_ROWS                    For k = 0, kc, 2 kc, …: C = or += A(:, k..) B(k.., :),
  *    +-----+   +----+                                 the epilogue rides on the last store.
  *
- * Each element is a sum in the order of k whatever the tile, so splitting M and N over threads in any way
- * gives the same bits. */
+ * Each element is a sum in the order of k whatever the tile, so splitting M and N over threads in any way gives the
+ * same bits. */
 #include "backends/cpu/instance.h"
 #include "backends/cpu/parallel.h"
 
