@@ -44,7 +44,6 @@ static void watch_signals(void) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- one verb ------------------------------------------------------------------------------------ */
@@ -80,7 +79,7 @@ static int perform(const athi_verb *verb, int n, char **argv) {
     if (ath_ctx_create(&opts, &cli.ctx) != ATH_OK) return say("out of memory"), ATHI_EXIT_REFUSED;
     cli.arena = athi_arena_create(cli.ctx);
     status = cli.arena ? verb->run(&cli) : ATH_E_NOMEM;
-    if (status == ATH_OK && fflush(stdout) != 0) {
+    if (status == ATH_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         cli.started = true;
         status = athi_fail(cli.ctx, ATH_E_IO, "standard output cannot be written");
     }

@@ -3,6 +3,7 @@
 #include "recipe/recipe.h"
 #include "report/table.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 const athi_flag athi_flags_run[] = {
@@ -50,6 +51,7 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                           .user = cli,
                           .interrupted = cli->interrupted};
     if (!directory || !opts.program) return ATH_E_NOMEM;
+    signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
     ATH_TRY(athi_run(recipe, cli->arena, &opts, &report));
     cli->started = true;
     ATH_TRY(show_report(cli, report));
@@ -81,5 +83,6 @@ ath_status athi_verb_worker(athi_cli *cli) {
     if (!setup)
         return athi_fail(cli->ctx, ATH_E_OPTION,
                          "worker: --setup FILE is missing; `athanor run` starts workers itself");
+    signal(SIGPIPE, SIG_IGN); /* a runner that is gone is told in a sentence */
     return athi_worker_serve(cli->ctx, setup, STDIN_FILENO, STDOUT_FILENO, cli->interrupted);
 }

@@ -108,11 +108,12 @@ static ath_status claim_folder(const training *t) {
     int64_t size = 0;
     athi_text text = {.ctx = cli->ctx};
     const char *path = athi_arena_printf(cli->arena, "%s/training.json", t->directory);
-    if (!path) return ATH_E_NOMEM;
+    const char *state = athi_arena_printf(cli->arena, "%s/state.safetensors", t->directory);
+    if (!path || !state) return ATH_E_NOMEM;
     ATH_TRY(definition(t, &now));
     ath_status status = athi_json_write(&text, now, 2);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
-    if (status == ATH_OK && athi_file_exists(path)) {
+    if (status == ATH_OK && athi_file_exists(path) && athi_file_exists(state)) {
         status = athi_file_read(cli->ctx, path, false, 0, &file, &size);
         if (status == ATH_OK) status = athi_json_read(cli->ctx, cli->arena, file, size, &before);
         athi_free(cli->ctx, file);

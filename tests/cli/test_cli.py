@@ -187,6 +187,15 @@ class Program(unittest.TestCase):
         self.refused_with("train.optimizer", "train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd")
         self.succeeds("train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd", "--overwrite")
 
+    def test_a_training_that_never_began_binds_nobody(self):
+        self.refused_with("none.safetensors", "train", "points.yaml", "--dir", "runs/b", "--init", "none.safetensors")
+        self.succeeds("train", "points.yaml", "--dir", "runs/b")
+
+    def test_a_full_disk_under_standard_output(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([ATHANOR, "list", "layers"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual((done.returncode, done.stderr), (1, "athanor: standard output cannot be written\n"))
+
     def test_steps(self):
         shown = json.loads(self.succeeds("train", "points.yaml", "--dir", "runs/s", "--steps", "9", "--json"))
         log = [json.loads(line) for line in (self.folder / "runs/s/log.jsonl").read_text().splitlines()]
