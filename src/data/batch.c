@@ -80,9 +80,15 @@ static int64_t integer_at(const athi_array *a, int64_t i) {
     case ATH_I8: return ((const int8_t *)a->data)[i];
     case ATH_I32: return ((const int32_t *)a->data)[i];
     case ATH_I64: return ((const int64_t *)a->data)[i];
-    case ATH_F64: return (int64_t)((const double *)a->data)[i];
-    default: return (int64_t)((const float *)a->data)[i];
+    case ATH_F64: return (int64_t)fmax(fmin(((const double *)a->data)[i], 1e15), -1e15);
+    default: return (int64_t)fmaxf(fminf(((const float *)a->data)[i], 1e15f), -1e15f);
     }
+}
+
+static bool whole_at(const athi_array *a, int64_t i) {
+    if (a->dtype != ATH_F32 && a->dtype != ATH_F64) return true;
+    double v = a->dtype == ATH_F32 ? (double)((const float *)a->data)[i] : ((const double *)a->data)[i];
+    return v == floor(v);
 }
 
 /* The class of a one-hot row: its largest element, the first of equal ones. */
@@ -125,6 +131,10 @@ ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const ch
                          what, (long long)width, (long long)classes);
     for (int64_t i = 0; width == 1 && i < part->n; i++) {
         int64_t label = integer_at(&part->y, part->begin + i);
+        if (!whole_at(&part->y, part->begin + i))
+            return athi_fail(ctx, ATH_E_DATA,
+                             "data.%s: the label of sample %lld is not a whole number; the loss needs class numbers",
+                             what, (long long)i);
         if (label < 0 || label >= classes)
             return athi_fail(ctx, ATH_E_DATA,
                              "data.%s: sample %lld has the label %lld, but the model gives classes "

@@ -147,13 +147,18 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
         return athi_fail(ctx, ATH_E_SYNTAX, "%s: holds zero bytes, so it is not a CSV text", path);
     row header = {0}, r = {0};
     if (size == 0) return athi_fail(ctx, ATH_E_DATA, "%s: empty; expected a header line and samples", path);
+    if (size >= 3 && memcmp(file, "\xEF\xBB\xBF", 3) == 0) c.p += 3; /* the mark that spreadsheets put in front */
     ATH_TRY(read_row(&c, &header));
     int64_t label_column = 0, capacity = 0, n = 0, width = header.n - 1;
     ATH_TRY(find_label(&c, &header, label, &label_column));
+    if (width == 0)
+        return athi_fail(ctx, ATH_E_DATA, "%s: its only column is the label; expected columns of inputs as well",
+                         path);
     for (const char *q = c.p; q < c.end; q++) capacity += *q == '\n';
-    capacity += 1;
+    /* a sample takes at least a byte a field, so that empty lines cannot make the array much larger than the file */
+    capacity = ATHI_MIN(capacity, (c.end - c.p) / header.n) + 1;
     int64_t count;
-    if (!athi_mul(capacity, ATHI_MAX(width, 1), &count)) return athi_fail(ctx, ATH_E_NOMEM, "%s: too large", path);
+    if (!athi_mul(capacity, width, &count)) return athi_fail(ctx, ATH_E_NOMEM, "%s: too large", path);
     float *x = athi_arena_array(arena, count, sizeof *x);
     const char **labels = athi_arena_array(arena, capacity, sizeof *labels);
     if (!x || !labels) return ATH_E_NOMEM;

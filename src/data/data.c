@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const char *const normalize_names[] = {"none", "featurewise", "samplewise", NULL};
 
@@ -62,6 +63,7 @@ typedef struct loader {
     ath_ctx *ctx;
     athi_data *data;
     const char *folder, *cache;
+    bool texts; /* the labels of the training file are texts */
 } loader;
 
 static ath_status load_table(loader *l, const char *path, const char *label, athi_table *table) {
@@ -74,11 +76,39 @@ static ath_status load_table(loader *l, const char *path, const char *label, ath
     return status;
 }
 
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
 static ath_status expect_same_count(loader *l, const char *what, const athi_part *p) {
     if (p->y.shape.rank < 1 || p->y.shape.dim[0] != p->x.shape.dim[0])
         return athi_fail(l->ctx, ATH_E_DATA, "data.%s: %lld inputs but %lld targets; each input needs one", what,
                          (long long)p->x.shape.dim[0], (long long)(p->y.shape.rank ? p->y.shape.dim[0] : 0));
     if (p->x.shape.dim[0] < 1) return athi_fail(l->ctx, ATH_E_DATA, "data.%s: holds no sample", what);
+    return ATH_OK;
+}
+
+/* The first file of texts as labels says the classes; those of the others are numbered by its names. */
+static ath_status same_classes(loader *l, const char *what, athi_table *t) {
+    athi_data *d = l->data;
+    if (!d->train.y.data) {
+        d->class_names = t->class_names, d->n_classes = t->n_classes, l->texts = t->class_names != NULL;
+        return ATH_OK;
+    }
+    if (l->texts != (t->class_names != NULL))
+        return athi_fail(l->ctx, ATH_E_DATA, "data.%s: its labels are %s, but those of the training file are %s",
+                         what, t->class_names ? "texts" : "numbers", l->texts ? "texts" : "numbers");
+    if (!l->texts) return ATH_OK;
+    int32_t *y = athi_arena_array(d->arena, t->y.shape.dim[0], sizeof *y);
+    if (!y) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < t->y.shape.dim[0]; i++) {
+        const char *name = t->class_names[((const int32_t *)t->y.data)[i]];
+        const char *const *at = bsearch(&name, d->class_names, (size_t)d->n_classes, sizeof *at, by_text);
+        if (!at)
+            return athi_fail(l->ctx, ATH_E_DATA,
+                             "data.%s: sample %lld has the label '%.60s', which no training sample has", what,
+                             (long long)i, name);
+        y[i] = (int32_t)(at - d->class_names);
+    }
+    t->y.data = y;
     return ATH_OK;
 }
 
@@ -105,9 +135,8 @@ static ath_status load_files(loader *l, const char *what, const athi_value *v, a
         if (!a.y.data)
             return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.%s: {file, label} is for csv files; name x and y instead",
                              place, what);
+        ATH_TRY(same_classes(l, what, &a));
         part->x = a.x, part->y = a.y;
-        if (a.class_names && !l->data->class_names)
-            l->data->class_names = a.class_names, l->data->n_classes = a.n_classes;
     } else
         return athi_fail(l->ctx, ATH_E_OPTION,
                          "%sdata.%s: expected {x: FILE, y: FILE} or {file: FILE, label: COLUMN}", place, what);
@@ -154,15 +183,15 @@ static ath_status split_validation(loader *l, const athi_value *v) {
     athi_value_place(v, place);
     if (!v || v->type == ATHI_NULL) return ATH_OK;
     if (v->type == ATHI_MAP) return load_files(l, "validation", v, &d->validation);
-    if (!athi_value_number(v, &number) || number < 0 || (v->type == ATHI_FLOAT && number >= 1))
+    if (!athi_value_number(v, &number) || !(number >= 0) || (v->type == ATHI_FLOAT && number >= 1))
         return athi_fail(l->ctx, ATH_E_OPTION,
                          "%sdata.validation: expected a number of samples, a fraction < 1 or "
                          "{x: FILE, y: FILE}",
                          place);
     int64_t n = d->train.n, keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
     if (keep < 1)
-        return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.validation: %s of %lld samples leave nothing to train on",
-                         place, v->text ? v->text : "so many", (long long)n);
+        return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.validation: %g of %lld samples leave nothing to train on",
+                         place, number, (long long)n);
     d->validation = d->train;
     d->validation.begin = keep, d->validation.n = n - keep;
     d->train.n = keep;
@@ -261,7 +290,7 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
     athi_data *d = arena ? athi_arena_alloc(arena, sizeof *d) : NULL;
     if (!d) return athi_arena_destroy(arena), ATH_E_NOMEM;
     d->arena = arena;
-    loader l = {ctx, d, folder, cache};
+    loader l = {ctx, d, folder, cache, false};
     d->batch = opts->batch, d->shuffle = opts->shuffle;
     ath_status status = open_parts(&l, opts);
     if (status == ATH_OK) {

@@ -2,7 +2,7 @@
 #include "data/readers.h"
 
 static bool sniff(const char *data, int64_t size) {
-    return size >= 4 && data[0] == 0 && data[1] == 0 && data[2] >= 8 && data[2] <= 14 && data[3] >= 1;
+    return size >= 4 && data[0] == 0 && data[1] == 0 && data[2] >= 8 && data[2] <= 14 && data[3] != 0;
 }
 
 /* Type byte -> our type; 0 size: not readable. */

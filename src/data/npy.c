@@ -80,9 +80,9 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
         if (strncmp(text + 1, descrs[i].text, 3) == 0) descr = &descrs[i];
     if (!descr)
         return athi_fail(ctx, ATH_E_SYNTAX,
-                         "%s: element type %.8s is not one that can be read; save it as float32, "
+                         "%s: element type %.*s is not one that can be read; save it as little-endian float32, "
                          "uint8 or an integer type",
-                         path, text ? text : "(none)");
+                         path, text ? (int)ATHI_MIN(strcspn(text, ",}"), 24) : 6, text ? text : "(none)");
     if (order && strncmp(order, "True", 4) == 0)
         return athi_fail(ctx, ATH_E_SYNTAX, "%s: saved in Fortran order; save numpy.ascontiguousarray(x) instead",
                          path);

@@ -40,6 +40,20 @@ static const athi_reader_impl *reader_of(const char *path, const char *data, int
     return NULL;
 }
 
+/* Samples in front, each of at least one number, and sizes that can be multiplied from here on. */
+static ath_status check_rows(ath_ctx *ctx, const char *path, const athi_array *a) {
+    char shape[96];
+    int64_t bytes = athi_dtype_size(a->dtype);
+    if (a->shape.rank == 0)
+        return athi_fail(ctx, ATH_E_DATA, "%s: a single number, expected an array with samples in front", path);
+    for (int d = 0; d < a->shape.rank; d++)
+        if (a->shape.dim[d] < 1 || !athi_mul(bytes, a->shape.dim[d], &bytes))
+            return athi_fail(ctx, ATH_E_DATA,
+                             "%s: its shape is %s, expected at least one sample of at least one number", path,
+                             athi_shape_str(a->shape, shape));
+    return ATH_OK;
+}
+
 /* NaN or an infinity in the data would only show as a loss of NaN much later. */
 static ath_status check_finite(ath_ctx *ctx, const char *path, const athi_array *a) {
     int64_t count = athi_shape_count(a->shape),
@@ -53,6 +67,12 @@ static ath_status check_finite(ath_ctx *ctx, const char *path, const athi_array 
                              (long long)(i / row), isnan(v) ? "NaN" : "an infinity", (long long)(i % row));
     }
     return ATH_OK;
+}
+
+ath_status athi_table_check(ath_ctx *ctx, const char *path, const athi_table *table) {
+    ATH_TRY(check_rows(ctx, path, &table->x));
+    ATH_TRY(check_finite(ctx, path, &table->x));
+    return table->y.data ? check_finite(ctx, path, &table->y) : ATH_OK;
 }
 
 static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, const char *label, athi_table *table) {
@@ -71,10 +91,7 @@ static ath_status decode(ath_ctx *ctx, athi_arena *arena, const char *path, cons
         status = reader->parse(ctx, arena, path, copy, size, label, table);
     }
     athi_free(ctx, file);
-    if (status == ATH_OK && table->x.shape.rank == 0)
-        status = athi_fail(ctx, ATH_E_DATA, "%s: a single number, expected an array with samples in front", path);
-    if (status == ATH_OK) status = check_finite(ctx, path, &table->x);
-    return status;
+    return status == ATH_OK ? athi_table_check(ctx, path, table) : status;
 }
 
 /* ---- the cache ----------------------------------------------------------------------------------- */
@@ -85,9 +102,11 @@ static ath_status cache_path(ath_ctx *ctx, athi_arena *arena, const char *path, 
     struct stat st;
     if (stat(path, &st) != 0)
         return athi_fail(ctx, ATH_E_NOTFOUND, "%s: no such file; check the path in `data:`", path);
-    char text[4608];
-    int n = snprintf(text, sizeof text, "1|%s|%s|%lld|%lld.%09ld", path, label ? label : "", (long long)st.st_size,
-                     (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    char text[4608]; /* inode and change time: unpacking and copying can keep path, size and mtime of other data */
+    int n = snprintf(text, sizeof text, "2|%s|%s|%lld|%lld.%09ld|%llu:%llu|%lld.%09ld", label ? label : "", path,
+                     (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                     (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long long)st.st_ctim.tv_sec,
+                     st.st_ctim.tv_nsec);
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     for (int i = 0; i < n && i < (int)sizeof text - 1; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
     *out = athi_arena_printf(arena, "%s/%016llx.safetensors", cache, (unsigned long long)hash);
@@ -114,6 +133,15 @@ static ath_status cache_save(ath_ctx *ctx, athi_arena *arena, const char *path, 
     return athi_safetensors_write(ctx, path, &contents, (const void *[]){table->x.data, table->y.data});
 }
 
+static ath_status cached_array(ath_ctx *ctx, const char *path, const athi_entry *e, const unsigned char *data,
+                               athi_array *a) {
+    *a = (athi_array){e->dtype, e->shape, data + e->offset};
+    if (e->dtype == ATH_F16 || e->dtype == ATH_BF16 || (uintptr_t)a->data % (uintptr_t)athi_dtype_size(e->dtype))
+        return athi_fail(ctx, ATH_E_DATA, "%s: damaged: '%s' is of another type or not aligned; delete it", path,
+                         e->name);
+    return check_rows(ctx, path, a);
+}
+
 static ath_status cache_open(ath_ctx *ctx, athi_arena *arena, const char *path, athi_map *map, athi_table *table) {
     athi_contents contents;
     int64_t begin = 0;
@@ -121,15 +149,19 @@ static ath_status cache_open(ath_ctx *ctx, athi_arena *arena, const char *path, 
     ATH_TRY(athi_contents_parse(ctx, arena, path, map->data, map->size, &contents, &begin));
     const athi_entry *x = athi_contents_find(&contents, "x"), *y = athi_contents_find(&contents, "y");
     if (!x) return athi_fail(ctx, ATH_E_DATA, "%s: a data cache without x; delete it", path);
-    table->x = (athi_array){x->dtype, x->shape, map->data + begin + x->offset};
-    if (y) table->y = (athi_array){y->dtype, y->shape, map->data + begin + y->offset};
+    ATH_TRY(cached_array(ctx, path, x, map->data + begin, &table->x));
+    if (y) ATH_TRY(cached_array(ctx, path, y, map->data + begin, &table->y));
     const athi_value *classes = athi_value_get(contents.metadata, "classes");
     if (!classes || classes->type != ATHI_STRING) return ATH_OK;
     athi_value *names = NULL;
     ATH_TRY(athi_json_read(ctx, arena, classes->text, (int64_t)strlen(classes->text), &names));
     const char **list = athi_arena_array(arena, names->n + 1, sizeof *list);
     if (!list) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < names->n; i++) list[i] = names->items[i]->text;
+    for (int64_t i = 0; i < names->n; i++) {
+        if (names->type != ATHI_LIST || names->items[i]->type != ATHI_STRING)
+            return athi_fail(ctx, ATH_E_DATA, "%s: damaged: its class names are not texts; delete it", path);
+        list[i] = names->items[i]->text;
+    }
     table->class_names = list, table->n_classes = names->n;
     return ATH_OK;
 }
@@ -141,8 +173,12 @@ ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, co
     if (!cache) return decode(ctx, arena, path, label, table);
     char *cached = NULL;
     ATH_TRY(cache_path(ctx, arena, path, label, cache, &cached));
-    if (athi_file_exists(cached) && cache_open(ctx, arena, cached, map, table) == ATH_OK) return ATH_OK;
+    if (athi_file_exists(cached)) {
+        ath_status status = cache_open(ctx, arena, cached, map, table);
+        if (status == ATH_OK || status == ATH_E_NOMEM) return status;
+    }
     athi_file_unmap(map);
+    *table = (athi_table){0};
     athi_arena *decoding = athi_arena_create(ctx); /* freed at once: only the mapped cache stays in memory */
     if (!decoding) return ATH_E_NOMEM;
     ath_status status = decode(ctx, decoding, path, label, table);

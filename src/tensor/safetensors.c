@@ -158,8 +158,8 @@ ath_status athi_contents_parse(ath_ctx *ctx, athi_arena *arena, const char *path
                          "its %lld bytes",
                          path, (long long)size);
     athi_value *root = NULL;
-    if (athi_json_read(ctx, arena, (const char *)p + 8, (int64_t)length, &root) != ATH_OK)
-        return athi_fail_prefix(ctx, ATH_E_SYNTAX, "%s: safetensors header", path);
+    ath_status status = athi_json_read(ctx, arena, (const char *)p + 8, (int64_t)length, &root);
+    if (status != ATH_OK) return athi_fail_prefix(ctx, status, "%s: safetensors header", path);
     if (root->type != ATHI_MAP)
         return athi_fail(ctx, ATH_E_SYNTAX, "%s: its safetensors header is not a map of tensors", path);
     *data_offset = 8 + (int64_t)length;

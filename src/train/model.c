@@ -104,6 +104,10 @@ static ath_status grow_slab(ath_model *m, int64_t bytes) {
     athi_free(m->ctx, m->slab);
     m->slab_bytes = 0;
     m->slab = athi_alloc(m->ctx, bytes);
+    for (int i = 0; !m->slab && i < ATHI_PLANS_MAX; i++) { /* none may run without its slab */
+        athi_plan_destroy(m->plans[i].plan);
+        m->plans[i] = (struct athi_plan_slot){0};
+    }
     if (!m->slab) return ATH_E_NOMEM;
     m->slab_bytes = bytes;
     for (int i = 0; i < ATHI_PLANS_MAX; i++)

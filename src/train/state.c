@@ -102,8 +102,10 @@ ath_status athi_state_load(ath_ctx *ctx, athi_state *s, const char *path) {
     if (status == ATH_OK) status = compare(ctx, s, &c, path);
     if (status == ATH_OK) {
         char *data = file + begin;
-        uint64_t *sum = (uint64_t *)(void *)(data + athi_contents_find(&c, checksum_name)->offset), expected = *sum;
-        *sum = 0;
+        char *sum = data + athi_contents_find(&c, checksum_name)->offset; /* a foreign header may misalign it */
+        uint64_t expected;
+        memcpy(&expected, sum, sizeof expected);
+        memset(sum, 0, sizeof expected);
         if (size - begin != s->contents.data_bytes || checksum(data, size - begin) != expected)
             status = athi_fail(ctx, ATH_E_DATA,
                                "%s: damaged: its checksum does not fit its content; delete it to begin "

@@ -72,7 +72,8 @@ static ath_status find_study(athi_store *s, const char *name, bool *found) {
     ATH_TRY(athi_sql_step(s, q, found));
     if (!*found) return ATH_OK;
     s->study_id = sqlite3_column_int64(q, 0);
-    s->info.name = athi_arena_strdup(s->arena, (const char *)sqlite3_column_text(q, 1));
+    const char *text = (const char *)sqlite3_column_text(q, 1);
+    s->info.name = athi_arena_strdup(s->arena, text ? text : "");
     athi_sql_reset(q);
     return s->info.name ? ATH_OK : ATH_E_NOMEM;
 }

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { EXECUTIONS_MAX = 1 << 20 }; /* beyond, a number in the file is damage */
+
 /* What a trial's arrays will need, gathered before its one allocation. */
 typedef struct gathered {
     athi_trial head;
@@ -19,9 +21,7 @@ static double column_number(sqlite3_stmt *q, int column) {
     return sqlite3_column_type(q, column) == SQLITE_NULL ? NAN : sqlite3_column_double(q, column);
 }
 
-static const char *column_text(sqlite3_stmt *q, int column) {
-    return (const char *)sqlite3_column_text(q, column);
-}
+static const char *column_text(sqlite3_stmt *q, int column) { return (const char *)sqlite3_column_text(q, column); }
 
 static ath_status read_head(athi_store *s, int64_t id, gathered *g) {
     sqlite3_stmt *q;
@@ -61,8 +61,8 @@ static ath_status read_point(athi_store *s, int64_t id, gathered *g) {
         bool inside = false;
         ath_status status = ATH_OK;
         if (i >= 0 && i < s->space_n && json)
-            status = athi_optuna_value(s, &s->space->params[i], s->distributions[i], json,
-                                       column_number(q, 1), &g->point[i], &inside);
+            status = athi_optuna_value(s, &s->space->params[i], s->distributions[i], json, column_number(q, 1),
+                                       &g->point[i], &inside);
         if (!inside) g->head.outside = true;
         if (status != ATH_OK) {
             athi_sql_reset(q);
@@ -83,9 +83,8 @@ static ath_status read_values(athi_store *s, int64_t id, gathered *g) {
         if (!row) return ATH_OK;
         int64_t objective = sqlite3_column_int64(q, 0);
         if (objective >= 0 && objective < n)
-            g->values[objective] =
-                athi_optuna_flow_read(sqlite3_column_double(q, 1), sqlite3_column_type(q, 1) == SQLITE_NULL,
-                                      column_text(q, 2));
+            g->values[objective] = athi_optuna_flow_read(sqlite3_column_double(q, 1),
+                                                         sqlite3_column_type(q, 1) == SQLITE_NULL, column_text(q, 2));
     }
 }
 
@@ -100,8 +99,8 @@ static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
             athi_sql_reset(q);
             return status;
         }
-        double value = athi_optuna_flow_read(sqlite3_column_double(q, 1),
-                                             sqlite3_column_type(q, 1) == SQLITE_NULL, column_text(q, 2));
+        double value = athi_optuna_flow_read(sqlite3_column_double(q, 1), sqlite3_column_type(q, 1) == SQLITE_NULL,
+                                             column_text(q, 2));
         g->reports[g->n_reports++] = (athi_report){sqlite3_column_int64(q, 0), value};
     }
 }
@@ -113,6 +112,11 @@ static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
         int64_t i = sqlite3_column_int64(q, 0), n = i + 1;
+        if (i < 0 || i > EXECUTIONS_MAX || (g->execution_values && i >= g->head.n_executions)) {
+            athi_sql_reset(q);
+            return athi_fail(s->ctx, ATH_E_DATA, "%s: trial %lld has an execution %lld; the database is damaged",
+                             s->path, (long long)g->head.number, (long long)i);
+        }
         if (!g->execution_values) {
             g->execution_values = athi_arena_array(s->scratch, n, sizeof(double));
             g->execution_best = athi_arena_array(s->scratch, n, sizeof(int64_t));
@@ -178,8 +182,7 @@ static ath_status read_trial(athi_store *s, athi_cached *c, int64_t number) {
 
 static ath_status discover(athi_store *s) {
     sqlite3_stmt *q;
-    ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id,
-                           s->n ? s->cached[s->n - 1].id : (int64_t)0));
+    ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id, s->n ? s->cached[s->n - 1].id : (int64_t)0));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
@@ -247,8 +250,7 @@ static ath_status refresh(athi_store *s) {
     return ATH_OK;
 }
 
-ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials,
-                             int64_t *n) {
+ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials, int64_t *n) {
     ATH_TRY(athi_store_use_space(s, space));
     /* One read transaction: all rows are of the same instant. */
     ATH_TRY(athi_sql_run(s, SQL_READ, ""));
@@ -281,8 +283,7 @@ ath_status athi_store_reports(athi_store *s, athi_arena *arena, int64_t number, 
             athi_report *r = athi_arena_array(arena, cap, sizeof(*r));
             const char **j = athi_arena_array(arena, cap, sizeof(*j));
             if (!r || !j) return athi_sql_reset(q), ATH_E_NOMEM;
-            if (count)
-                memcpy(r, *reports, (size_t)count * sizeof(*r)), memcpy(j, *json, (size_t)count * sizeof(*j));
+            if (count) memcpy(r, *reports, (size_t)count * sizeof(*r)), memcpy(j, *json, (size_t)count * sizeof(*j));
             *reports = r, *json = j;
         }
         (*reports)[count] = (athi_report){sqlite3_column_int64(q, 0), column_number(q, 1)};

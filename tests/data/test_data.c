@@ -1,53 +1,12 @@
 /* Readers, splits, statistics and batches, on Fashion-MNIST and on small files of all kinds. */
-#include "test.h"
-
-#include "base/file.h"
-#include "data/data.h"
-
-#include <math.h>
-#include <unistd.h>
-
-static ath_ctx *ctx;
-static char folder[64];
-
-static int setup(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/athanor-test-XXXXXX");
-    return ath_ctx_create(NULL, &ctx) || !mkdtemp(folder);
-}
-static int teardown(void **state) {
-    (void)state;
-    athi_remove_tree(ctx, folder);
-    ath_ctx_destroy(ctx);
-    return 0;
-}
-
-static const char *put(const char *name, const void *data, int64_t size) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(ctx, athi_file_write(ctx, path, data, size));
-    return path;
-}
-
-/* Opens what a `data:` section in JSON describes. */
-static ath_status open_json(const char *json, athi_data **data) {
-    athi_arena *arena = athi_arena_create(ctx);
-    athi_value *map = NULL;
-    athi_data_opts opts;
-    ath_status status = athi_json_read(ctx, arena, json, (int64_t)strlen(json), &map);
-    if (status == ATH_OK) status = athi_options_read(ctx, arena, &athi_data_row, map, NULL, "data", &opts);
-    if (status == ATH_OK) status = athi_data_open(ctx, &opts, folder, NULL, data);
-    athi_arena_destroy(arena);
-    return status;
-}
+#include "data_test.h"
 
 static void fashion_mnist_has_its_known_statistics(void **state) {
     (void)state;
     athi_data *d = NULL;
-    assert_ok(ctx,
-              open_json("{\"source\": \"fashion-mnist\", \"samples\": 10000, \"scale\": 1, \"normalize\": "
-                        "\"featurewise\", \"batch\": 32}",
-                        &d));
+    assert_ok(ctx, open_json("{\"source\": \"fashion-mnist\", \"samples\": 10000, \"scale\": 1, \"normalize\": "
+                             "\"featurewise\", \"batch\": 32}",
+                             &d));
     assert_int_equal(d->train.n, 10000);
     assert_int_equal(d->test.n, 10000);
     assert_int_equal(d->n_classes, 10);
@@ -120,23 +79,10 @@ static void csv_labels_may_be_text(void **state) {
                  "sample 1 holds NaN");
 }
 
-static void make_npy(char *file, const char *descr, const char *shape) {
-    memset(file, ' ', 128);
-    memcpy(file, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int n = snprintf(file + 10, 118, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
-    file[10 + n] = ' ';
-    file[127] = '\n';
-}
-
 static void npy_targets_become_classes_or_rows(void **state) {
     (void)state;
-    char file[256];
-    make_npy(file, "<f4", "(3, 2)");
-    memcpy(file + 128, (float[]){1, 2, 3, 4, 5, 6}, 24);
-    put("x.npy", file, 128 + 24);
-    make_npy(file, "<i8", "(3,)");
-    memcpy(file + 128, (int64_t[]){2, 0, 1}, 24);
-    put("y.npy", file, 128 + 24);
+    put_npy("x.npy", "<f4", "False", "(3, 2)", (float[]){1, 2, 3, 4, 5, 6}, 24);
+    put_npy("y.npy", "<i8", "False", "(3,)", (int64_t[]){2, 0, 1}, 24);
     athi_data *d = NULL;
     assert_ok(ctx, open_json("{\"train\": {\"x\": \"x.npy\", \"y\": \"y.npy\"}}", &d));
     float y[9];
@@ -144,10 +90,9 @@ static void npy_targets_become_classes_or_rows(void **state) {
     const float want[] = {0, 0, 1, 1, 0, 0, 0, 1, 0};
     assert_memory_equal(y, want, sizeof want);
     assert_ok(ctx, athi_part_check_classes(ctx, &d->train, "train", 3));
-    assert_fails(ctx, athi_part_check_classes(ctx, &d->train, "train", 2), ATH_E_DATA,
-                 "sample 0 has the label 2");
+    assert_fails(ctx, athi_part_check_classes(ctx, &d->train, "train", 2), ATH_E_DATA, "sample 0 has the label 2");
     athi_data_close(d);
-    put("short.npy", file, 128 + 20);
+    put_npy("short.npy", "<i8", "False", "(3,)", (int64_t[]){2, 0, 1}, 20);
     assert_fails(ctx, open_json("{\"train\": {\"x\": \"x.npy\", \"y\": \"short.npy\"}}", &d), ATH_E_DATA,
                  "cut short");
     assert_fails(ctx, open_json("{\"train\": {\"x\": \"x.npy\", \"y\": \"gone.npy\"}}", &d), ATH_E_NOTFOUND,
@@ -176,12 +121,9 @@ static void the_cache_gives_the_same_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fashion_mnist_has_its_known_statistics),
-        cmocka_unit_test(validation_is_taken_from_the_end),
-        cmocka_unit_test(an_epoch_is_a_permutation_of_its_own),
-        cmocka_unit_test(csv_labels_may_be_text),
-        cmocka_unit_test(npy_targets_become_classes_or_rows),
-        cmocka_unit_test(the_cache_gives_the_same_arrays),
+        cmocka_unit_test(fashion_mnist_has_its_known_statistics), cmocka_unit_test(validation_is_taken_from_the_end),
+        cmocka_unit_test(an_epoch_is_a_permutation_of_its_own),   cmocka_unit_test(csv_labels_may_be_text),
+        cmocka_unit_test(npy_targets_become_classes_or_rows),     cmocka_unit_test(the_cache_gives_the_same_arrays),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
