@@ -34,7 +34,7 @@ typedef struct early_stopping_opts {
     double min_delta;
     int64_t patience;
     int mode;
-    double baseline;
+    athi_floats baseline; /* none, or one */
     bool restore_best_weights;
     int64_t start_from_epoch;
 } early_stopping_opts;
@@ -48,7 +48,7 @@ static const athi_option early_stopping_options[] = {
      .doc = "epochs without improvement after which training stops"},
     {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
      .doc = "direction of improvement; auto: the metric's own"},
-    {"baseline", ATHI_OPT_FLOAT, OPT(baseline), "null", .nullable = true,
+    {"baseline", ATHI_OPT_FLOATS, OPT(baseline), "null", .nullable = true,
      .doc = "patience is only renewed by values better than this"},
     {"restore_best_weights", ATHI_OPT_BOOL, OPT(restore_best_weights), "false",
      .doc = "end with the weights of the best epoch"},
@@ -64,6 +64,9 @@ static bool es_restores(const void *opts) { return ((const early_stopping_opts *
 
 static ath_status es_begin(athi_callback_call *c, const void *opts) {
     const early_stopping_opts *o = opts;
+    if (o->baseline.n > 1)
+        return athi_fail(c->ctx, ATH_E_OPTION, "early_stopping: baseline: expected one number, got %lld",
+                         (long long)o->baseline.n);
     c->state[ES_BEST] = worst(goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
@@ -78,12 +81,12 @@ static ath_status es_epoch(athi_callback_call *c, const void *opts) {
     bool found, up = goes_up(o->mode, o->monitor);
     double value = athi_epoch_value(c->epoch, o->monitor, &found);
     if (c->epoch->epoch <= o->start_from_epoch) return ATH_OK;
-    if (c->state[ES_KEPT] == 0) es_keep(c, o); /* if nothing ever improves, the first epoch is the best */
+    bool first = c->state[ES_KEPT] == 0; /* what is watched first is the best so far, a NaN too */
     c->state[ES_WAIT]++;
-    if (improves(up, value, c->state[ES_BEST], o->min_delta)) {
+    if (first || improves(up, value, c->state[ES_BEST], o->min_delta)) {
         c->state[ES_BEST] = value;
         es_keep(c, o);
-        if (isnan(o->baseline) || improves(up, value, o->baseline, o->min_delta)) c->state[ES_WAIT] = 0;
+        if (!o->baseline.n || improves(up, value, o->baseline.v[0], o->min_delta)) c->state[ES_WAIT] = 0;
         return ATH_OK;
     }
     c->stop = c->state[ES_WAIT] >= (double)o->patience && c->epoch->epoch > 1;

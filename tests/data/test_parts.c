@@ -116,7 +116,7 @@ static void featurewise(void **state) {
     assert_float_equal(d->preprocess.mean[1], 5, 1e-12);
     assert_float_equal(d->preprocess.std[0], sqrt(8), 1e-12);
     float x[2];
-    athi_batch_x(&d->validation, &d->preprocess, (int32_t[]){0}, 1, x);
+    athi_batch_x(&d->validation, &d->preprocess, (int64_t[]){0}, 1, x);
     assert_float_equal(x[0], (10 - 4) / sqrt(8), 1e-5);
     athi_data_close(d);
 
@@ -131,7 +131,7 @@ static void featurewise(void **state) {
     assert_float_equal(d->preprocess.mean[1], 25.0 / 255, 1e-7);
     assert_float_equal(d->preprocess.std[1], sqrt(125.0) / 255, 1e-7);
     float image[6];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){1}, 1, image);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){1}, 1, image);
     assert_float_equal(image[3], 1, 1e-5);
     assert_float_equal(image[5], 0, 1e-3);
     athi_arena *arena = athi_arena_create(ctx); /* and as it travels with a model */
@@ -140,7 +140,7 @@ static void featurewise(void **state) {
     float again[6];
     assert_ok(ctx, athi_preprocess_write(arena, &d->preprocess, &v));
     assert_ok(ctx, athi_preprocess_read(ctx, arena, v, &back));
-    athi_batch_x(&d->train, &back, (int32_t[]){1}, 1, again);
+    athi_batch_x(&d->train, &back, (int64_t[]){1}, 1, again);
     assert_memory_equal(image, again, sizeof image);
     athi_arena_destroy(arena);
     athi_data_close(d);
@@ -153,7 +153,7 @@ static void samplewise(void **state) {
     put_npy("y.npy", "<i4", "False", "(2,)", (int32_t[]){0, 1}, 8);
     assert_ok(ctx, open_more(", \"normalize\": \"samplewise\", \"scale\": 2", &d));
     float x[8];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){0, 1}, 2, x);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){0, 1}, 2, x);
     double deviation = 2 * sqrt(1.25);
     for (int i = 0; i < 4; i++) {
         assert_float_equal(x[i], (2 * (i + 1) - 5) / deviation, 1e-5);

@@ -40,7 +40,7 @@ static void idx_whole_cut_and_damaged(void **state) {
     assert_ok(ctx, open_json("{\"train\": {\"x\": \"x-ubyte.gz\", \"y\": \"y4.npy\"}, \"scale\": 1}", &d));
     assert_int_equal(d->sample_shape.rank, 2);
     float x[8];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){3, 0, 1, 2}, 4, x);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){3, 0, 1, 2}, 4, x);
     assert_float_equal(x[1], 255, 0);
     assert_float_equal(x[2], 10, 0);
     athi_data_close(d);
@@ -105,7 +105,7 @@ static void npy_of_other_kinds(void **state) {
     put_npy("y4.npy", "<i4", "False", "(4,)", (int32_t[]){0, 1, 1, 0}, 16);
     assert_ok(ctx, open_json("{\"train\": {\"x\": \"half.npy\", \"y\": \"y4.npy\"}}", &d));
     float y[4];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){0, 1, 2, 3}, 4, y);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){0, 1, 2, 3}, 4, y);
     const float want[4] = {1, -2.5f, 65504, 0x1p-24f};
     assert_memory_equal(y, want, sizeof want);
     athi_data_close(d);
@@ -119,8 +119,8 @@ static void csv_columns(void **state) {
     put_text("n.csv", "\xEF\xBB\xBFq,a,b\n1.5,1,2\n-3,3,4\n"); /* with a spreadsheet's mark */
     assert_ok(ctx, open_json("{\"train\": {\"file\": \"n.csv\", \"label\": 0}}", &d));
     float x[4], y[2];
-    athi_batch_x(&d->train, &d->preprocess, (int32_t[]){0, 1}, 2, x);
-    athi_batch_targets(&d->train, (int32_t[]){0, 1}, 2, 1, y);
+    athi_batch_x(&d->train, &d->preprocess, (int64_t[]){0, 1}, 2, x);
+    athi_batch_targets(&d->train, (int64_t[]){0, 1}, 2, 1, y);
     const float want[] = {1, 2, 3, 4};
     assert_memory_equal(x, want, sizeof want);
     assert_float_equal(y[0], 1.5, 0);
@@ -165,7 +165,7 @@ static void text_labels_keep_the_training_files_numbers(void **state) {
                              " \"test\": {\"file\": \"test.csv\", \"label\": \"y\"}}",
                              &d));
     int32_t y[2];
-    athi_batch_classes(&d->test, (int32_t[]){0, 1}, 2, y);
+    athi_batch_classes(&d->test, (int64_t[]){0, 1}, 2, y);
     assert_int_equal(y[0], 2);
     assert_int_equal(y[1], 1);
     assert_int_equal(d->n_classes, 3);

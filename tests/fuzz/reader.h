@@ -14,7 +14,7 @@ static void feed_all(const athi_table *t, const athi_array *y) {
             width = athi_array_row_bytes(y) / athi_dtype_size(y->dtype);
     float *x = malloc((size_t)row * sizeof *x), *target = malloc((size_t)width * sizeof *target);
     FUZZ_CHECK(x && target);
-    for (int32_t i = 0; i < part.n; i++) {
+    for (int64_t i = 0; i < part.n; i++) {
         int32_t label;
         athi_batch_x(&part, &p, &i, 1, x);
         athi_batch_classes(&part, &i, 1, &label);

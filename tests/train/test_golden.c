@@ -1,0 +1,234 @@
+/* Against Keras: when callbacks act, and three whole trainings, on every backend. */
+#include "recipe/recipe.h"
+#include "train/internal.h"
+#include "train/train_test.h"
+
+#include <math.h>
+
+static athi_value *golden(ath_ctx *ctx, athi_arena *arena, const char *file) {
+    const char *source = getenv("ATHANOR_SOURCE");
+    char path[512], *text = NULL;
+    int64_t size = 0;
+    athi_value *v = NULL;
+    snprintf(path, sizeof path, "%s/tests/golden/%s", source ? source : ".", file);
+    assert_ok(ctx, athi_file_read(ctx, path, false, 64 << 20, &text, &size));
+    assert_ok(ctx, athi_json_read(ctx, arena, text, size, &v));
+    athi_free(ctx, text);
+    return v;
+}
+
+static double number(const athi_value *map, const char *key) {
+    double d = (double)NAN;
+    const athi_value *v = athi_value_get(map, key);
+    if (!v || !athi_value_number(v, &d)) fail_msg("the case has no number '%s'", key);
+    return d;
+}
+static const char *text(const athi_value *map, const char *key) {
+    const athi_value *v = athi_value_get(map, key);
+    assert_true(v && v->type == ATHI_STRING);
+    return v->text;
+}
+
+/* ---- callbacks ----------------------------------------------------------------------------------- */
+
+/* One weight, which holds the number of the epoch, so that a restored weight says from which epoch it is. */
+static ath_model *model_of_one_weight(ath_ctx *ctx, const athi_callback *callback) {
+    ath_model *m = NULL;
+    void *loss_opts, *optimizer_opts;
+    assert_ok(ctx, athi_model_create(ctx, &m));
+    ath_dense(athi_net_input_add(m->net, "x", athi_dims(1), ATH_F32), .units = 1, .use_bias = ATH_OFF);
+    athi_net_compile_opts opts = {.target_shape = athi_dims(1)};
+    opts.loss = train_spec(ctx, m->net->arena, &athi_losses, "\"mse\"", &loss_opts);
+    opts.optimizer =
+        train_spec(ctx, m->net->arena, &athi_optimizers, "{\"sgd\": {\"learning_rate\": 0.1}}", &optimizer_opts);
+    opts.loss_opts = loss_opts, opts.optimizer_opts = optimizer_opts;
+    assert_ok(ctx, athi_net_compile(m->net, &opts));
+    int snapshots = 0;
+    int64_t n_state = 0;
+    athi_callbacks_need(callback, 1, &snapshots, &n_state);
+    assert_ok(ctx, athi_model_prepare(m, 1, snapshots, n_state, NULL));
+    return m;
+}
+
+static void callback_case(ath_ctx *ctx, athi_arena *arena, const athi_value *c, double *rates, int64_t *epochs,
+                          double *weight_after) {
+    const athi_row *row = athi_row_find(&athi_callbacks, text(c, "callback"));
+    assert_non_null(row);
+    athi_value *options = athi_value_copy(arena, athi_value_get(c, "options"));
+    assert_non_null(options);
+    if (athi_value_get(c, "restored_epoch"))
+        assert_ok(ctx, athi_value_set(arena, options, "restore_best_weights", athi_value_bool(arena, true)));
+    void *opts = athi_arena_alloc(arena, (int64_t)row->opts_size + 1);
+    assert_ok(ctx, athi_options_read(ctx, arena, row, options, NULL, "callback", opts));
+    athi_callback callback = {row, opts};
+    athi_fit_opts fit = {.callbacks = &callback, .n_callbacks = 1};
+    ath_model *m = model_of_one_weight(ctx, &callback);
+    float *weight = athi_state_at(m->state, m->net->params[0].variable);
+    const double *values = athi_state_at(m->state, m->values);
+    const athi_value *series = athi_value_get(c, "val_loss");
+    bool stop = false;
+    assert_ok(ctx, athi_callbacks_run(m, &fit, ATHI_CALLBACK_BEGIN, NULL, &stop));
+    int64_t e = 0;
+    while (e < series->n && !stop) {
+        double value = (double)NAN; /* null */
+        athi_value_number(series->items[e], &value);
+        athi_epoch epoch = {e + 1, e + 1, (const char *const[]){"val_loss"}, &value, 1};
+        *weight = (float)(e + 1);
+        assert_ok(ctx, athi_callbacks_run(m, &fit, ATHI_CALLBACK_EPOCH, &epoch, &stop));
+        rates[e++] = values[ATHI_RATE] > 0 ? values[ATHI_RATE] : 0.1;
+    }
+    assert_ok(ctx, athi_callbacks_run(m, &fit, ATHI_CALLBACK_END, NULL, &stop));
+    *epochs = e, *weight_after = (double)*weight;
+    athi_model_destroy(m);
+}
+
+static void callbacks_act_when_keras_does(void **state) {
+    (void)state;
+    ath_ctx *ctx = NULL;
+    assert_int_equal(ath_ctx_create(NULL, &ctx), ATH_OK);
+    athi_arena *arena = athi_arena_create(ctx);
+    const athi_value *cases = athi_value_get(golden(ctx, arena, "callbacks.json"), "cases");
+    int compared = 0;
+    for (int64_t i = 0; i < cases->n; i++) {
+        const athi_value *c = cases->items[i], *rates = athi_value_get(c, "learning_rates");
+        double got[64], weight;
+        int64_t epochs;
+        callback_case(ctx, arena, c, got, &epochs, &weight);
+        if (!rates) {
+            if (epochs != (int64_t)number(c, "epochs") || weight != number(c, "restored_epoch"))
+                fail_msg("%s: stopped after %lld with the weights of %g, Keras after %g with those of %g",
+                         text(c, "name"), (long long)epochs, weight, number(c, "epochs"),
+                         number(c, "restored_epoch"));
+        }
+        for (int64_t e = 0; rates && e < rates->n; e++) {
+            double want;
+            assert_true(athi_value_number(rates->items[e], &want));
+            if (fabs(got[e] - want) > 1e-5 * want)
+                fail_msg("%s: rate %.9g after epoch %lld, Keras has %.9g", text(c, "name"), got[e], (long long)e + 1,
+                         want);
+        }
+        compared++;
+    }
+    assert_int_equal(compared, 65);
+    athi_arena_destroy(arena);
+    ath_ctx_destroy(ctx);
+}
+
+/* ---- trainings ----------------------------------------------------------------------------------- */
+
+typedef struct seen {
+    const athi_value *epochs; /* of the case */
+    int64_t n;
+    const char *backend;
+} seen;
+
+/* Losses are means over some hundred samples in float32; an accuracy is a count. */
+static ath_status compare_epoch(void *user, const athi_epoch *e, bool *stop) {
+    static const char *const names[] = {"loss", "accuracy", "val_loss", "val_accuracy"};
+    seen *s = user;
+    (void)stop;
+    assert_true(s->n < s->epochs->n);
+    const athi_value *want = s->epochs->items[s->n++];
+    for (int i = 0; i < ATHI_COUNT(names); i++) {
+        bool found;
+        double got = athi_epoch_value(e, names[i], &found), keras = number(want, names[i]);
+        if (!found || fabs(got - keras) > (i % 2 ? 1e-7 : 1e-5) * fmax(1, fabs(keras)))
+            fail_msg("%s, epoch %lld, %s: %.9g, Keras has %.9g", s->backend, (long long)e->epoch, names[i], got,
+                     keras);
+    }
+    return ATH_OK;
+}
+
+static void weights_are(ath_ctx *ctx, const ath_model *m, const athi_value *c, const char *path) {
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_map map;
+    athi_contents contents;
+    int64_t begin, compared = 0;
+    assert_ok(ctx, athi_file_map(ctx, path, &map));
+    assert_ok(ctx, athi_contents_parse(ctx, arena, path, map.data, map.size, &contents, &begin));
+    for (int64_t i = 0; i < m->net->graph->n_variables; i++) {
+        const athi_variable *v = m->net->graph->variables[i];
+        if (v->role != ATHI_TRAINABLE && v->role != ATHI_STATISTIC) continue;
+        const athi_entry *e = athi_contents_find(&contents, v->name);
+        assert_true(e && athi_shape_equal(e->shape, v->shape));
+        const float *got = athi_state_at(m->state, v),
+                    *want = (const float *)(const void *)(map.data + begin + e->offset);
+        /* what Keras itself loses against float64, some times over, since sums are ordered otherwise */
+        double tolerance = 8 * number(athi_value_get(c, "rounding"), v->name) + 2e-6;
+        for (int64_t j = 0; j < athi_shape_count(v->shape); j++)
+            if (!(fabs((double)got[j] - (double)want[j]) <= tolerance))
+                fail_msg("%s[%lld]: %.9g, Keras has %.9g (tolerance %g)", v->name, (long long)j, (double)got[j],
+                         (double)want[j], tolerance);
+        compared++;
+    }
+    assert_int_equal(compared, contents.n);
+    athi_file_unmap(&map);
+    athi_arena_destroy(arena);
+}
+
+static void predictions_are(ath_ctx *ctx, ath_model *m, const athi_data *data, const athi_value *c) {
+    float p[40];
+    athi_part first = data->train;
+    first.n = 4;
+    assert_ok(ctx, athi_predict(m, &first, &data->preprocess, 3, p));
+    const athi_value *rows = athi_value_get(c, "predict_first_4");
+    double tolerance = 8 * number(c, "predict_rounding") + 1e-6;
+    for (int i = 0; i < 40; i++) {
+        double want;
+        assert_true(athi_value_number(rows->items[i / 10]->items[i % 10], &want));
+        if (fabs((double)p[i] - want) > tolerance)
+            fail_msg("prediction %d of sample %d: %.9g, Keras has %.9g", i % 10, i / 10, (double)p[i], want);
+    }
+}
+
+static void training_case(const athi_backend *backend, const char *source, int index) {
+    ath_ctx *ctx = NULL;
+    assert_int_equal(
+        ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1, .backend = backend->name},
+                       &ctx),
+        ATH_OK);
+    athi_arena *arena = athi_arena_create(ctx);
+    const athi_value *c = athi_value_get(golden(ctx, arena, "fit.json"), "cases")->items[index],
+                     *recipe = athi_value_get(c, "recipe");
+    char json[160], init[512], after[512];
+    int64_t validation = (int64_t)number(c, "validation");
+    snprintf(json, sizeof json, "{\"source\": \"fashion-mnist\", \"samples\": %d, \"validation\": %d, \"batch\": %d}",
+             (int)(number(c, "samples") + (double)validation), (int)validation,
+             (int)number(athi_value_get(recipe, "data"), "batch"));
+    snprintf(init, sizeof init, "%s/tests/golden/fit_%s_init.safetensors", source, text(c, "name"));
+    snprintf(after, sizeof after, "%s/tests/golden/fit_%s_after.safetensors", source, text(c, "name"));
+    athi_data *data = train_data(ctx, json);
+    seen s = {athi_value_get(c, "epochs"), 0, backend->name};
+    athi_job job;
+    assert_ok(ctx, athi_train_one(ctx, arena,
+                                  &(athi_training_opts){.bound = recipe,
+                                                        .data = data,
+                                                        .init = init,
+                                                        .n_callbacks = -1,
+                                                        .no_shuffle = true,
+                                                        .on_epoch = compare_epoch,
+                                                        .user = &s},
+                                  &job));
+    assert_int_equal(s.n, s.epochs->n);
+    weights_are(ctx, job.model, c, after);
+    predictions_are(ctx, job.model, data, c);
+    athi_model_destroy(job.model);
+    athi_data_close(data);
+    athi_arena_destroy(arena);
+    ath_ctx_destroy(ctx);
+}
+
+static void trainings_end_where_keras_does(void **state) {
+    (void)state;
+    const char *source = getenv("ATHANOR_SOURCE");
+    for (int i = 0; athi_backends[i]; i++) {
+        if (athi_backends[i]->unavailable && athi_backends[i]->unavailable()) continue;
+        for (int k = 0; k < 3; k++) training_case(athi_backends[i], source ? source : ".", k);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(callbacks_act_when_keras_does),
+                                       cmocka_unit_test(trainings_end_where_keras_does)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
