@@ -218,9 +218,18 @@ static int64_t count_classes(const athi_part *p) {
     for (int64_t i = 0; i < p->n; i++) {
         int64_t at = i;
         athi_batch_classes(p, &at, 1, &label);
+        if (label < 0) return 0; /* numbers, not classes */
         most = ATHI_MAX(most, label);
     }
     return most + 1;
+}
+
+/* Of all parts: a class may be missing in the training samples alone. */
+static int64_t count_all_classes(const athi_data *d) {
+    const int64_t train = count_classes(&d->train), validation = count_classes(&d->validation),
+                  test = count_classes(&d->test);
+    if (!train || (d->validation.n && !validation) || (d->test.n && !test)) return 0;
+    return ATHI_MAX(train, ATHI_MAX(validation, test));
 }
 
 /* Mean and deviation per channel over the training part, of the scaled values; two passes in double. */
@@ -294,7 +303,7 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
     d->batch = opts->batch, d->shuffle = opts->shuffle;
     ath_status status = open_parts(&l, opts);
     if (status == ATH_OK) {
-        if (!d->n_classes) d->n_classes = count_classes(&d->train);
+        if (!d->n_classes) d->n_classes = count_all_classes(d);
         d->preprocess.scale = opts->scale != 0 ? opts->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
         d->preprocess.normalize = (athi_normalize)opts->normalize;
         if (opts->normalize == ATHI_NORMALIZE_FEATUREWISE) status = fit_statistics(d);

@@ -94,7 +94,7 @@ typedef struct athi_data {
     athi_part train, validation, test; /* n = 0: none */
     athi_shape sample_shape, target_shape;
     const char *const *class_names;
-    int64_t n_classes; /* 1 + largest integer label, or of class_names; 0: float targets */
+    int64_t n_classes; /* 1 + largest integer label of all parts, or of class_names; 0: targets are no classes */
     athi_preprocess preprocess;
     int64_t batch;
     bool shuffle;

@@ -80,6 +80,11 @@ static void labels_outside_the_classes(void **state) {
     put_ten();
     assert_ok(ctx, open_more(", \"validation\": 5", &d));
     assert_int_equal(d->n_classes, 3);
+    athi_data_close(d);
+    assert_ok(ctx, open_more(", \"validation\": 8", &d)); /* the third class is in the validation part alone */
+    assert_int_equal(d->n_classes, 3);
+    athi_data_close(d);
+    assert_ok(ctx, open_more(", \"validation\": 5", &d));
     assert_ok(ctx, athi_part_check_classes(ctx, &d->train, "train", 3));
     assert_fails(ctx, athi_part_check_classes(ctx, &d->validation, "validation", 2), ATH_E_DATA,
                  "sample 0 has the label 2, but the model gives classes 0..1"); /* counted within the part */
