@@ -4,7 +4,8 @@
 
 #include "tune/sampler.h"
 
-extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian;
+extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
+    athi_sampler_sobol;
 extern const athi_option athi_sampler_bayesian_options[];
 
 typedef struct athi_bayesian_opts {

@@ -12,6 +12,9 @@ static const athi_row rows[] = {
      .options = athi_sampler_bayesian_options,
      .opts_size = sizeof(athi_bayesian_opts),
      .impl = &athi_sampler_bayesian},
+    {.name = "sobol",
+     .doc = "A scrambled Sobol sequence: more even than random draws, and as parallel (64 parameters, then draws).",
+     .impl = &athi_sampler_sobol},
     {0},
 };
 

@@ -170,6 +170,50 @@ static void seeds(void **state) {
     free(s);
 }
 
+/* Point n of sobol in the unit cube of d parameters. */
+static void sobol_point(fixture *f, uint64_t seed, int64_t n, double *point) {
+    const athi_sampler_impl *impl = athi_row_find(&athi_samplers, "sobol")->impl;
+    const athi_view view = {.space = f->space, .n_objectives = 1, .maximize = &(bool){false}, .seed = seed, .trial = n};
+    bool exhausted;
+    assert_ok(f->ctx, impl->suggest(f->ctx, NULL, &view, point, &exhausted));
+    assert_false(exhausted);
+}
+
+/* Of 64 points that follow an aligned number one lies in each 64th of every dimension, and of the first two
+ * dimensions in each box of 1/64, 2^-k by 2^(k - 6); with draws alone not even one dimension would be so even.
+ * Fixed parameters take no dimension; beyond 64 dimensions there are plain draws. */
+static void sobol_is_even(void **state) {
+    fixture *f = *state;
+    enum { POINTS = 64, D = 70, SEEDS = 3 };
+    static char names[D + 1][8];
+    static double points[POINTS][D + 1], other[D + 1];
+    for (int d = 0; d <= D; d++) {
+        snprintf(names[d], sizeof names[d], "x%d", d);
+        add(f, float_param(names[d], 0, d == 1 ? 0 : 1, 0, ATHI_PRIOR_UNIFORM));
+    }
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        for (int n = 0; n < POINTS; n++) sobol_point(f, seed, POINTS + n, points[n]);
+        int even = 0;
+        for (int d = 0; d <= D; d++) {
+            uint64_t met = 0;
+            for (int n = 0; n < POINTS; n++) met |= (uint64_t)1 << (int)(points[n][d] * POINTS);
+            even += met == UINT64_MAX;
+            if (d > 1 && d <= 64 && met != UINT64_MAX) fail_msg("seed %d: dimension %d is not even", (int)seed, d);
+        }
+        assert_int_equal(even, 64);
+        for (int k = 0; k <= 6; k++) {
+            uint64_t met = 0;
+            for (int n = 0; n < POINTS; n++) {
+                const int row = (int)(points[n][0] * (1 << k)), column = (int)(points[n][2] * (64 >> k));
+                met |= (uint64_t)1 << (row * (64 >> k) + column);
+            }
+            assert_true(met == UINT64_MAX);
+        }
+        sobol_point(f, seed + SEEDS, POINTS, other);
+        for (int d = 0; d <= D; d++) assert_true((points[0][d] == other[d]) == (d == 1));
+    }
+}
+
 static void nearest_untried(void **state) {
     fixture *f = *state;
     add(f, int_param("x", 0, 10, 0, ATHI_PRIOR_UNIFORM));
@@ -193,6 +237,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(infinite_spaces, setup, teardown),
         cmocka_unit_test_setup_teardown(grid_order, setup, teardown),
         cmocka_unit_test_setup_teardown(seeds, setup, teardown),
+        cmocka_unit_test_setup_teardown(sobol_is_even, setup, teardown),
         cmocka_unit_test_setup_teardown(nearest_untried, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
