@@ -1,5 +1,4 @@
-/* Ensembles: predictions of several models on the same samples -> weights. Knows nothing of models or
- * training. */
+/* Ensembles: predictions of several models on the same samples -> weights. Knows nothing of models or training. */
 #ifndef ATHI_ENSEMBLE_H
 #define ATHI_ENSEMBLE_H
 
@@ -21,14 +20,12 @@ typedef struct athi_ensemble_score {
     double accuracy; /* NaN for regression */
 } athi_ensemble_score;
 
-/** impl of a method row: weights [n_members], non-negative, sum 1, learned on these (validation) predictions
- * only. */
+/** impl of a method row: weights [n_members], non-negative, sum 1, learned on these (validation) predictions only. */
 typedef struct athi_ensemble_impl {
     ath_status (*learn)(ath_ctx *ctx, const void *opts, const athi_members *members, uint64_t seed, double *weights);
     bool geometric; /* combine log-probabilities instead of probabilities */
 } athi_ensemble_impl;
-/* rows: average, geometric, weighted (Nelder-Mead from NLopt after a random search on the simplex),
- * random_search */
+/* rows: average, geometric, weighted (Nelder-Mead from NLopt after a random search on the simplex), random_search */
 extern const athi_kind athi_ensembles;
 
 /** Combined predictions out [n, classes]. */

@@ -13,8 +13,7 @@ enum {
 
 /* ---- sentences (sentence.c) ---------------------------------------------------------------------- */
 
-/** Fails with "line L, column C: " of a value (or key) before the sentence; athi_sentence makes a place of
- * it. */
+/** Fails with "line L, column C: " of a value (or key) before the sentence; athi_sentence makes a place of it. */
 ath_status athi_fail_at(ath_ctx *ctx, const athi_value *at, const char *fmt, ...) ATHI_PRINTF(3, 4);
 ath_status athi_fail_key(ath_ctx *ctx, const athi_value *map, int64_t key, const char *fmt, ...) ATHI_PRINTF(4, 5);
 /** Puts the value's place into the sentence that the context holds, unless it has one. Returns the status. */
@@ -69,8 +68,7 @@ typedef struct athi_names {
     ath_status (*value)(void *user, ath_ctx *ctx, const char *name, double *number, bool *whole);
     void *user;
 } athi_names;
-/** Computes `text`; the sentence of an error names the column in it. names->value may be called for names
- * only. */
+/** Computes `text`; the sentence of an error names the column in it. names->value may be called for names only. */
 ath_status athi_expr(ath_ctx *ctx, athi_arena *arena, const char *text, const athi_names *names, athi_value **out);
 
 /* ---- checks of bound recipes (build.c, check.c) -------------------------------------------------- */

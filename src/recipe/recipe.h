@@ -18,9 +18,8 @@
  * sentences. */
 ath_status athi_yaml_read(ath_ctx *ctx, athi_arena *arena, const char *name, const char *text, int64_t n,
                           athi_value **out);
-/** Sets one value by its path: "train.epochs=3", "model.1.dense.units=!int {min: 8, max: 64}". List elements
- * by number; a map key that does not exist yet is made, a list element or a step into a scalar is an error.
- */
+/** Sets one value by its path: "train.epochs=3", "model.1.dense.units=!int {min: 8, max: 64}". List elements by
+ * number; a map key that does not exist yet is made, a list element or a step into a scalar is an error. */
 ath_status athi_value_set_path(ath_ctx *ctx, athi_arena *arena, athi_value *root, const char *assignment);
 
 /* ---- sections (sections.c) ----------------------------------------------------------------------- */
@@ -86,9 +85,8 @@ typedef struct athi_recipe {
     athi_ensemble_opts ensemble;
 } athi_recipe;
 
-/** Reads, applies `sets`, collects the space, and checks all that can be checked without the data: keys,
- * types, ranges of every option, in every branch of every choice. The sentence begins with "file:line:column:
- * ". */
+/** Reads, applies `sets`, collects the space, and checks all that can be checked without the data: keys, types,
+ * ranges of every option, in every branch of every choice. The sentence begins with "file:line:column: ". */
 ath_status athi_recipe_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
                             athi_recipe **recipe);
 /** The same from a text in memory (a model file's metadata). */
@@ -128,8 +126,7 @@ ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *b
 /** The metadata of a state or model file: {"recipe": JSON, "preprocess": JSON, "classes": JSON}. */
 ath_status athi_bound_metadata(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
                                athi_value **metadata);
-/** A model file -> a model that predicts; its preprocessing and class names. Everything comes from the file
- * alone. */
+/** A model file -> a model that predicts; its preprocessing and class names. Everything comes from the file alone. */
 typedef struct athi_loaded {
     athi_arena *arena;
     athi_value *bound;

@@ -40,8 +40,7 @@ static ath_status walk_range(walker *w, const athi_value *v, place at) {
     athi_space_param *p = &range.param;
     p->conditions = (athi_condition *)(uintptr_t)at.conditions, p->n_conditions = at.n_conditions;
     int index = athi_space_find(w->space, p->name);
-    /* Inside a repeat what has no {i} in its name was added by the first time around, under the weakest
-     * condition. */
+    /* Inside a repeat what has no {i} in its name was added by the first time around, under the weakest condition. */
     if (!at.again || index < 0) ATH_TRY(athi_placed(w->ctx, athi_space_add(w->ctx, w->space, p, &index), v));
     if (athi_range_of(v) != ATHI_RANGE_CHOICE) return ATH_OK;
     return walk_branches(w, &range, index, at);
