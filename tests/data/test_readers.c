@@ -235,18 +235,26 @@ static int count_files(const char *path) {
     return n;
 }
 
-/* In a process of its own: 0 if the table that comes out is right. */
-static int load_in_child(const char *path, const char *cache, int64_t n) {
+static int check_table(const athi_table *t, const athi_map *map, int64_t n) {
+    if (t->x.shape.dim[0] != n || !map->data) return 4;
+    for (int64_t i = 0; i < n; i++)
+        if (((const float *)t->x.data)[i] != (float)i || ((const int32_t *)t->y.data)[i] != (int32_t)(i % 7))
+            return 5;
+    return 0;
+}
+
+/* Loads with a context of its own, as another process does: 0 if the table that comes out is right. */
+static int load_alone(const char *path, const char *cache, int64_t n) {
     ath_ctx *c = NULL;
-    athi_map map;
+    athi_map map = {0};
     athi_table t;
     if (ath_ctx_create(NULL, &c) != ATH_OK) return 2;
-    athi_arena *arena = athi_arena_create(c);
-    if (!arena || athi_table_load(c, arena, path, "y", cache, &map, &t) != ATH_OK) return 3;
-    if (t.x.shape.dim[0] != n || !map.data) return 4;
-    for (int64_t i = 0; i < n; i++)
-        if (((const float *)t.x.data)[i] != (float)i || ((const int32_t *)t.y.data)[i] != (int32_t)(i % 7)) return 5;
-    return 0;
+    athi_arena *a = athi_arena_create(c);
+    int result = !a || athi_table_load(c, a, path, "y", cache, &map, &t) != ATH_OK ? 3 : check_table(&t, &map, n);
+    athi_file_unmap(&map);
+    athi_arena_destroy(a);
+    ath_ctx_destroy(c);
+    return result;
 }
 
 static void processes_may_decode_into_one_cache_at_once(void **state) {
@@ -263,7 +271,7 @@ static void processes_may_decode_into_one_cache_at_once(void **state) {
     for (int i = 0; i < CHILDREN; i++) {
         pids[i] = fork();
         assert_true(pids[i] >= 0);
-        if (!pids[i]) _exit(load_in_child(path, cache, N));
+        if (!pids[i]) _exit(load_alone(path, cache, N));
     }
     for (int i = 0; i < CHILDREN; i++) {
         int status;
@@ -292,12 +300,12 @@ static void a_damaged_or_old_cache_is_made_again(void **state) {
     char path[128], cache[96], command[256];
     snprintf(path, sizeof path, "%s", put_text("d.csv", "a,y\n0,0\n1,1\n"));
     snprintf(cache, sizeof cache, "%s/dcache", folder);
-    assert_int_equal(load_in_child(path, cache, 2), 0);
+    assert_int_equal(load_alone(path, cache, 2), 0);
     snprintf(command, sizeof command, "for f in %s/*; do head -c 100 $f > $f.x; mv $f.x $f; done", cache);
     assert_int_equal(system(command), 0);
-    assert_int_equal(load_in_child(path, cache, 2), 0);
+    assert_int_equal(load_alone(path, cache, 2), 0);
     put_text("d.csv", "a,y\n0,0\n1,1\n2,2\n3,3\n"); /* another file under the same path */
-    assert_int_equal(load_in_child(path, cache, 4), 0);
+    assert_int_equal(load_alone(path, cache, 4), 0);
     assert_int_equal(count_files(cache), 2);
 }
 
