@@ -1,13 +1,5 @@
 /* What an update kernel must know of an optimiser beside its option struct (athanor/optimizers.h, by the
- * row's name): its slots, the variables optimizer/<slot>/<variable>.
- *
- *   sgd       momentum (if momentum > 0)
- *   rmsprop   velocity, momentum (if momentum > 0), average_gradient (if centered)
- *   adam(w)   momentum, velocity, velocity_hat (if amsgrad)
- *   nadam     momentum, velocity              adamax    momentum, norm
- *   adagrad   accumulator                     adadelta  accumulated_grad, accumulated_delta_var
- *   ftrl      accumulator, linear             lion      momentum
- *   lamb      momentum, velocity
+ * row's name): its slots, the variables optimizer/<slot>/<variable>, as `slots` of its row names them.
  *
  * The number of the update t = counters[1] + 1 comes from train/counters, never from a call's state, so that
  * a resumed run goes on with the same bits. Nadam's product of mu is a function of t alone. */

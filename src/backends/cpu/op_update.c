@@ -15,27 +15,29 @@ enum { SLOTS = 3 };
 
 /* ---- the optimisers ------------------------------------------------------------------------------ */
 
-/* By kernel: its slots in order, and what prepares a step's numbers. */
+/* By kernel: its slots in order, what prepares a step's numbers, and whether each variable is a call of its own:
+ * norms are taken over a variable, and ftrl divides by the accumulator, which is zero in a pad. */
 /* clang-format off */
-static const struct { const char *slots[SLOTS]; void (*prepare)(const athi_opt_hyper *o, int64_t step, float *h); }
-steps[ATHI_STEP_COUNT] = {
-    [ATHI_STEP_SGD]                       = {{NULL}, athi_sgd_prepare},
-    [ATHI_STEP_SGD_MOMENTUM]              = {{"momentum"}, athi_sgd_prepare},
-    [ATHI_STEP_SGD_NESTEROV]              = {{"momentum"}, athi_sgd_prepare},
-    [ATHI_STEP_RMSPROP]                   = {{"velocity"}, athi_rmsprop_prepare},
-    [ATHI_STEP_RMSPROP_MOMENTUM]          = {{"velocity", "momentum"}, athi_rmsprop_prepare},
-    [ATHI_STEP_RMSPROP_CENTERED]          = {{"velocity", "average_gradient"}, athi_rmsprop_prepare},
-    [ATHI_STEP_RMSPROP_CENTERED_MOMENTUM] = {{"velocity", "average_gradient", "momentum"}, athi_rmsprop_prepare},
-    [ATHI_STEP_ADAM]                      = {{"momentum", "velocity"}, athi_adam_prepare},
-    [ATHI_STEP_AMSGRAD]                   = {{"momentum", "velocity", "velocity_hat"}, athi_adam_prepare},
-    [ATHI_STEP_NADAM]                     = {{"momentum", "velocity"}, athi_nadam_prepare},
-    [ATHI_STEP_ADAMAX]                    = {{"momentum", "norm"}, athi_adamax_prepare},
-    [ATHI_STEP_ADAGRAD]                   = {{"accumulator"}, athi_adagrad_prepare},
-    [ATHI_STEP_ADADELTA]                  = {{"accumulated_grad", "accumulated_delta_var"}, athi_adadelta_prepare},
-    [ATHI_STEP_FTRL]                      = {{"accumulator", "linear"}, athi_ftrl_prepare},
-    [ATHI_STEP_FTRL_ANY_POWER]            = {{"accumulator", "linear"}, athi_ftrl_prepare},
-    [ATHI_STEP_LION]                      = {{"momentum"}, athi_lion_prepare},
-    [ATHI_STEP_LAMB]                      = {{"momentum", "velocity"}, athi_lamb_prepare},
+static const struct {
+    const char *slots[SLOTS]; void (*prepare)(const athi_opt_hyper *o, int64_t step, float *h); bool alone;
+} steps[ATHI_STEP_COUNT] = {
+    [ATHI_STEP_SGD]                       = {{NULL}, .prepare = athi_sgd_prepare},
+    [ATHI_STEP_SGD_MOMENTUM]              = {{"momentum"}, .prepare = athi_sgd_prepare},
+    [ATHI_STEP_SGD_NESTEROV]              = {{"momentum"}, .prepare = athi_sgd_prepare},
+    [ATHI_STEP_RMSPROP]                   = {{"velocity"}, .prepare = athi_rmsprop_prepare},
+    [ATHI_STEP_RMSPROP_MOMENTUM]          = {{"velocity", "momentum"}, .prepare = athi_rmsprop_prepare},
+    [ATHI_STEP_RMSPROP_CENTERED]          = {{"velocity", "average_gradient"}, .prepare = athi_rmsprop_prepare},
+    [ATHI_STEP_RMSPROP_CENTERED_MOMENTUM] = {{"velocity", "average_gradient", "momentum"}, .prepare = athi_rmsprop_prepare},
+    [ATHI_STEP_ADAM]                      = {{"momentum", "velocity"}, .prepare = athi_adam_prepare},
+    [ATHI_STEP_AMSGRAD]                   = {{"momentum", "velocity", "velocity_hat"}, .prepare = athi_adam_prepare},
+    [ATHI_STEP_NADAM]                     = {{"momentum", "velocity"}, .prepare = athi_nadam_prepare},
+    [ATHI_STEP_ADAMAX]                    = {{"momentum", "norm"}, .prepare = athi_adamax_prepare},
+    [ATHI_STEP_ADAGRAD]                   = {{"accumulator"}, .prepare = athi_adagrad_prepare},
+    [ATHI_STEP_ADADELTA]                  = {{"accumulated_grad", "accumulated_delta_var"}, .prepare = athi_adadelta_prepare},
+    [ATHI_STEP_FTRL]                      = {{"accumulator", "linear"}, .prepare = athi_ftrl_prepare, .alone = true},
+    [ATHI_STEP_FTRL_ANY_POWER]            = {{"accumulator", "linear"}, .prepare = athi_ftrl_prepare, .alone = true},
+    [ATHI_STEP_LION]                      = {{"momentum"}, .prepare = athi_lion_prepare},
+    [ATHI_STEP_LAMB]                      = {{"momentum", "velocity"}, .prepare = athi_lamb_prepare, .alone = true},
 };
 /* clang-format on */
 
@@ -131,18 +133,13 @@ static bool follows(const update_state *s, const part *a, const part *b) {
     return true;
 }
 
-/* Lamb takes norms over a variable; ftrl divides by the accumulator, which is zero in a pad. */
-static bool joins_runs(athi_step step) {
-    return step != ATHI_STEP_LAMB && step != ATHI_STEP_FTRL && step != ATHI_STEP_FTRL_ANY_POWER;
-}
-
 static void bind_update(athi_call *call) {
     update_state *s = call->state;
     part *run = NULL;
     for (int64_t i = 0; i < s->n_parts; i++) {
         part *p = &s->parts[i];
         p->n = 0;
-        if (!run || !joins_runs(s->step) || !follows(s, p - 1, p)) {
+        if (!run || steps[s->step].alone || !follows(s, p - 1, p)) {
             run = p;
         } else {
             const int64_t end = end_of(p[-1].v);

@@ -14,9 +14,18 @@ enum { SLOTS = 3 };
 typedef struct step {
     const void *opts;
     double lr, t;                   /* t counts from 1 */
-    double ratio;                   /* lamb: trust ratio of the variable */
+    double ratio;                   /* trust ratio of the variable */
     double mu, mu_next, mu_product; /* nadam */
 } step;
+
+/* Everything of one variable by element. */
+typedef struct cells {
+    const athi_variable *v;
+    void *w;
+    const void *g;
+    void *slot[SLOTS];
+    int64_t n;
+} cells;
 
 typedef struct optimizer {
     const char *name;
@@ -24,6 +33,9 @@ typedef struct optimizer {
     unsigned (*uses)(const void *opts); /* bit s: slot s exists; NULL: all named ones */
     /** The new weight; changes the slots. */
     double (*element)(const step *s, double w, double g, double slot[SLOTS]);
+    /* What few have, or NULL: what a step computes once, and for each variable (its weights have decayed). */
+    void (*begin)(step *s);
+    double (*ratio)(const step *s, const cells *c);
 } optimizer;
 
 /* Of every variable its slots, by the optimiser's order. */
@@ -34,6 +46,10 @@ typedef struct update_state {
 
 /* a moves towards b: rho a + (1 - rho) b */
 static double moved(double rho, double a, double b) { return rho * a + (1 - rho) * b; }
+
+static void load_slots(const cells *c, int64_t i, double slot[SLOTS]) {
+    for (int k = 0; k < SLOTS; k++) slot[k] = c->slot[k] ? athi_ref_read(c->slot[k], c->v->dtype, i) : 0;
+}
 
 static unsigned sgd_uses(const void *opts) { return ((const ath_sgd_opts *)opts)->momentum > 0; }
 static double sgd(const step *s, double w, double g, double slot[SLOTS]) {
@@ -69,6 +85,16 @@ static double adam(const step *s, double w, double g, double slot[SLOTS]) {
     slot[1] = moved(o->beta_2, slot[1], g * g);
     if (o->amsgrad) slot[2] = fmax(slot[2], slot[1]);
     return w - lr * slot[0] / (sqrt(slot[o->amsgrad ? 2 : 1]) + o->epsilon);
+}
+
+/* mu_t = beta_1 (1 - 0.96^t / 2), and their product up to t; below 1e-20 it no longer changes 1 - product. */
+static void nadam_schedule(step *s) {
+    const ath_nadam_opts *o = s->opts;
+    s->mu = o->beta_1 * (1 - 0.5 * pow(0.96, s->t));
+    s->mu_next = o->beta_1 * (1 - 0.5 * pow(0.96, s->t + 1));
+    s->mu_product = 1;
+    for (double i = 1; i <= s->t && s->mu_product > 1e-20; i++)
+        s->mu_product *= o->beta_1 * (1 - 0.5 * pow(0.96, i));
 }
 
 static double nadam(const step *s, double w, double g, double slot[SLOTS]) {
@@ -131,18 +157,30 @@ static double lamb(const step *s, double w, double g, double slot[SLOTS]) {
     return w - s->lr * s->ratio * lamb_move(s, g, slot);
 }
 
+/* |w| / |move|, or 1 where one of them is zero. */
+static double lamb_ratio(const step *s, const cells *c) {
+    double weights = 0, moves = 0, slot[SLOTS];
+    for (int64_t i = 0; i < c->n; i++) {
+        load_slots(c, i, slot);
+        const double w = athi_ref_read(c->w, c->v->dtype, i);
+        const double move = lamb_move(s, athi_ref_read(c->g, c->v->dtype, i), slot);
+        weights += w * w, moves += move * move;
+    }
+    return weights > 0 && moves > 0 ? sqrt(weights / moves) : 1;
+}
+
 static const optimizer optimizers[] = {
-    {"sgd", {"momentum"}, sgd_uses, sgd},
-    {"rmsprop", {"velocity", "momentum", "average_gradient"}, rmsprop_uses, rmsprop},
-    {"adam", {"momentum", "velocity", "velocity_hat"}, adam_uses, adam},
-    {"adamw", {"momentum", "velocity", "velocity_hat"}, adam_uses, adam},
-    {"nadam", {"momentum", "velocity"}, NULL, nadam},
-    {"adamax", {"momentum", "norm"}, NULL, adamax},
-    {"adagrad", {"accumulator"}, NULL, adagrad},
-    {"adadelta", {"accumulated_grad", "accumulated_delta_var"}, NULL, adadelta},
-    {"ftrl", {"accumulator", "linear"}, NULL, ftrl},
-    {"lion", {"momentum"}, NULL, lion},
-    {"lamb", {"momentum", "velocity"}, NULL, lamb},
+    {"sgd", {"momentum"}, sgd_uses, .element = sgd},
+    {"rmsprop", {"velocity", "momentum", "average_gradient"}, rmsprop_uses, .element = rmsprop},
+    {"adam", {"momentum", "velocity", "velocity_hat"}, adam_uses, .element = adam},
+    {"adamw", {"momentum", "velocity", "velocity_hat"}, adam_uses, .element = adam},
+    {"nadam", {"momentum", "velocity"}, NULL, .element = nadam, .begin = nadam_schedule},
+    {"adamax", {"momentum", "norm"}, NULL, .element = adamax},
+    {"adagrad", {"accumulator"}, NULL, .element = adagrad},
+    {"adadelta", {"accumulated_grad", "accumulated_delta_var"}, NULL, .element = adadelta},
+    {"ftrl", {"accumulator", "linear"}, NULL, .element = ftrl},
+    {"lion", {"momentum"}, NULL, .element = lion},
+    {"lamb", {"momentum", "velocity"}, NULL, .element = lamb, .ratio = lamb_ratio},
 };
 
 /* ---- one step over all variables ----------------------------------------------------------------- */
@@ -186,25 +224,6 @@ ath_status athi_ref_update_make(athi_make *m, const athi_unit *unit, athi_call *
     return ATH_OK;
 }
 
-/* mu_t = beta_1 (1 - 0.96^t / 2), and their product up to t; below 1e-20 it no longer changes 1 - product. */
-static void nadam_schedule(step *s) {
-    const ath_nadam_opts *o = s->opts;
-    s->mu = o->beta_1 * (1 - 0.5 * pow(0.96, s->t));
-    s->mu_next = o->beta_1 * (1 - 0.5 * pow(0.96, s->t + 1));
-    s->mu_product = 1;
-    for (double i = 1; i <= s->t && s->mu_product > 1e-20; i++)
-        s->mu_product *= o->beta_1 * (1 - 0.5 * pow(0.96, i));
-}
-
-/* Everything of one variable by element. */
-typedef struct cells {
-    const athi_variable *v;
-    void *w;
-    const void *g;
-    void *slot[SLOTS];
-    int64_t n;
-} cells;
-
 static cells cells_of(const athi_call *call, const update_state *state, int64_t i) {
     const athi_variable *v = call->spaces->variables[i];
     cells c = {.v = v, .w = athi_ref_variable_data(call, v), .g = athi_ref_gradient_data(call, v)};
@@ -212,22 +231,6 @@ static cells cells_of(const athi_call *call, const update_state *state, int64_t 
     for (int k = 0; k < SLOTS; k++)
         c.slot[k] = state->slots[i][k] ? athi_ref_variable_data(call, state->slots[i][k]) : NULL;
     return c;
-}
-
-static void load_slots(const cells *c, int64_t i, double slot[SLOTS]) {
-    for (int k = 0; k < SLOTS; k++) slot[k] = c->slot[k] ? athi_ref_read(c->slot[k], c->v->dtype, i) : 0;
-}
-
-/* |w| / |move|, or 1 where one of them is zero; the weights have decayed already. */
-static double lamb_ratio(const step *s, const cells *c) {
-    double weights = 0, moves = 0, slot[SLOTS];
-    for (int64_t i = 0; i < c->n; i++) {
-        load_slots(c, i, slot);
-        const double w = athi_ref_read(c->w, c->v->dtype, i);
-        const double move = lamb_move(s, athi_ref_read(c->g, c->v->dtype, i), slot);
-        weights += w * w, moves += move * move;
-    }
-    return weights > 0 && moves > 0 ? sqrt(weights / moves) : 1;
 }
 
 void athi_ref_update(const athi_call *call) {
@@ -238,7 +241,7 @@ void athi_ref_update(const athi_call *call) {
     step s = {.opts = node->attr.update.opts, .t = (double)counters[1] + 1};
     s.lr = athi_ref_read(athi_ref_in(call, 0), node->in[0]->dtype, 0);
     const double decay = ((const ath_optimizer_opts *)s.opts)->weight_decay;
-    if (o->element == nadam) nadam_schedule(&s);
+    if (o->begin) o->begin(&s);
     for (int64_t v = 0; v < call->spaces->n_variables; v++) {
         if (call->spaces->variables[v]->role != ATHI_TRAINABLE) continue;
         const cells c = cells_of(call, state, v);
@@ -247,7 +250,7 @@ void athi_ref_update(const athi_call *call) {
             const double w = athi_ref_read(c.w, type, i);
             athi_ref_write(c.w, type, i, w - s.lr * decay * w);
         }
-        if (o->element == lamb) s.ratio = lamb_ratio(&s, &c);
+        if (o->ratio) s.ratio = o->ratio(&s, &c);
         for (int64_t i = 0; i < c.n; i++) {
             double slot[SLOTS];
             load_slots(&c, i, slot);
