@@ -3,8 +3,7 @@
  *     ath_spec loss = {"categorical_crossentropy", &(ath_crossentropy_opts){
  *                         .struct_size = sizeof(ath_crossentropy_opts), .label_smoothing = 0.1}};
  *
- * Zero means the default, unless `.exact = true`. `athanor list losses` and `athanor list metrics` print them
- * all. */
+ * Zero means the default, unless `.exact = true`. `athanor list losses` and `athanor list metrics` print them all. */
 #ifndef ATHANOR_LOSSES_H
 #define ATHANOR_LOSSES_H
 
@@ -16,9 +15,9 @@ extern "C" {
 
 /** How the losses of a batch's elements become one number. */
 typedef enum ath_reduction {
-    ATH_SUM_OVER_BATCH_SIZE, /* their sum over their number; sample weights multiply, and count nowhere else
-                              */
-    ATH_SUM,                 /* their sum */
+    /* their sum over their number; sample weights multiply, and count nowhere else */
+    ATH_SUM_OVER_BATCH_SIZE,
+    ATH_SUM,                     /* their sum */
     ATH_MEAN_WITH_SAMPLE_WEIGHT, /* their sum over the sum of the sample weights */
 } ath_reduction;
 
@@ -29,8 +28,7 @@ typedef struct ath_loss_opts {
     ath_reduction reduction; /* ATH_SUM_OVER_BATCH_SIZE */
 } ath_loss_opts;
 
-/** sparse_categorical_crossentropy (without label_smoothing), categorical_crossentropy, binary_crossentropy.
- */
+/** sparse_categorical_crossentropy (without label_smoothing), categorical_crossentropy, binary_crossentropy. */
 typedef struct ath_crossentropy_opts {
     size_t struct_size;
     bool exact;

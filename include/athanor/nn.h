@@ -5,11 +5,9 @@
  *     x = ath_flatten(x);
  *     x = ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
  *
- * Layers, options, defaults and semantics are those of Keras 3 in snake case. A zero option means its
- * default, unless
- * `.exact = true` takes every field as written. Option structs only grow at their end.
- * After an error a call returns a poison that later calls pass on; ath_model_compile reports the first error.
- */
+ * Layers, options, defaults and semantics are those of Keras 3 in snake case. A zero option means its default, unless
+ * `.exact = true`, which takes every field as written. Option structs only grow at their end.
+ * After an error a call returns a poison that later calls pass on; ath_model_compile reports the first error. */
 #ifndef ATHANOR_NN_H
 #define ATHANOR_NN_H
 
@@ -28,8 +26,7 @@ typedef struct ath_model ath_model;
 #define ATH_TANH    ((ath_spec){"tanh", NULL})
 #define ATH_GELU    ((ath_spec){"gelu", NULL})
 
-/** An input of the model. The data's x is there without it; a recipe that names one says what shape it wants.
- */
+/** An input of the model. The data's x is there without it; a recipe that names one says what shape it wants. */
 typedef struct ath_input_opts {
     size_t struct_size;
     bool exact;
@@ -68,8 +65,7 @@ ATH_API ath_tensor *ath_activation_with(ath_tensor *x, const ath_activation_opts
     ath_activation_with((x), &(ath_activation_opts){.struct_size = sizeof(ath_activation_opts), __VA_ARGS__})
 
 /** Dropout (Srivastava et al. 2014): in training each value is 0 with probability `rate`, else multiplied by
- *  1 / (1 - rate); otherwise nothing happens. x of any shape. Which values is a function of (seed, step,
- * layer). */
+ *  1 / (1 - rate); otherwise nothing happens. x of any shape. Which values is a function of (seed, step, layer). */
 typedef struct ath_dropout_opts {
     size_t struct_size;
     bool exact;
@@ -80,8 +76,7 @@ ATH_API ath_tensor *ath_dropout_with(ath_tensor *x, const ath_dropout_opts *opts
 #define ath_dropout(x, ...)                                                                                  \
     ath_dropout_with((x), &(ath_dropout_opts){.struct_size = sizeof(ath_dropout_opts), __VA_ARGS__})
 
-/** x [batch, a, b, ...] -> [batch, a * b * ...], row-major. Errors: ATH_E_SHAPE a size behind the batch
- * varies. */
+/** x [batch, a, b, ...] -> [batch, a * b * ...], row-major. Errors: ATH_E_SHAPE a size behind the batch varies. */
 ATH_API ath_tensor *ath_flatten(ath_tensor *x);
 
 /** The same elements in other sizes. Errors: ATH_E_SHAPE the counts differ. */
@@ -129,7 +124,7 @@ typedef enum ath_padding {
  *  x [batch, height, width, channels] f32, returns [batch, height', width', filters].
  *  Variables: <name>/kernel [kh, kw, channels / groups, filters], <name>/bias [filters].
  *  Errors: ATH_E_SHAPE x of another rank, or smaller than the window; ATH_E_OPTION groups that do not divide,
- * strides and dilation_rate both above 1. */
+ *  strides and dilation_rate both above 1. */
 typedef struct ath_conv2d_opts {
     size_t struct_size;
     bool exact;
@@ -196,12 +191,10 @@ ATH_API ath_tensor *ath_global_average_pooling2d_with(ath_tensor *x,
         (x), &(ath_global_average_pooling2d_opts){.struct_size = sizeof(ath_global_average_pooling2d_opts),  \
                                                   __VA_ARGS__})
 
-/** Batch normalisation (Ioffe and Szegedy 2015) over all axes but the last: gamma (x - mean) / sqrt(variance
- * + epsilon)
- *  + beta, in training with the batch's statistics, otherwise with the moving ones.
- *  x [batch, ..., channels], returns the same shape. Variables: <name>/gamma, beta, moving_mean,
- * moving_variance, each [channels]; moving = moving momentum + batch (1 - momentum), the variance being the
- * population's. */
+/** Batch normalisation (Ioffe and Szegedy 2015) over all axes but the last: gamma (x - mean) / sqrt(variance +
+ *  epsilon) + beta, in training with the batch's statistics, otherwise with the moving ones.
+ *  x [batch, ..., channels], returns the same shape. Variables: <name>/gamma, beta, moving_mean, moving_variance,
+ *  each [channels]; moving = moving momentum + batch (1 - momentum), the variance being the population's. */
 typedef struct ath_batch_normalization_opts {
     size_t struct_size;
     bool exact;

@@ -16,8 +16,7 @@
 extern "C" {
 #endif
 
-/** What all optimisers have; every struct below begins with these fields. At most one of the clips may be
- * given. */
+/** What all optimisers have; every struct below begins with these fields. At most one of the clips may be given. */
 typedef struct ath_optimizer_opts {
     size_t struct_size;
     bool exact;

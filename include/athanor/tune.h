@@ -84,8 +84,7 @@ ATH_API const char *ath_hp_choice_with(ath_hp *hp, const char *name, const ath_h
     ath_hp_choice_with((hp), (name),                                                                         \
                        &(ath_hp_choice_opts){.struct_size = sizeof(ath_hp_choice_opts), __VA_ARGS__})
 
-/** All of them as JSON, {"units": 64, "optimizer": "adam"}; NULL when memory ran out. Lives as long as the
- * tuner. */
+/** All of them as JSON, {"units": 64, "optimizer": "adam"}; NULL when memory ran out. Lives as long as the tuner. */
 ATH_API const char *ath_hp_json(ath_hp *hp);
 
 /* ---- a trial ------------------------------------------------------------------------------------- */
@@ -147,8 +146,7 @@ typedef struct ath_tuner_result {
     ath_hp *hp;        /* asking it gives the trial's values, so that the same build function can be used */
 } ath_tuner_result;
 
-/** The trial of this rank, 0 the best. Valid until the tuner is destroyed. ATH_E_NOTFOUND: fewer are
- * complete. */
+/** The trial of this rank, 0 the best. Valid until the tuner is destroyed. ATH_E_NOTFOUND: fewer are complete. */
 ATH_API ath_status ath_tuner_best(ath_tuner *tuner, int64_t rank, ath_tuner_result *result);
 
 #ifdef __cplusplus

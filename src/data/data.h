@@ -1,7 +1,7 @@
 /* Data: files -> arrays of samples -> parts (train, validation, test) -> batches of float32.
  *
- *   reader rows (idx, npy, csv) ─> athi_array ─> cache file, mapped by every worker ─> athi_part ─>
- * athi_batch_*
+ *   reader rows (idx, npy, csv) ─> athi_array ─> cache file, mapped by every worker
+ *                                                └─> athi_part ─> athi_batch_*
  *
  * Pixels stay as they are stored (u8); scaling and normalisation happen while a batch is gathered. */
 #ifndef ATHI_DATA_H

@@ -1,11 +1,11 @@
 /* A net: what the layer calls have built so far, and what training adds to it (loss, metrics, optimiser).
  *
- *   layer rows (layers_*.c) ──> graph nodes + params        a param is a variable with initialiser and
- * regulariser loss, metric rows       ──> loss scalar + f64[2] sums   sums are variables train/sum/<metric>:
- * {Σ w v, Σ w} optimiser row           ──> slot variables + update node
+ *   layer rows (layers_*.c) ──> graph nodes + params        a param is a variable with initialiser and regulariser
+ *   loss, metric rows       ──> loss scalar + f64[2] sums   sums are variables train/sum/<metric>: {Σ w v, Σ w}
+ *   optimiser row           ──> slot variables + update node
  *
- * Slots of the data: 0..n_inputs-1 are the inputs in order of creation, then the targets, then (if asked for)
- * the sample weights. */
+ * Slots of the data: 0..n_inputs-1 are the inputs in order of creation, then the targets, then (if asked for) the
+ * sample weights. */
 #ifndef ATHI_NET_H
 #define ATHI_NET_H
 
@@ -89,8 +89,7 @@ athi_variable *athi_train_variable(athi_net *net, const char *name, athi_shape s
 extern const athi_kind athi_layers, athi_activations, athi_initializers, athi_regularizers, athi_losses, athi_metrics,
     athi_optimizers, athi_schedules;
 
-/* impl of a layer row. `in` are not poison; a failure poisons the graph (athi_poison) and returns the poison.
- */
+/* impl of a layer row. `in` are not poison; a failure poisons the graph (athi_poison) and returns the poison. */
 typedef struct athi_layer_impl {
     int min_in, max_in;
     ath_tensor *(*build)(athi_net *net, ath_tensor *const *in, int n_in, const void *opts, const char *name);
@@ -114,13 +113,11 @@ typedef struct athi_activation_impl {
 /** Applies an activation; spec.name NULL gives x back. */
 ath_tensor *athi_activate(athi_net *net, ath_tensor *x, ath_spec activation);
 
-/* impl of an initialiser row: fills n elements, drawing from `rng`, which is a function of (seed, param)
- * alone. */
+/* impl of an initialiser row: fills n elements, drawing from `rng`, which is a function of (seed, param) alone. */
 typedef struct athi_initializer_impl {
     ath_status (*fill)(ath_ctx *ctx, const void *opts, const athi_param *p, athi_rng *rng, int64_t n, float *w);
 } athi_initializer_impl;
-/** Initial values of a param's variable. Seeds: Philox(seed, ATHI_PURPOSE(ATHI_RNG_INIT, index of the
- * param)). */
+/** Initial values of a param's variable. Seeds: Philox(seed, ATHI_PURPOSE(ATHI_RNG_INIT, index of the param)). */
 ath_status athi_param_init(ath_ctx *ctx, const athi_net *net, int64_t param, uint64_t seed, float *w);
 
 /* impl of a regulariser row: appends the penalty (a scalar) of a weight. */
@@ -188,12 +185,10 @@ typedef struct athi_net_compile_opts {
     athi_shape target_shape; /* of one sample in the data; rank 0: a class number or a scalar. The type is what the
                                 loss wants: net->target_dtype */
 } athi_net_compile_opts;
-/** Appends loss (+ regularisers; softmax or sigmoid before a cross-entropy is fused by using the logits),
- * metrics, sums; declares slots and counters. "accuracy" and "crossentropy" are resolved by shapes as Keras
- * does. */
+/** Appends loss (+ regularisers; softmax or sigmoid before a cross-entropy is fused by using the logits), metrics,
+ * sums; declares slots and counters. "accuracy" and "crossentropy" are resolved by shapes as Keras does. */
 ath_status athi_net_compile(athi_net *net, const athi_net_compile_opts *opts);
-/** For athi_compile_opts.emit_update, user = the net: clipping as the optimiser's options say, UPDATE, COUNT.
- */
+/** For athi_compile_opts.emit_update, user = the net: clipping as the optimiser's options say, UPDATE, COUNT. */
 ath_status athi_net_emit_update(void *net, athi_graph *graph);
 
 #endif

@@ -17,8 +17,8 @@
 /* ---- the state block (state.c) ------------------------------------------------------------------- */
 /*
  *  memory ─┬─ safetensors header (length, JSON, padding)
- *   data ──┴─ trainable | optimizer/<slot>/<variable> … | statistics | best/… | train/…     64-byte aligned
- * each └ trainable_bytes; the gradient buffer has the same layout
+ *   data ──┴─ trainable | optimizer/<slot>/<variable> … | statistics | best/… | train/…     64-byte aligned each
+ *             └ trainable_bytes; the gradient buffer has the same layout
  */
 typedef struct athi_state {
     ath_ctx *ctx;
@@ -78,8 +78,7 @@ typedef enum athi_snapshot { ATHI_SNAPSHOT_MONITOR, ATHI_SNAPSHOT_EARLY_STOPPING
 ath_status athi_model_create(ath_ctx *ctx, ath_model **model);
 void athi_model_destroy(ath_model *model);
 /** Lays out the block and initialises the weights from `seed`. Once per model, after athi_net_compile.
- *  n_callback_state: doubles for callbacks (athi_callbacks_need); metadata: of the state file, may be NULL.
- */
+ * n_callback_state: doubles for callbacks (athi_callbacks_need); metadata: of the state file, may be NULL. */
 ath_status athi_model_prepare(ath_model *model, uint64_t seed, int n_snapshots, int64_t n_callback_state,
                               const athi_value *metadata);
 /** The plan of a mode and batch size: cached; the least recently used is dropped. */
