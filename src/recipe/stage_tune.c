@@ -32,13 +32,13 @@ static ath_status write_setup(athi_stages *s, const char *path) {
     return status;
 }
 
-static int jobs_of(const athi_stages *s) { return s->opts->jobs > 0 ? s->opts->jobs : (int)s->recipe->tune.jobs; }
+int athi_stage_jobs(const athi_stages *s) { return s->opts->jobs > 0 ? s->opts->jobs : (int)s->recipe->tune.jobs; }
 
 /* One thread a worker when several run side by side (two trials on one thread each are faster than one on two). */
-static int threads_of(const athi_stages *s) {
+int athi_stage_threads(const athi_stages *s) {
     if (s->opts->threads > 0) return s->opts->threads;
     if (s->recipe->tune.threads > 0) return (int)s->recipe->tune.threads;
-    return jobs_of(s) > 1 ? 1 : s->ctx->threads;
+    return athi_stage_jobs(s) > 1 ? 1 : s->ctx->threads;
 }
 
 /* ---- what people see ----------------------------------------------------------------------------- */
@@ -91,14 +91,14 @@ static ath_status drop_states(athi_stages *s) {
 
 static ath_status run_search(athi_stages *s, const char *setup) {
     char memory[32];
-    snprintf(memory, sizeof memory, "%d", threads_of(s));
+    snprintf(memory, sizeof memory, "%d", athi_stage_threads(s));
     const char *argv[] = {s->opts->program, "worker", "--setup", setup, "--threads", memory, NULL};
     athi_runner_opts runner = {.search = s->search,
                                .space = s->recipe->space,
                                .argv = argv,
                                .directory = s->opts->directory,
-                               .jobs = jobs_of(s),
-                               .threads = threads_of(s),
+                               .jobs = athi_stage_jobs(s),
+                               .threads = athi_stage_threads(s),
                                .timeout_seconds = s->recipe->tune.timeout,
                                .memory_limit = (int64_t)(s->recipe->tune.memory_limit * 1048576.0),
                                .progress = on_event,
@@ -126,7 +126,7 @@ ath_status athi_stage_tune(athi_stages *s) {
                              .seed = s->recipe->seed,
                              .max_trials = t->max_trials,
                              .executions = t->executions_per_trial,
-                             .jobs = jobs_of(s),
+                             .jobs = athi_stage_jobs(s),
                              .deterministic = t->deterministic,
                              .last_value = t->value != 0};
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));

@@ -71,6 +71,7 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
 
 ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report) {
     athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now()};
+    if (recipe->tunes) s.ctx->threads = athi_stage_threads(&s);
     int lock = -1;
     ATH_TRY(athi_make_dirs(s.ctx, opts->directory));
     const char *lock_path = athi_stage_path(&s, "lock");

@@ -49,6 +49,11 @@ ath_status athi_stage_members(athi_stages *s);
 ath_status athi_stage_ensemble(athi_stages *s);
 ath_status athi_stage_report(athi_stages *s, athi_value **report);
 
+/** How many workers, and on how many threads each: the caller's word, else the recipe's, else one thread a worker when
+ *  several run side by side. Retraining uses as many, so that a model's bits do not depend on the stage. */
+int athi_stage_jobs(const athi_stages *s);
+int athi_stage_threads(const athi_stages *s);
+
 /** "<directory>/<what>" in the arena. */
 const char *athi_stage_path(athi_stages *s, const char *fmt, ...) ATHI_PRINTF(2, 3);
 /** Tells the caller a line for people. */
