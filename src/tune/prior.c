@@ -178,3 +178,19 @@ double athi_param_from_unit(const athi_space_param *p, double unit) {
     if (n > 0) return athi_param_snap(p, quantile(p, u));
     return u == 0 ? p->min : u == 1 ? p->max : quantile(p, u); /* the ends without rounding */
 }
+
+void athi_param_cell(const athi_space_param *p, double value, double *low, double *high) {
+    int64_t n = athi_param_count(p);
+    double h = half_cell(p);
+    if (n == 0) {
+        *low = *high = athi_param_to_unit(p, value);
+    } else if (p->type == ATHI_PARAM_CHOICE) {
+        double half = p->branches[nearest_index(p, value)].weight / 2;
+        *low = athi_param_to_unit(p, value) - half, *high = *low + 2 * half;
+    } else if (h > 0) {
+        *low = n == 1 ? 0 : cdf(p, value - h), *high = n == 1 ? 1 : cdf(p, value + h);
+    } else {
+        double i = (double)nearest_index(p, value);
+        *low = i / (double)n, *high = (i + 1) / (double)n;
+    }
+}

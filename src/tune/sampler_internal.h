@@ -7,6 +7,8 @@
 extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
     athi_sampler_sobol;
 extern const athi_option athi_sampler_bayesian_options[];
+extern const athi_sampler_impl athi_sampler_tpe;
+extern const athi_option athi_sampler_tpe_options[];
 
 typedef struct athi_bayesian_opts {
     size_t struct_size;
@@ -16,6 +18,13 @@ typedef struct athi_bayesian_opts {
     double explore;             /* improvement asked for beyond the best, in units of the values' deviation */
     double feasibility; /* weight of the probability that a point does not fail; 0: failures are ignored */
 } athi_bayesian_opts;
+
+typedef struct athi_tpe_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t num_initial_points; /* finished trials before the model is used */
+    int64_t candidates;         /* drawn from the density of the good trials */
+} athi_tpe_opts;
 
 /* ---- all points ----------------------------------------------------------------------------------- */
 /*

@@ -15,6 +15,12 @@ static const athi_row rows[] = {
     {.name = "sobol",
      .doc = "A scrambled Sobol sequence: more even than random draws, and as parallel (64 parameters, then draws).",
      .impl = &athi_sampler_sobol},
+    {.name = "tpe",
+     .doc = "Tree-structured Parzen estimator, multivariate, with Optuna 5's rules (https://arxiv.org/abs/2304.11127); "
+            "quick with thousands of trials.",
+     .options = athi_sampler_tpe_options,
+     .opts_size = sizeof(athi_tpe_opts),
+     .impl = &athi_sampler_tpe},
     {0},
 };
 

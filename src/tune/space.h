@@ -70,6 +70,8 @@ void athi_space_sample(const athi_space *space, athi_rng *rng, double *point);
  * or by the prior where a step does not carry it (log ints without step, normal, weighted choices). */
 double athi_param_to_unit(const athi_space_param *p, double value);
 double athi_param_from_unit(const athi_space_param *p, double unit);
+/** The part of the unit interval that a grid value owns; of a continuous one, its place twice. */
+void athi_param_cell(const athi_space_param *p, double value, double *low, double *high);
 /** Number of grid values, 0 for a continuous one; and the i-th of them. */
 int64_t athi_param_count(const athi_space_param *p);
 double athi_param_nth(const athi_space_param *p, int64_t i);
