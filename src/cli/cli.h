@@ -91,6 +91,8 @@ int64_t athi_cli_count(const athi_cli *cli, const char *flag, int64_t otherwise)
 const char *athi_cli_cache(athi_arena *arena);
 /** The path of this program, for workers. */
 const char *athi_cli_program(athi_arena *arena);
+/** Can a file be written there? A sentence before the work, in place of one behind it. */
+ath_status athi_cli_check_output(athi_cli *cli, const char *path);
 /** May box drawing characters be written there? */
 bool athi_cli_utf8(FILE *out);
 

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *athi_cli_cache(athi_arena *arena) {
@@ -19,6 +20,24 @@ const char *athi_cli_program(athi_arena *arena) {
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     return n > 0 ? athi_arena_strndup(arena, path, n) : "athanor";
+}
+
+static bool is_folder(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+ath_status athi_cli_check_output(athi_cli *cli, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *folder = slash ? athi_arena_strndup(cli->arena, path, ATHI_MAX(slash - path, 1)) : ".";
+    if (!folder) return ATH_E_NOMEM;
+    if (is_folder(path)) return athi_fail(cli->ctx, ATH_E_IO, "%s: a folder stands there; name a file in it", path);
+    if (!is_folder(folder))
+        return athi_fail(cli->ctx, ATH_E_IO, "%s: there is no folder %s; make it first", path, folder);
+    if (access(folder, W_OK) != 0)
+        return athi_fail(cli->ctx, ATH_E_IO, "%s: writing is not permitted in %s; check owner and mode", path,
+                         folder);
+    return ATH_OK;
 }
 
 bool athi_cli_utf8(FILE *out) {

@@ -161,8 +161,9 @@ static ath_status explain(athi_cli *cli, const athi_recipe *recipe, athi_text *o
     athi_text_printf(out, "%s, seed %llu\n", recipe->name, (unsigned long long)recipe->seed);
     put_space(recipe->space, out);
     ATH_TRY(athi_recipe_bind(recipe, cli->arena, NULL, recipe->seed, &bound));
-    ATH_TRY(athi_bound_data(cli->ctx, bound, recipe->folder, athi_cli_cache(cli->arena), &data));
-    ath_status status = athi_bound_build(cli->ctx, cli->arena, bound, data, &job);
+    ath_status status = athi_bound_data(cli->ctx, bound, recipe->folder, athi_cli_cache(cli->arena), &data);
+    if (status == ATH_OK) status = athi_bound_build(cli->ctx, cli->arena, bound, data, &job);
+    athi_place_in(cli->ctx, status, recipe->path);
     if (status == ATH_OK) status = explain_model(cli, data, &job, out);
     athi_model_destroy(job.model);
     athi_data_close(data);

@@ -86,6 +86,7 @@ ath_status athi_verb_predict(athi_cli *cli) {
     athi_loaded *model = NULL;
     athi_table table = {0};
     athi_map map = {0};
+    ATH_TRY(athi_cli_check_output(cli, output));
     ATH_TRY(athi_model_open(cli->ctx, cli->arguments[0], &model));
     ath_status status =
         athi_table_load(cli->ctx, cli->arena, input, athi_cli_text(cli, "label", NULL), NULL, &map, &table);
@@ -110,7 +111,8 @@ static ath_status open_data(athi_cli *cli, const athi_loaded *model, athi_data *
     athi_value *bound = NULL;
     ATH_TRY(athi_recipe_read(cli->ctx, path, cli->sets, cli->n_sets, &recipe));
     ath_status status = athi_recipe_bind(recipe, cli->arena, NULL, recipe->seed, &bound);
-    if (status == ATH_OK) status = athi_bound_data(cli->ctx, bound, recipe->folder, cache, data);
+    if (status == ATH_OK)
+        status = athi_place_in(cli->ctx, athi_bound_data(cli->ctx, bound, recipe->folder, cache, data), recipe->path);
     athi_recipe_destroy(recipe);
     return status;
 }

@@ -177,10 +177,20 @@ static ath_status show_test(training *t) {
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
 
+/* All that can be wrong is found here, before an earlier training is touched. */
+static ath_status open_and_check(training *t) {
+    athi_cli *cli = t->cli;
+    athi_job job = {0};
+    ATH_TRY(athi_bound_data(cli->ctx, t->bound, t->recipe->folder, athi_cli_cache(cli->arena), &t->data));
+    ATH_TRY(athi_bound_build(cli->ctx, cli->arena, t->bound, t->data, &job));
+    athi_model_destroy(job.model);
+    return athi_cli_check_output(cli, t->out);
+}
+
 static ath_status train(training *t) {
     athi_cli *cli = t->cli;
+    ATH_TRY(athi_place_in(cli->ctx, open_and_check(t), t->recipe->path));
     if (athi_cli_has(cli, "overwrite")) ATH_TRY(empty_folder(t));
-    ATH_TRY(athi_bound_data(cli->ctx, t->bound, t->recipe->folder, athi_cli_cache(cli->arena), &t->data));
     ATH_TRY(claim_folder(t));
     athi_training_opts opts = {.bound = t->bound,
                                .data = t->data,

@@ -87,10 +87,10 @@ static ath_status to_number(const cursor *c, const row *r, int64_t column, const
     return ATH_OK;
 }
 
+/* -1 without a label: every column is an input. */
 static ath_status find_label(const cursor *c, const row *header, const char *label, int64_t *column) {
-    if (!label)
-        return athi_fail(c->ctx, ATH_E_OPTION, "%s: which column is the label? Write {file: …, label: NAME}",
-                         c->path);
+    *column = -1;
+    if (!label) return ATH_OK;
     for (int64_t i = 0; i < header->n; i++)
         if (strcmp(header->fields[i], label) == 0) return *column = i, ATH_OK;
     char *end;
@@ -149,8 +149,9 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
     if (size == 0) return athi_fail(ctx, ATH_E_DATA, "%s: empty; expected a header line and samples", path);
     if (size >= 3 && memcmp(file, "\xEF\xBB\xBF", 3) == 0) c.p += 3; /* the mark that spreadsheets put in front */
     ATH_TRY(read_row(&c, &header));
-    int64_t label_column = 0, capacity = 0, n = 0, width = header.n - 1;
+    int64_t label_column, capacity = 0, n = 0;
     ATH_TRY(find_label(&c, &header, label, &label_column));
+    int64_t width = label ? header.n - 1 : header.n;
     if (width == 0)
         return athi_fail(ctx, ATH_E_DATA, "%s: its only column is the label; expected columns of inputs as well",
                          path);
@@ -177,7 +178,7 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
     }
     if (n == 0) return athi_fail(ctx, ATH_E_DATA, "%s: no sample follows the header line", path);
     table->x = (athi_array){ATH_F32, athi_dims(n, width), x};
-    return make_labels(arena, labels, n, table);
+    return label ? make_labels(arena, labels, n, table) : ATH_OK;
 }
 
 static const char *const suffixes[] = {".csv", NULL};

@@ -179,15 +179,18 @@ static ath_status load_named(loader *l, const char *name) {
 static ath_status split_validation(loader *l, const athi_value *v) {
     athi_data *d = l->data;
     double number = 0;
-    char place[48];
+    char place[48], got[32] = "";
     athi_value_place(v, place);
     if (!v || v->type == ATHI_NULL) return ATH_OK;
     if (v->type == ATHI_MAP) return load_files(l, "validation", v, &d->validation);
-    if (!athi_value_number(v, &number) || !(number >= 0) || (v->type == ATHI_FLOAT && number >= 1))
-        return athi_fail(l->ctx, ATH_E_OPTION,
-                         "%sdata.validation: expected a number of samples, a fraction < 1 or "
-                         "{x: FILE, y: FILE}",
-                         place);
+    if (!athi_value_number(v, &number) || !(number >= 0) || (v->type == ATHI_FLOAT && number >= 1)) {
+        if (athi_value_number(v, &number)) athi_format_double(number, got);
+        return athi_fail(
+            l->ctx, ATH_E_OPTION,
+            "%sdata.validation: expected a number of samples, a fraction < 1, {x: FILE, y: FILE} or {file: "
+            "FILE, label: COLUMN}, got %s",
+            place, *got ? got : athi_value_type_name(v->type));
+    }
     int64_t n = d->train.n, keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
     if (keep < 1)
         return athi_fail(l->ctx, ATH_E_OPTION, "%sdata.validation: %g of %lld samples leave nothing to train on",
@@ -316,14 +319,51 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
     return status;
 }
 
-ath_status athi_data_join(ath_ctx *ctx, const athi_data *d, athi_part *joined) {
-    *joined = d->train;
+ath_status athi_data_can_join(ath_ctx *ctx, const athi_data *d) {
+    const struct {
+        const char *what;
+        const athi_array *train, *validation;
+    } pairs[] = {{"inputs", &d->train.x, &d->validation.x}, {"targets", &d->train.y, &d->validation.y}};
     if (!d->validation.n) return ATH_OK;
-    if (d->validation.x.data != d->train.x.data || d->validation.begin != d->train.begin + d->train.n)
-        return athi_fail(ctx, ATH_E_UNSUPPORTED,
-                         "retrain: validation files of their own cannot be joined to the "
-                         "training data; give validation as a number or a fraction");
-    joined->n += d->validation.n;
+    for (int i = 0; i < ATHI_COUNT(pairs); i++) {
+        char a[96], b[96];
+        athi_shape of_train = sample_shape(pairs[i].train), of_validation = sample_shape(pairs[i].validation);
+        if (pairs[i].train->dtype == pairs[i].validation->dtype && athi_shape_equal(of_train, of_validation))
+            continue;
+        return athi_fail(
+            ctx, ATH_E_UNSUPPORTED,
+            "retrain: training and validation files cannot be joined: their %s are %s %s and %s %s; save "
+            "them alike, or write retrain: false",
+            pairs[i].what, athi_dtype_name(pairs[i].train->dtype), athi_shape_str(of_train, a),
+            athi_dtype_name(pairs[i].validation->dtype), athi_shape_str(of_validation, b));
+    }
+    return ATH_OK;
+}
+
+/* The rows of a, then those of b, in new memory. */
+static ath_status append_rows(athi_arena *arena, athi_array *out, const athi_array *a, int64_t a_begin, int64_t a_n,
+                              const athi_array *b, int64_t b_begin, int64_t b_n) {
+    int64_t row = athi_array_row_bytes(a);
+    char *to = athi_arena_array(arena, a_n + b_n, row);
+    if (!to) return ATH_E_NOMEM;
+    memcpy(to, (const char *)a->data + a_begin * row, (size_t)(a_n * row));
+    memcpy(to + a_n * row, (const char *)b->data + b_begin * row, (size_t)(b_n * row));
+    *out = *a, out->data = to, out->shape.dim[0] = a_n + b_n;
+    return ATH_OK;
+}
+
+ath_status athi_data_join(ath_ctx *ctx, const athi_data *d, athi_part *joined) {
+    const athi_part *t = &d->train, *v = &d->validation;
+    *joined = *t;
+    if (!v->n) return ATH_OK;
+    if (v->x.data == t->x.data && v->begin == t->begin + t->n) {
+        joined->n += v->n;
+        return ATH_OK;
+    }
+    ATH_TRY(athi_data_can_join(ctx, d));
+    ATH_TRY(append_rows(d->arena, &joined->x, &t->x, t->begin, t->n, &v->x, v->begin, v->n));
+    ATH_TRY(append_rows(d->arena, &joined->y, &t->y, t->begin, t->n, &v->y, v->begin, v->n));
+    joined->begin = 0, joined->n = t->n + v->n;
     return ATH_OK;
 }
 

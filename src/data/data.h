@@ -106,8 +106,10 @@ typedef struct athi_data {
  * from the end of the training set before shuffling (floor(n (1 - f)) stay), or files of its own. */
 ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
                           athi_data **data);
-/** A part made of the training and the validation samples together (they must lie in one array). */
+/** A part made of the training and the validation samples together; of files of their own, in new memory of the data. */
 ath_status athi_data_join(ath_ctx *ctx, const athi_data *data, athi_part *joined);
+/** Could athi_data_join? Sentence if dtypes or shapes differ. */
+ath_status athi_data_can_join(ath_ctx *ctx, const athi_data *data);
 void athi_data_close(athi_data *data);
 
 /* ---- batches ------------------------------------------------------------------------------------- */

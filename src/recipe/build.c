@@ -164,6 +164,14 @@ static ath_status check_labels(ath_ctx *ctx, const athi_data *data, const ath_mo
     return ATH_OK;
 }
 
+static ath_status check_callbacks(ath_ctx *ctx, athi_arena *arena, const athi_data *data, const athi_job *job) {
+    const char *const *reports = NULL;
+    int n = 0;
+    ATH_TRY(athi_report_names(job->model, arena, data->validation.n > 0, &reports, &n));
+    return athi_placed(ctx, athi_callbacks_check(job->model, job->callbacks, job->n_callbacks, reports, n),
+                       athi_value_get(athi_value_get(job->bound, "train"), "callbacks"));
+}
+
 ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
                             athi_job *job) {
     *job = (athi_job){.bound = bound};
@@ -174,9 +182,10 @@ ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *b
     job->train = specs.train, job->callbacks = specs.callbacks, job->n_callbacks = specs.n_callbacks;
     ATH_TRY(read_class_weight(ctx, arena, data, job));
     ATH_TRY(athi_bound_model(ctx, arena, bound, data->sample_shape, data->target_shape, &specs, true, &job->model));
-    ath_status status = check_labels(ctx, data, job->model);
+    ath_status status = athi_placed(ctx, check_labels(ctx, data, job->model), athi_value_get(bound, "data"));
+    if (status == ATH_OK) status = check_callbacks(ctx, arena, data, job);
     if (status == ATH_OK) return ATH_OK;
     athi_model_destroy(job->model);
     job->model = NULL;
-    return athi_placed(ctx, status, athi_value_get(bound, "data"));
+    return status;
 }

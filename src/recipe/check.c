@@ -75,13 +75,41 @@ ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void 
     return status;
 }
 
+typedef struct checking {
+    const athi_data *data;
+    const char *objective; /* NULL: nothing is searched */
+} checking;
+
+static ath_status check_objective(const checking *c, const athi_recipe *r, athi_arena *arena,
+                                  const ath_model *model) {
+    const char *const *reports = NULL;
+    int n = 0;
+    if (!c->objective) return ATH_OK;
+    ATH_TRY(athi_report_names(model, arena, c->data->validation.n > 0, &reports, &n));
+    for (int i = 0; i < n; i++)
+        if (strcmp(reports[i], c->objective) == 0) return ATH_OK;
+    const char *near = athi_nearest(c->objective, reports, n, sizeof *reports);
+    bool validated = strncmp(c->objective, "val_", 4) == 0 && !c->data->validation.n;
+    if (validated)
+        return athi_fail_at(r->ctx, r->tune.objective,
+                            "tune.objective: %s needs validation data; give data.validation, such as 0.2",
+                            c->objective);
+    return athi_fail_at(r->ctx, r->tune.objective, "tune.objective: '%.60s' is not reported; %s%s%s", c->objective,
+                        near ? "did you mean '" : "add it to metrics", near ? near : "", near ? "'?" : "");
+}
+
 static ath_status build_bound(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound) {
+    const checking *c = user;
     athi_job job = {0};
-    ath_status status = athi_bound_build(recipe->ctx, arena, bound, user, &job);
-    if (status == ATH_OK) athi_model_destroy(job.model);
+    ATH_TRY(athi_bound_build(recipe->ctx, arena, bound, c->data, &job));
+    ath_status status = check_objective(c, recipe, arena, job.model);
+    athi_model_destroy(job.model);
     return status;
 }
 
 ath_status athi_recipe_check(const athi_recipe *recipe, const athi_data *data) {
-    return athi_recipe_visit(recipe, build_bound, (void *)(uintptr_t)data);
+    checking c = {data, NULL};
+    bool maximize;
+    if (recipe->tunes) ATH_TRY(athi_recipe_objective(recipe, &c.objective, &maximize));
+    return athi_recipe_visit(recipe, build_bound, &c);
 }

@@ -1,7 +1,7 @@
 /* The objective of a search and its direction. */
 #include "recipe/recipe.h"
 
-ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize) {
+static ath_status read_objective(const athi_recipe *recipe, const char **metric, bool *maximize) {
     const athi_value *v = recipe->tune.objective, *name = v, *direction = NULL;
     char place[48];
     athi_value_place(v, place);
@@ -32,4 +32,8 @@ ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric,
                          "direction: max}, or min",
                          place, *metric, *metric);
     return ATH_OK;
+}
+
+ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize) {
+    return athi_place_in(recipe->ctx, read_objective(recipe, metric, maximize), recipe->path);
 }

@@ -101,8 +101,12 @@ ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const 
 ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize);
 /** What must be the same when a folder is used again: the recipe without budgets, sampler, reports. */
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition);
+/** Where a sentence has a place in a recipe ("line 3, column 7: "), "name:3:7: " in front of it; others stay, since
+ *  they name another file. Returns the status. */
+ath_status athi_place_in(ath_ctx *ctx, ath_status status, const char *name);
 /** Builds and compiles (without training) the default point, every branch of every choice, and both ends of
- * every range against the data's shapes: what cannot be built is an error before any time is spent. */
+ * every range against the data's shapes, and sees that callbacks and objective watch what is reported: what cannot work is an
+ * error before any time is spent. */
 ath_status athi_recipe_check(const athi_recipe *recipe, const athi_data *data);
 
 /* ---- from a bound recipe to a model (build.c) ---------------------------------------------------- */

@@ -41,12 +41,20 @@ ath_status athi_placed(ath_ctx *ctx, ath_status status, const athi_value *at) {
 }
 
 ath_status athi_sentence(ath_ctx *ctx, ath_status status, const char *name) {
+    int line, column;
+    const char *end;
+    if (status == ATH_OK || status == ATH_E_NOMEM || find_place(ctx->errmsg, &line, &column, &end))
+        return athi_place_in(ctx, status, name);
+    return athi_fail_prefix(ctx, status, "%s", name);
+}
+
+ath_status athi_place_in(ath_ctx *ctx, ath_status status, const char *name) {
     char text[ATHI_ERRMSG_MAX];
     int line, column;
     const char *end, *place;
     if (status == ATH_OK || status == ATH_E_NOMEM) return status;
     snprintf(text, sizeof text, "%s", ctx->errmsg);
     place = find_place(text, &line, &column, &end);
-    if (!place) return athi_fail(ctx, status, "%s: %s", name, text);
+    if (!place) return status;
     return athi_fail(ctx, status, "%s:%d:%d: %.*s%s", name, line, column, (int)(place - text), text, end);
 }

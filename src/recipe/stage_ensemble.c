@@ -52,9 +52,6 @@ static ath_status find_contributions(athi_stages *s, const athi_members *members
 
 ath_status athi_stage_ensemble(athi_stages *s) {
     if (!s->recipe->ensembles || s->n_members < 2) return ATH_OK;
-    if (!s->data->validation.n)
-        return athi_fail(s->ctx, ATH_E_OPTION,
-                         "ensemble learns its weights on validation data; give data.validation");
     const athi_row *method = NULL;
     void *opts = NULL;
     athi_members members;
@@ -68,11 +65,8 @@ ath_status athi_stage_ensemble(athi_stages *s) {
     ATH_TRY(find_contributions(s, &members, weights, impl->geometric));
     ATH_TRY(combine(s, &s->data->validation, false, weights, impl->geometric, &s->ensemble_validation));
     ATH_TRY(combine(s, &s->data->test, true, weights, impl->geometric, &s->ensemble_test));
-    if (s->labelled)
-        athi_stage_say(s, "ensemble", "%s of %d: validation accuracy %.4f, test accuracy %.4f", method->name,
-                       s->n_members, s->ensemble_validation.accuracy, s->ensemble_test.accuracy);
-    else
-        athi_stage_say(s, "ensemble", "%s of %d: validation loss %.5g, test loss %.5g", method->name, s->n_members,
-                       s->ensemble_validation.loss, s->ensemble_test.loss);
+    athi_stage_say(s, "ensemble", "%s of %d%s%s", method->name, s->n_members,
+                   athi_stage_score(s, "validation", s->ensemble_validation),
+                   athi_stage_score(s, "test", s->ensemble_test));
     return ATH_OK;
 }

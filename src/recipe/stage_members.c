@@ -119,10 +119,6 @@ static ath_status find_best_epoch(athi_stages *s, athi_member *m, const double *
 }
 
 static ath_status retrain(athi_stages *s, athi_member *m, const double *point) {
-    if (!s->data->validation.n)
-        return athi_fail(s->ctx, ATH_E_OPTION,
-                         "retrain needs validation data to find the best epoch with; give "
-                         "data.validation, or write retrain: false");
     ATH_TRY(find_best_epoch(s, m, point));
     m->epochs = (int64_t)((double)m->best_epoch * s->recipe->retrain.epochs_factor);
     if (m->epochs < 1) m->epochs = 1;
@@ -198,14 +194,9 @@ static ath_status make_member(athi_stages *s, int rank, const athi_trial *trial)
     ATH_TRY(score(s, &s->data->validation, m->on_validation, &m->validation));
     ATH_TRY(score(s, &s->data->test, m->on_test, &m->test));
     m->seconds = athi_now() - begin;
-    if (s->labelled)
-        athi_stage_say(s, stage,
-                       "model %d: best epoch %lld, trained %lld, validation accuracy %.4f, test accuracy %.4f",
-                       rank + 1, (long long)m->best_epoch, (long long)m->epochs, m->validation.accuracy,
-                       m->test.accuracy);
-    else
-        athi_stage_say(s, stage, "model %d: best epoch %lld, trained %lld, validation loss %.5g, test loss %.5g",
-                       rank + 1, (long long)m->best_epoch, (long long)m->epochs, m->validation.loss, m->test.loss);
+    athi_stage_say(s, stage, "model %d: best epoch %lld, trained %lld%s%s", rank + 1, (long long)m->best_epoch,
+                   (long long)m->epochs, athi_stage_score(s, "validation", m->validation),
+                   athi_stage_score(s, "test", m->test));
     return ATH_OK;
 }
 

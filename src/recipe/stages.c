@@ -2,6 +2,7 @@
  * state files the trainings, and all else follows from them. */
 #include "recipe/stages.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* ---- small things -------------------------------------------------------------------------------- */
@@ -23,6 +24,14 @@ void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) {
     va_end(args);
     athi_run_event event = {stage, line, NULL};
     if (s->opts->event) s->opts->event(s->opts->user, &event);
+}
+
+const char *athi_stage_score(athi_stages *s, const char *part, athi_ensemble_score score) {
+    const char *text = "";
+    if (!isnan(score.loss))
+        text = s->labelled ? athi_arena_printf(s->arena, ", %s accuracy %.4f", part, score.accuracy)
+                           : athi_arena_printf(s->arena, ", %s loss %.5g", part, score.loss);
+    return text ? text : "";
 }
 
 /* ---- the folder ---------------------------------------------------------------------------------- */
@@ -54,12 +63,35 @@ static ath_status open_study(athi_stages *s) {
 
 /* ---- the run ------------------------------------------------------------------------------------- */
 
+/* Later stages need validation data, which is better known before the search than behind it. */
+static ath_status check_parts(athi_stages *s) {
+    const athi_recipe *r = s->recipe;
+    if (s->data->validation.n) return r->retrains ? athi_data_can_join(s->ctx, s->data) : ATH_OK;
+    char place[48];
+    athi_value_place(athi_value_get(r->root, r->retrains ? "retrain" : "ensemble"), place);
+    if (r->retrains)
+        return athi_fail(
+            s->ctx, ATH_E_OPTION,
+            "%sretrain needs validation data to find the best epoch with; give data.validation, or write "
+            "retrain: false",
+            place);
+    if (r->ensembles && r->tunes)
+        return athi_fail(s->ctx, ATH_E_OPTION,
+                         "%sensemble learns its weights on validation data; give data.validation, or leave ensemble "
+                         "away",
+                         place);
+    return ATH_OK;
+}
+
 static ath_status run_stages(athi_stages *s, athi_value **report) {
     athi_value *bound = NULL;
     ATH_TRY(athi_recipe_objective(s->recipe, &s->objective, &s->maximize));
     ATH_TRY(athi_recipe_bind(s->recipe, s->arena, NULL, s->recipe->seed, &bound));
-    ATH_TRY(athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &s->data));
+    ATH_TRY(athi_place_in(s->ctx, athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &s->data),
+                          s->recipe->path));
     ATH_TRY(athi_recipe_check(s->recipe, s->data));
+    if (!s->opts->only_tune) ATH_TRY(athi_place_in(s->ctx, check_parts(s), s->recipe->path));
+    if (s->opts->overwrite) ATH_TRY(empty_folder(s)); /* not before the recipe is known to be sound */
     ATH_TRY(open_study(s));
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
     if (!s->opts->only_tune) {
@@ -77,8 +109,7 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
     const char *lock_path = athi_stage_path(&s, "lock");
     if (!lock_path) return ATH_E_NOMEM;
     ATH_TRY(athi_lock_take(s.ctx, lock_path, &lock));
-    ath_status status = opts->overwrite ? empty_folder(&s) : ATH_OK;
-    if (status == ATH_OK) status = run_stages(&s, report);
+    ath_status status = run_stages(&s, report);
     athi_search_close(s.search);
     athi_store_close(s.store);
     athi_data_close(s.data);

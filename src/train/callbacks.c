@@ -334,9 +334,10 @@ void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots
     }
 }
 
-ath_status athi_callbacks_check(ath_model *m, const athi_fit_opts *fit, const char *const *reports, int n) {
-    for (int i = 0; i < fit->n_callbacks; i++) {
-        const athi_callback *cb = &fit->callbacks[i];
+ath_status athi_callbacks_check(const ath_model *m, const athi_callback *callbacks, int n_callbacks,
+                                const char *const *reports, int n) {
+    for (int i = 0; i < n_callbacks; i++) {
+        const athi_callback *cb = &callbacks[i];
         const athi_callback_impl *impl = cb->row->impl;
         const char *monitor = impl->monitor ? impl->monitor(cb->opts) : NULL;
         bool found = !monitor;

@@ -7,8 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { REPORTS_MAX = 64 };
-
 typedef struct run {
     ath_ctx *ctx;
     ath_model *model;
@@ -16,12 +14,12 @@ typedef struct run {
     athi_arena *arena;
     athi_feed feed, validation;
     int64_t *order;
-    int64_t *progress; /* in the block */
-    double *values;    /* in the block */
-    int64_t *counters; /* in the block: {seed, step} */
-    float *rate;       /* in the block */
-    const char *names[REPORTS_MAX];
-    double reports[REPORTS_MAX];
+    int64_t *progress;        /* in the block */
+    double *values;           /* in the block */
+    int64_t *counters;        /* in the block: {seed, step} */
+    float *rate;              /* in the block */
+    const char *const *names; /* of the reports */
+    double *reports;
     int n_reports;
     double saved_at, save_cost; /* when the last checkpoint ended, what it took */
     double begun;               /* of this epoch */
@@ -50,17 +48,23 @@ static ath_status save_if_due(run *r) {
 
 /* ---- what an epoch reports ----------------------------------------------------------------------- */
 
-static void name_reports(run *r) {
-    const athi_net *net = r->model->net;
-    for (int validation = 0; validation <= has_validation(r); validation++)
-        for (int64_t i = 0; i < net->n_sums && r->n_reports < REPORTS_MAX - 3; i++) {
-            const char *name =
-                validation ? athi_arena_printf(r->arena, "val_%s", net->sums[i].name) : net->sums[i].name;
-            r->names[r->n_reports++] = name;
+ath_status athi_report_names(const ath_model *m, athi_arena *arena, bool validation, const char *const **names,
+                             int *n) {
+    static const char *const of_every_epoch[] = {"learning_rate", "seconds", "samples_per_second"};
+    const athi_net *net = m->net;
+    const char **list = athi_arena_array(arena, 2 * net->n_sums + ATHI_COUNT(of_every_epoch), sizeof *list);
+    *n = 0;
+    if (!list) return ATH_E_NOMEM;
+    for (int part = 0; part <= validation; part++)
+        for (int64_t i = 0; i < net->n_sums; i++) {
+            const char *name = net->sums[i].name;
+            if (part) name = athi_arena_printf(arena, "val_%s", name);
+            if (!name) return ATH_E_NOMEM;
+            list[(*n)++] = name;
         }
-    r->names[r->n_reports++] = "learning_rate";
-    r->names[r->n_reports++] = "seconds";
-    r->names[r->n_reports++] = "samples_per_second";
+    for (int i = 0; i < ATHI_COUNT(of_every_epoch); i++) list[(*n)++] = of_every_epoch[i];
+    *names = list;
+    return ATH_OK;
 }
 
 static void keep_best(run *r, const athi_epoch *e) {
@@ -197,8 +201,10 @@ static ath_status begin(run *r) {
     r->values = athi_state_at(m->state, m->values);
     r->counters = athi_state_at(m->state, m->net->counters);
     r->rate = athi_state_at(m->state, m->net->learning_rate);
-    name_reports(r);
-    ATH_TRY(athi_callbacks_check(m, o, r->names, r->n_reports));
+    ATH_TRY(athi_report_names(m, r->arena, has_validation(r), &r->names, &r->n_reports));
+    r->reports = athi_arena_array(r->arena, r->n_reports, sizeof *r->reports);
+    if (!r->reports) return ATH_E_NOMEM;
+    ATH_TRY(athi_callbacks_check(m, o->callbacks, o->n_callbacks, r->names, r->n_reports));
     bool resumed = o->resume && o->state_path && athi_file_exists(o->state_path), stop = false;
     if (resumed) ATH_TRY(athi_state_load(r->ctx, m->state, o->state_path));
     if (o->log_path) ATH_TRY(athi_lines_keep(r->ctx, o->log_path, r->progress[ATHI_EPOCHS_DONE]));

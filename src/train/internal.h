@@ -53,8 +53,6 @@ typedef enum athi_callback_event {
 } athi_callback_event;
 ath_status athi_callbacks_run(ath_model *model, const athi_fit_opts *fit, athi_callback_event event,
                               const athi_epoch *epoch, bool *stop);
-/** Every monitor is among the reports, and none sets a rate that a schedule owns. */
-ath_status athi_callbacks_check(ath_model *model, const athi_fit_opts *fit, const char *const *reports, int n);
 
 /* ---- log.c --------------------------------------------------------------------------------------- */
 

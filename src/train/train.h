@@ -137,6 +137,12 @@ typedef struct athi_fit_opts {
 } athi_fit_opts;
 /** Trains. The model must be prepared. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
+/** The names of what an epoch will report, in order, in the arena. */
+ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool validation, const char *const **names,
+                             int *n);
+/** Every monitor is among the n reports, and no callback sets a rate that a schedule owns. */
+ath_status athi_callbacks_check(const ath_model *model, const athi_callback *callbacks, int n_callbacks,
+                                const char *const *reports, int n);
 /** What the callbacks want of athi_model_prepare. */
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state);
 /** Epochs done and the best epoch (from 1, 0: none) with its value, as the block has them. */

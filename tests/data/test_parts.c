@@ -66,7 +66,15 @@ static void validation_files_of_their_own(void **state) {
     assert_ok(ctx, open_more(", \"validation\": {\"x\": \"vx.npy\", \"y\": \"vy.npy\"}", &d));
     assert_int_equal(d->train.n, 10);
     assert_int_equal(d->validation.n, 1);
-    assert_fails(ctx, athi_data_join(ctx, d, &joined), ATH_E_UNSUPPORTED, "cannot be joined");
+    assert_ok(ctx, athi_data_join(ctx, d, &joined));
+    assert_int_equal(joined.n, 11);
+    assert_float_equal(((const float *)joined.x.data)[2 * 10 + 1], 8, 0);
+    assert_int_equal(((const int32_t *)joined.y.data)[10], 2);
+    athi_data_close(d);
+    d = NULL;
+    put_npy("vy.npy", "<i8", "False", "(1,)", (int64_t[]){2}, 8);
+    assert_ok(ctx, open_more(", \"validation\": {\"x\": \"vx.npy\", \"y\": \"vy.npy\"}", &d));
+    assert_fails(ctx, athi_data_join(ctx, d, &joined), ATH_E_UNSUPPORTED, "their targets are i32 [] and i64 []");
     athi_data_close(d);
     d = NULL;
     put_npy("vx.npy", "<f4", "False", "(1, 3)", (float[]){7, 8, 9}, 12);
