@@ -229,6 +229,30 @@ class Program(unittest.TestCase):
         self.use_a_model(report["models"][0])
         self.refused_with("another", "run", "points.yaml", "--set", "train.epochs=2")
 
+    def test_what_later_stages_need_is_known_before_the_search(self):
+        self.succeeds("run", "points.yaml", "--dir", "runs/early")
+        for part, change in (("retrain needs validation data", ("data.validation=0", "tune.objective=loss")),
+                             ("tune.objective: val_accuracy needs validation data", ("data.validation=0",)),
+                             ("'val_mse' is not reported", ("tune.objective=val_mse",)),
+                             ("'val_mae' is not reported", ("train.callbacks=[early_stopping: {monitor: val_mae}]",))):
+            sets = [word for setting in change for word in ("--set", setting)]
+            self.refused_with(part, "run", "points.yaml", "--dir", "runs/early", "--overwrite", *sets)
+            self.refused_with("points.yaml:", "run", "points.yaml", "--dir", "runs/early", *sets)
+        self.assertTrue((self.folder / "runs/early/study.db").exists())  # a recipe that is refused removes nothing
+
+    def test_validation_files_and_samples_without_a_label(self):
+        rows = [f"{i % 7},{i % 5},{i % 3}" for i in range(60)]
+        for name in ("train.csv", "valid.csv"):
+            self.write(name, "\n".join(["a,b,label"] + rows) + "\n")
+        self.write("new.csv", "a,b\n1,2\n3,4\n")
+        recipe = RECIPE.replace("train: {x: x.npy, y: y.npy}\n", "train: {file: train.csv, label: label}\n").replace(
+            "  test: {x: x.npy, y: y.npy}\n  validation: 60", "  validation: {file: valid.csv, label: label}")
+        done = self.succeeds("run", self.write("files.yaml", recipe), "--dir", "runs/files")
+        self.assertNotIn("nan", done)  # there is no test part to tell of
+        model = "runs/files/models/1.safetensors"
+        self.refused_with("there is no folder", "predict", model, "--input", "new.csv", "--output", "none/p.npy")
+        self.succeeds("predict", model, "--input", "new.csv", "--output", "p.npy")
+
     def test_a_search_without_a_trial_that_works(self):
         done = self.call("run", "points.yaml", "--dir", "runs/nan", "--set", "train.optimizer={sgd: {learning_rate: 1e30}}")
         self.assertEqual(done.returncode, 1, done.stderr)
