@@ -155,35 +155,39 @@ static void dropout(void **state) {
     fixture_end(&f);
 }
 
-/* A small classifier learns: the loss of its batch falls with every optimiser. */
+/* The loss of a small classifier's batch after 60 updates, as part of the first one. */
+static double descent(const athi_row *row, double rate) {
+    fixture f = fixture_begin();
+    ath_tensor *x = athi_net_input_add(f.net, "x", athi_dims(3), ATH_F32);
+    x = layer(&f, x, "{\"dense\": {\"units\": 8, \"activation\": \"tanh\"}}");
+    layer(&f, x, "{\"dense\": {\"units\": 4, \"activation\": \"softmax\"}}");
+    char text[96];
+    snprintf(text, sizeof text, "{\"%s\": {\"learning_rate\": %g}}", row->name, rate);
+    assert_ok(f.ctx, compile(&f, "\"sparse_categorical_crossentropy\"", "[\"accuracy\"]", text, ATHI_SCALAR, false));
+    machine m = machine_start(&f, reference(&f), ATHI_MODE_TRAIN, 4);
+    initialise(&m, 9);
+    double *sum = at(&m, "train/sum/loss"), before = 0, after = 0;
+    for (int step = 0; step < 60; step++) {
+        feed_x(&m, 12);
+        int32_t *y = athi_plan_input(m.plan, f.net->target_slot, NULL);
+        for (int i = 0; i < 4; i++) y[i] = i;
+        *(float *)at(&m, "train/learning_rate") = (float)athi_learning_rate(f.net, step);
+        sum[0] = sum[1] = 0;
+        athi_plan_run(m.plan);
+        *(step == 0 ? &before : &after) = sum[0] / sum[1];
+    }
+    assert_int_equal(((int64_t *)at(&m, "train/counters"))[1], 60);
+    machine_end(&m);
+    fixture_end(&f);
+    return after / before;
+}
+
+/* Every optimiser learns at a rate of its own order: adadelta and those that scale by the weights take large ones. */
 static void every_optimizer_descends(void **state) {
     (void)state;
     for (const athi_row *row = athi_optimizers.rows; row->name; row++) {
-        fixture f = fixture_begin();
-        ath_tensor *x = athi_net_input_add(f.net, "x", athi_dims(3), ATH_F32);
-        x = layer(&f, x, "{\"dense\": {\"units\": 8, \"activation\": \"tanh\"}}");
-        layer(&f, x, "{\"dense\": {\"units\": 4, \"activation\": \"softmax\"}}");
-        char text[96];
-        snprintf(text, sizeof text, "{\"%s\": {\"learning_rate\": %s}}", row->name,
-                 strcmp(row->name, "adadelta") == 0 ? "5" : "0.02");
-        assert_ok(f.ctx, compile(&f, "\"sparse_categorical_crossentropy\"", "[\"accuracy\"]", text,
-                                 ATHI_SCALAR, false));
-        machine m = machine_start(&f, reference(&f), ATHI_MODE_TRAIN, 4);
-        initialise(&m, 9);
-        double *sum = at(&m, "train/sum/loss"), before = 0, after = 0;
-        for (int step = 0; step < 60; step++) {
-            feed_x(&m, 12);
-            int32_t *y = athi_plan_input(m.plan, f.net->target_slot, NULL);
-            for (int i = 0; i < 4; i++) y[i] = i;
-            *(float *)at(&m, "train/learning_rate") = (float)athi_learning_rate(f.net, step);
-            sum[0] = sum[1] = 0;
-            athi_plan_run(m.plan);
-            *(step == 0 ? &before : &after) = sum[0] / sum[1];
-        }
-        if (!(after < 0.95 * before)) fail_msg("%s: loss %g after %g", row->name, after, before);
-        assert_int_equal(((int64_t *)at(&m, "train/counters"))[1], 60);
-        machine_end(&m);
-        fixture_end(&f);
+        const double small = descent(row, 0.02), large = small < 0.95 ? small : descent(row, 5);
+        if (!(large < 0.95)) fail_msg("%s: of the loss %g is left at 0.02, %g at 5", row->name, small, large);
     }
 }
 
