@@ -83,6 +83,22 @@ typedef ath_nadam_opts ath_adamax_opts;
 /** Layer-wise adaptive moments (You et al. 2019): Adam's step scaled by |w| / |step| for each variable. */
 typedef ath_nadam_opts ath_lamb_opts;
 
+/** Layer-wise adaptive rate (You, Gitman and Ginsburg 2017), in the form of tf.contrib: for each variable
+ *  trust = eeta |w| / (|g| + weight_decay |w| + epsilon), 1 where |w| or |g| is 0; v = momentum v + g;
+ *  w -= lr trust v; nesterov: w -= lr trust (momentum v + g). weight_decay stands in the trust alone; a penalty on the
+ *  weights themselves is a regulariser's. */
+typedef struct ath_lars_opts {
+    size_t struct_size;
+    bool exact;
+    ath_spec learning_rate; /* 0.01 */
+    double weight_decay;    /* 0.0001 */
+    double clipnorm, clipvalue, global_clipnorm;
+    double momentum; /* 0.9 */
+    double eeta;     /* 0.001 */
+    double epsilon;  /* 0 */
+    bool nesterov;
+} ath_lars_opts;
+
 /** Adagrad (Duchi et al. 2011): a += g²; w -= lr g / sqrt(a + epsilon). */
 typedef struct ath_adagrad_opts {
     size_t struct_size;

@@ -20,6 +20,7 @@ typedef struct athi_opt_hyper {
     double gradient_scale;              /* 1: as it is */
     double momentum, rho, beta_1, beta_2, epsilon;
     double learning_rate_power, l1, l2, l2_shrinkage, beta; /* ftrl */
+    double eeta, nesterov; /* lars; nesterov: 1 or 0 */
 } athi_opt_hyper;
 
 /* Places in h. The first two belong to every optimiser. */
@@ -273,6 +274,27 @@ static inline float athi_lamb_ratio(double w_norm, double direction_norm) {
 }
 static inline void athi_lamb_apply(float *w, float m, float v, float ratio, const float *h) {
     *w -= h[ATHI_H_RATE] * ratio * athi_lamb_direction(m, v, h);
+}
+
+/* ---- lars (You, Gitman and Ginsburg 2017), as in tf.contrib ------------------------------------------------- */
+
+/* A = eeta, B = weight_decay: only the ratio knows it, the weights do not decay; C v + D g is the step. */
+static inline void athi_lars_prepare(const athi_opt_hyper *o, int64_t step, float *h) {
+    (void)step;
+    athi_opt_prepare_(o, h);
+    h[ATHI_H_DECAY] = 0;
+    h[ATHI_H_A] = (float)o->eeta, h[ATHI_H_B] = (float)o->weight_decay;
+    h[ATHI_H_C] = o->nesterov > 0 ? (float)o->momentum : 1, h[ATHI_H_D] = o->nesterov > 0 ? 1 : 0;
+}
+/* Norms of a variable and of its scaled gradient, which come first. */
+static inline float athi_lars_ratio(double w_norm, double g_norm, const float *h) {
+    double below = g_norm + (double)h[ATHI_H_B] * w_norm + (double)h[ATHI_H_EPSILON];
+    return w_norm > 0 && g_norm > 0 ? (float)((double)h[ATHI_H_A] * w_norm / below) : 1.0f;
+}
+static inline void athi_lars(float *w, float g, float *v, float ratio, const float *h) {
+    g = athi_opt_gradient(w, g, h);
+    *v = h[ATHI_H_MOMENTUM] * *v + g;
+    *w -= h[ATHI_H_RATE] * ratio * (h[ATHI_H_C] * *v + h[ATHI_H_D] * g);
 }
 
 #endif

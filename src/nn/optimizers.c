@@ -32,6 +32,7 @@ static int adam_slots(const void *opts, const char *names[ATHI_MAX_SLOTS]) {
 SLOTS(nadam, 2, "momentum", "velocity")
 SLOTS(adamax, 2, "momentum", "norm")
 SLOTS(lamb, 2, "momentum", "velocity")
+SLOTS(lars, 1, "momentum")
 SLOTS(adagrad, 1, "accumulator")
 SLOTS(adadelta, 2, "accumulated_grad", "accumulated_delta_var")
 SLOTS(ftrl, 2, "accumulator", "linear")
@@ -54,8 +55,11 @@ static double ftrl_fill(const void *opts, int slot) {
         .nullable = true, .min = 0, .max = -1, .search_min = 0.01, .search_max = 10, .scale = ATHI_LOG,      \
         .doc = (text)                                                                                        \
     }
-/* What all have; `rate` and `decay` are the defaults of the learning rate and of weight decay. */
+/* What all have; `rate` and `decay` are the defaults of the learning rate and of weight decay;
+ * COMMON_BUT: whose weight decay is another. */
 #define COMMON(T, rate, decay)                                                                               \
+    COMMON_BUT(T, rate, decay, "decoupled: each update begins with w -= learning_rate weight_decay w")
+#define COMMON_BUT(T, rate, decay, decay_doc)                                                                \
     {.name = "learning_rate",                                                                                \
      .type = ATHI_OPT_SPEC,                                                                                  \
      .offset = offsetof(T, learning_rate),                                                                   \
@@ -72,7 +76,7 @@ static double ftrl_fill(const void *opts, int slot) {
          .search_min = 1e-6,                                                                                 \
          .search_max = 0.1,                                                                                  \
          .scale = ATHI_LOG,                                                                                  \
-         .doc = "decoupled: each update begins with w -= learning_rate weight_decay w"},                     \
+         .doc = (decay_doc)},                                                                                \
         CLIP(T, clipnorm, "largest L2 norm of each variable's gradient"),                                    \
         CLIP(T, clipvalue, "largest absolute value of each element of the gradients"),                       \
         CLIP(T, global_clipnorm, "largest L2 norm of all gradients together")
@@ -117,6 +121,15 @@ static const athi_option nadam_options[] = {
     COMMON(ath_nadam_opts, "0.001", "null"),
     BETAS(ath_nadam_opts, "0.999"),
     EPSILON(ath_nadam_opts),
+    {0},
+};
+static const athi_option lars_options[] = {
+    COMMON_BUT(ath_lars_opts, "0.01", "0.0001", "lowers the trust ratio; the weights themselves do not decay"),
+    PORTION(ath_lars_opts, momentum, "0.9", 0, 0.99, "decay of the velocity"),
+    ATHI_ROW_FLOAT(ath_lars_opts, eeta, "0.001", 0, -1, 1e-4, 0.1, ATHI_LOG,
+                   "length of a step at learning rate 1, as part of the weights' norm"),
+    ATHI_ROW_FLOAT(ath_lars_opts, epsilon, "0", 0, -1, 1e-8, 1e-3, ATHI_LOG, "added to the norms that divide"),
+    ATHI_ROW_BOOL(ath_lars_opts, nesterov, "look ahead by the momentum (Sutskever et al. 2013)"),
     {0},
 };
 static const athi_option adagrad_options[] = {
@@ -175,6 +188,7 @@ static const athi_row rows[] = {
         "follow the regularised leader, for sparse weights (McMahan et al. 2013)"),
     ROW(lion, lion, lion, NULL, "the sign of a momentum (Chen et al. 2023)"),
     ROW(lamb, nadam, lamb, NULL, "Adam with a trust ratio a variable, for large batches (You et al. 2019)"),
+    ROW(lars, lars, lars, NULL, "momentum with a trust ratio a variable, for large batches (You et al. 2017)"),
     {0},
 };
 #undef ROW

@@ -49,7 +49,7 @@ static ath_status emit_update(void *user, athi_graph *g) {
 static const athi_row sgd = {.name = "sgd"}, rmsprop = {.name = "rmsprop"}, adam = {.name = "adam"},
                       adamw = {.name = "adamw"}, nadam = {.name = "nadam"}, adamax = {.name = "adamax"},
                       adagrad = {.name = "adagrad"}, adadelta = {.name = "adadelta"}, ftrl = {.name = "ftrl"},
-                      lion = {.name = "lion"}, lamb = {.name = "lamb"};
+                      lion = {.name = "lion"}, lamb = {.name = "lamb"}, lars = {.name = "lars"};
 
 /* clang-format off */
 #define BASIC(type) .struct_size = sizeof(type), .exact = true
@@ -67,6 +67,8 @@ static const ath_adadelta_opts adadelta_opts = {BASIC(ath_adadelta_opts), .rho =
 static const ath_ftrl_opts ftrl_opts = {BASIC(ath_ftrl_opts), .learning_rate_power = -0.5, .initial_accumulator_value = 0.1,
     .l1_regularization_strength = 0.01, .l2_regularization_strength = 0.02, .l2_shrinkage_regularization_strength = 0.03, .beta = 0.1};
 static const ath_lion_opts lion_opts = {BASIC(ath_lion_opts), .beta_1 = 0.9, .beta_2 = 0.99};
+static const ath_lars_opts lars_opts = {BASIC(ath_lars_opts), .momentum = 0.9, .eeta = 0.5, .weight_decay = 0.1, .epsilon = 0.01};
+static const ath_lars_opts lars_ahead = {BASIC(ath_lars_opts), .momentum = 0.9, .eeta = 0.5, .nesterov = true};
 
 #define UPDATE(optimizer, options)                                                                               \
     {.op = ATHI_OP_UPDATE, .note = #optimizer " " #options, .becomes = true, .build = product_with_slots, .emit = emit_update,   \
@@ -88,7 +90,7 @@ static const sweep_case effect[] = {
     UPDATE(sgd, plain), UPDATE(sgd, momentum), UPDATE(sgd, nesterov), UPDATE(rmsprop, rms), UPDATE(rmsprop, rms_all),
     UPDATE(adam, adam_opts), UPDATE(adam, amsgrad), UPDATE(adamw, decayed), UPDATE(nadam, two_betas), UPDATE(adamax, two_betas),
     UPDATE(adagrad, adagrad_opts), UPDATE(adadelta, adadelta_opts), UPDATE(ftrl, ftrl_opts), UPDATE(lion, lion_opts),
-    UPDATE(lamb, two_betas),
+    UPDATE(lamb, two_betas), UPDATE(lars, lars_opts), UPDATE(lars, lars_ahead),
 };
 /* clang-format on */
 

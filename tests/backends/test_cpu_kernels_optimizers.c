@@ -15,7 +15,9 @@ static const athi_opt_hyper hyper = {.learning_rate = 0.01,
                                      .l1 = 0.02,
                                      .l2 = 0.03,
                                      .l2_shrinkage = 0.04,
-                                     .beta = 0.05};
+                                     .beta = 0.05,
+                                     .eeta = 0.02,
+                                     .nesterov = 1};
 
 enum { N = 33003, STEPS = 5, SLOTS = 3 };
 
@@ -114,6 +116,17 @@ static void k_lamb(int64_t n, double *w, const double *g, double (*s)[SLOTS], do
     for (int64_t i = 0; i < n; i++) w[i] -= hyper.learning_rate * ratio * s[i][2];
 }
 
+static void k_lars(int64_t n, double *w, const double *g, double (*s)[SLOTS], double t) {
+    double w2 = 0, g2 = 0;
+    (void)t;
+    for (int64_t i = 0; i < n; i++) w2 += w[i] * w[i], g2 += g[i] * g[i];
+    double trust = hyper.eeta * sqrt(w2) / (sqrt(g2) + hyper.weight_decay * sqrt(w2) + hyper.epsilon);
+    for (int64_t i = 0; i < n; i++) {
+        s[i][0] = hyper.momentum * s[i][0] + g[i];
+        w[i] -= hyper.learning_rate * trust * (hyper.momentum * s[i][0] + g[i]);
+    }
+}
+
 static const struct {
     const char *name;
     void (*keras)(double *w, double g, double *s, double t);
@@ -138,6 +151,7 @@ static const struct {
     [ATHI_STEP_FTRL_ANY_POWER] = {"ftrl any power", k_ftrl, .prepare = athi_ftrl_prepare},
     [ATHI_STEP_LION] = {"lion", k_lion, .prepare = athi_lion_prepare},
     [ATHI_STEP_LAMB] = {"lamb", NULL, .prepare = athi_lamb_prepare, .variable = k_lamb},
+    [ATHI_STEP_LARS] = {"lars", NULL, .prepare = athi_lars_prepare, .variable = k_lars},
 };
 
 /* STEPS steps of one optimiser by the kernel, beside the double form; accumulators start at 0.1 as Keras's

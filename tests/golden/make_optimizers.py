@@ -5,6 +5,35 @@ STEPS = 12
 LR = {"learning_rate": 0.05}
 COSINE = {"initial_learning_rate": 0.1, "decay_steps": 8, "alpha": 0.1}
 
+
+
+class Lars(keras.optimizers.Optimizer):
+    """Not in Keras: the formula of tf.contrib.opt.LARSOptimizer over Keras's clipping and schedules. weight_decay
+    enters the trust ratio only, so the base class does not get it."""
+
+    def __init__(self, learning_rate=0.01, weight_decay=1e-4, momentum=0.9, eeta=0.001, epsilon=0.0, nesterov=False,
+                 **common):
+        super().__init__(learning_rate=learning_rate, name="lars", **common)
+        self.decay, self.momentum, self.eeta, self.eps = weight_decay, momentum, eeta, epsilon
+        self.nesterov = nesterov
+
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            self.velocities = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient, variable, learning_rate):
+        w, v = tf.convert_to_tensor(variable), self.velocities[self._get_variable_index(variable)]
+        w_norm, g_norm = tf.norm(w), tf.norm(gradient)
+        trust = self.eeta * w_norm / (g_norm + self.decay * w_norm + self.eps)
+        trust = tf.where(w_norm > 0, tf.where(g_norm > 0, trust, 1.0), 1.0)
+        v.assign(self.momentum * v + gradient)
+        step = self.momentum * v + gradient if self.nesterov else v
+        variable.assign(w - tf.cast(learning_rate, w.dtype) * trust * step)
+
+
+OWN = {"Lars": Lars}
+
 # name, Keras class, options
 OPTIMIZERS = [
     ("sgd", "SGD", {}),
@@ -46,6 +75,10 @@ OPTIMIZERS = [
     ("lion_options", "Lion", {**LR, "beta_1": 0.5, "beta_2": 0.8, "weight_decay": 0.1}),
     ("lamb", "Lamb", {}),
     ("lamb_options", "Lamb", {**LR, "beta_1": 0.8, "weight_decay": 0.1}),
+    ("lars", "Lars", {}),
+    ("lars_options", "Lars", {"learning_rate": 2.0, "momentum": 0.8, "eeta": 0.02, "epsilon": 0.1, "weight_decay": 0.5,
+                              "clipnorm": 0.5}),
+    ("lars_nesterov_schedule", "Lars", {"learning_rate": {"cosine_decay": COSINE}, "eeta": 0.5, "nesterov": True}),
 ]
 
 SCHEDULES = [
@@ -78,7 +111,7 @@ def trajectory(name, cls, options, init, grads):
     given = dict(options)
     if isinstance(given.get("learning_rate"), dict):
         given["learning_rate"] = keras.optimizers.schedules.CosineDecay(**given["learning_rate"]["cosine_decay"])
-    optimizer = getattr(keras.optimizers, cls)(**given)
+    optimizer = (OWN.get(cls) or getattr(keras.optimizers, cls))(**given)
     variables = [keras.Variable(w, name=f"w{i}") for i, w in enumerate(init)]
     after = []
     for step in grads:

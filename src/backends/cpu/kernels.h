@@ -91,6 +91,7 @@ typedef enum athi_step {
     ATHI_STEP_FTRL_ANY_POWER,            /* the same */
     ATHI_STEP_LION,                      /* momentum */
     ATHI_STEP_LAMB, /* momentum, velocity; one call is one variable: norms are taken over it */
+    ATHI_STEP_LARS, /* momentum; one call is one variable */
     ATHI_STEP_COUNT,
 } athi_step;
 

@@ -38,6 +38,7 @@ static const struct {
     [ATHI_STEP_FTRL_ANY_POWER]            = {{"accumulator", "linear"}, .prepare = athi_ftrl_prepare, .alone = true},
     [ATHI_STEP_LION]                      = {{"momentum"}, .prepare = athi_lion_prepare},
     [ATHI_STEP_LAMB]                      = {{"momentum", "velocity"}, .prepare = athi_lamb_prepare, .alone = true},
+    [ATHI_STEP_LARS]                      = {{"momentum"}, .prepare = athi_lars_prepare, .alone = true},
 };
 /* clang-format on */
 
@@ -65,6 +66,11 @@ static athi_step moments(const ath_nadam_opts *o, athi_opt_hyper *h, athi_step s
 static athi_step nadam(const void *opts, athi_opt_hyper *h) { return moments(opts, h, ATHI_STEP_NADAM); }
 static athi_step adamax(const void *opts, athi_opt_hyper *h) { return moments(opts, h, ATHI_STEP_ADAMAX); }
 static athi_step lamb(const void *opts, athi_opt_hyper *h) { return moments(opts, h, ATHI_STEP_LAMB); }
+static athi_step lars(const void *opts, athi_opt_hyper *h) {
+    const ath_lars_opts *o = opts;
+    h->momentum = o->momentum, h->eeta = o->eeta, h->epsilon = o->epsilon, h->nesterov = o->nesterov;
+    return ATHI_STEP_LARS;
+}
 static athi_step adagrad(const void *opts, athi_opt_hyper *h) {
     h->epsilon = ((const ath_adagrad_opts *)opts)->epsilon;
     return ATHI_STEP_ADAGRAD;
@@ -94,7 +100,7 @@ typedef struct optimizer {
 static const optimizer optimizers[] = {
     {"sgd", sgd},     {"rmsprop", rmsprop}, {"adam", adam},       {"adamw", adam},
     {"nadam", nadam}, {"adamax", adamax},   {"adagrad", adagrad}, {"adadelta", adadelta},
-    {"ftrl", ftrl},   {"lion", lion},       {"lamb", lamb},
+    {"ftrl", ftrl},   {"lion", lion},       {"lamb", lamb},       {"lars", lars},
 };
 
 static const optimizer *find_optimizer(const athi_node *node) {

@@ -89,21 +89,54 @@ static void lamb_apply_part(const void *work, int64_t lo, int64_t hi, int part) 
     for (int64_t i = 0; i < hi - lo; i++) athi_lamb_apply(&w[i], slot0[i], slot1[i], ratio, h);
 }
 
+/* The two norms that the squares give. */
+static void norms(int threads, step_work *s, athi_cpu_body *squares_part, double norm[2]) {
+    double squares[PIECES][2];
+    s->piece = ATHI_MAX((s->n + PIECES - 1) / PIECES, PIECE), s->squares = squares;
+    int64_t pieces = (s->n + s->piece - 1) / s->piece;
+    athi_cpu_for(threads, pieces, 4, 1, squares_part, s);
+    norm[0] = norm[1] = 0;
+    for (int64_t p = 0; p < pieces; p++) norm[0] += squares[p][0], norm[1] += squares[p][1];
+    norm[0] = sqrt(norm[0]), norm[1] = sqrt(norm[1]);
+}
+
 static void lamb(int threads, int64_t n, float *w, const float *g, float *const *slots, const float *h) {
-    double squares[PIECES][2], w2 = 0, r2 = 0;
-    step_work s = {.w = w,
-                   .g = g,
-                   .slots = slots,
-                   .h = h,
-                   .n = n,
-                   .squares = squares,
-                   .piece = ATHI_MAX((n + PIECES - 1) / PIECES, PIECE)};
-    int64_t pieces = (n + s.piece - 1) / s.piece;
+    step_work s = {.w = w, .g = g, .slots = slots, .h = h, .n = n};
+    double norm[2];
     lamb_moments(threads, n, w, g, slots, h);
-    athi_cpu_for(threads, pieces, 4, 1, lamb_squares_part, &s);
-    for (int64_t p = 0; p < pieces; p++) w2 += squares[p][0], r2 += squares[p][1];
-    s.ratio = athi_lamb_ratio(sqrt(w2), sqrt(r2));
+    norms(threads, &s, lamb_squares_part, norm);
+    s.ratio = athi_lamb_ratio(norm[0], norm[1]);
     athi_cpu_for(threads, n, GRAIN, ALIGN, lamb_apply_part, &s);
+}
+
+/* Squares of w and of the scaled gradient. */
+static void lars_squares_part(const void *work, int64_t lo, int64_t hi, int part) {
+    const step_work *s = work;
+    (void)part;
+    for (int64_t p = lo; p < hi; p++) {
+        double w2 = 0, g2 = 0;
+        for (int64_t i = p * s->piece; i < ATHI_MIN(s->n, (p + 1) * s->piece); i++) {
+            double g = (double)(s->g[i] * s->h[ATHI_H_GRADIENT_SCALE]);
+            w2 += (double)s->w[i] * (double)s->w[i];
+            g2 += g * g;
+        }
+        s->squares[p][0] = w2, s->squares[p][1] = g2;
+    }
+}
+
+static void lars_part(const void *work, int64_t lo, int64_t hi, int part) {
+    STEP_BEGIN;
+    SLOT(0);
+    float ratio = s->ratio;
+    for (int64_t i = 0; i < hi - lo; i++) athi_lars(&w[i], g[i], &slot0[i], ratio, h);
+}
+
+static void lars(int threads, int64_t n, float *w, const float *g, float *const *slots, const float *h) {
+    step_work s = {.w = w, .g = g, .slots = slots, .h = h, .n = n};
+    double norm[2];
+    norms(threads, &s, lars_squares_part, norm);
+    s.ratio = athi_lars_ratio(norm[0], norm[1], h);
+    athi_cpu_for(threads, n, GRAIN, ALIGN, lars_part, &s);
 }
 
 void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k) {
@@ -125,6 +158,7 @@ void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k) {
         [ATHI_STEP_FTRL_ANY_POWER] = ftrl_any_power,
         [ATHI_STEP_LION] = lion,
         [ATHI_STEP_LAMB] = lamb,
+        [ATHI_STEP_LARS] = lars,
     };
     memcpy(k->step, steps, sizeof steps);
 }

@@ -36,6 +36,7 @@ typedef struct optimizer {
     /* What few have, or NULL: what a step computes once, and for each variable (its weights have decayed). */
     void (*begin)(step *s);
     double (*ratio)(const step *s, const cells *c);
+    bool own_decay; /* weight_decay means something else to it */
 } optimizer;
 
 /* Of every variable its slots, by the optimiser's order. */
@@ -169,6 +170,23 @@ static double lamb_ratio(const step *s, const cells *c) {
     return weights > 0 && moves > 0 ? sqrt(weights / moves) : 1;
 }
 
+static double lars(const step *s, double w, double g, double slot[SLOTS]) {
+    const ath_lars_opts *o = s->opts;
+    slot[0] = o->momentum * slot[0] + g;
+    return w - s->lr * s->ratio * (o->nesterov ? o->momentum * slot[0] + g : slot[0]);
+}
+static double lars_ratio(const step *s, const cells *c) {
+    const ath_lars_opts *o = s->opts;
+    double weights = 0, gradients = 0;
+    for (int64_t i = 0; i < c->n; i++) {
+        const double w = athi_ref_read(c->w, c->v->dtype, i), g = athi_ref_read(c->g, c->v->dtype, i);
+        weights += w * w, gradients += g * g;
+    }
+    weights = sqrt(weights), gradients = sqrt(gradients);
+    if (!(weights > 0 && gradients > 0)) return 1;
+    return o->eeta * weights / (gradients + o->weight_decay * weights + o->epsilon);
+}
+
 static const optimizer optimizers[] = {
     {"sgd", {"momentum"}, sgd_uses, .element = sgd},
     {"rmsprop", {"velocity", "momentum", "average_gradient"}, rmsprop_uses, .element = rmsprop},
@@ -181,6 +199,7 @@ static const optimizer optimizers[] = {
     {"ftrl", {"accumulator", "linear"}, NULL, .element = ftrl},
     {"lion", {"momentum"}, NULL, .element = lion},
     {"lamb", {"momentum", "velocity"}, NULL, .element = lamb, .ratio = lamb_ratio},
+    {"lars", {"momentum"}, NULL, .element = lars, .ratio = lars_ratio, .own_decay = true},
 };
 
 /* ---- one step over all variables ----------------------------------------------------------------- */
@@ -240,7 +259,7 @@ void athi_ref_update(const athi_call *call) {
     const int64_t *counters = athi_ref_in(call, 1); /* {seed, updates made} */
     step s = {.opts = node->attr.update.opts, .t = (double)counters[1] + 1};
     s.lr = athi_ref_read(athi_ref_in(call, 0), node->in[0]->dtype, 0);
-    const double decay = ((const ath_optimizer_opts *)s.opts)->weight_decay;
+    const double decay = o->own_decay ? 0 : ((const ath_optimizer_opts *)s.opts)->weight_decay;
     if (o->begin) o->begin(&s);
     for (int64_t v = 0; v < call->spaces->n_variables; v++) {
         if (call->spaces->variables[v]->role != ATHI_TRAINABLE) continue;
