@@ -67,6 +67,29 @@ static void close_training(training *t) {
     athi_data_close(t->data);
 }
 
+/* Is the state that lies there of this very training? */
+static ath_status read_owner(athi_stages *s, const training *t, const char *path, bool *ours) {
+    athi_map map = {0};
+    athi_contents contents;
+    athi_value *metadata = NULL;
+    int64_t data_offset;
+    ATH_TRY(athi_bound_metadata(s->ctx, s->arena, t->bound, t->data, &metadata));
+    ATH_TRY(athi_file_map(s->ctx, path, &map));
+    ath_status status = athi_contents_parse(s->ctx, s->arena, path, map.data, map.size, &contents, &data_offset);
+    athi_file_unmap(&map);
+    if (status == ATH_OK) *ours = contents.metadata && athi_value_equal(contents.metadata, metadata);
+    return status;
+}
+
+/* A raised budget may give a rank to another trial: what was trained there for the former one goes. */
+static ath_status clear_former(athi_stages *s, const training *t) {
+    const char *path = athi_arena_printf(s->arena, "%s/state.safetensors", t->opts.directory);
+    bool ours = true;
+    if (!path) return ATH_E_NOMEM;
+    if (athi_file_exists(path)) ATH_TRY(read_owner(s, t, path, &ours));
+    return ours ? ATH_OK : athi_remove_tree(s->ctx, t->opts.directory);
+}
+
 static ath_status train(athi_stages *s, training *t) {
     ATH_TRY(athi_train_one(s->ctx, s->arena, &t->opts, &t->job));
     learn_output(s, &t->job);
@@ -106,8 +129,9 @@ static ath_status find_best_epoch(athi_stages *s, athi_member *m, const double *
         t.opts.directory = athi_stage_path(s, "retrain/%d/best", m->rank + 1);
         t.opts.monitor = "val_loss", t.opts.callbacks = &stopping, t.opts.n_callbacks = 1,
         t.opts.epochs = r->max_epochs;
-        status = t.opts.directory ? train(s, &t) : ATH_E_NOMEM;
+        status = t.opts.directory ? clear_former(s, &t) : ATH_E_NOMEM;
     }
+    if (status == ATH_OK) status = train(s, &t);
     if (status == ATH_OK) {
         double value;
         m->best_epoch = athi_best_epoch(t.job.model, &value);
@@ -130,8 +154,9 @@ static ath_status retrain(athi_stages *s, athi_member *m, const double *point) {
     if (status == ATH_OK) {
         t.opts.directory = athi_stage_path(s, "retrain/%d/final", m->rank + 1);
         t.opts.train = &joined, t.opts.validation = &none, t.opts.n_callbacks = 0, t.opts.epochs = m->epochs;
-        status = t.opts.directory ? train(s, &t) : ATH_E_NOMEM;
+        status = t.opts.directory ? clear_former(s, &t) : ATH_E_NOMEM;
     }
+    if (status == ATH_OK) status = train(s, &t);
     if (status == ATH_OK) status = save_model(s, m, &t, -1);
     if (status == ATH_OK) status = predict(s, t.job.model, t.data, &t.data->test, &m->on_test);
     close_training(&t);
