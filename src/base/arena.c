@@ -121,6 +121,12 @@ static void *take(athi_arena *a, int64_t size, int64_t align) {
     return chunk_take(c, size, align);
 }
 
+bool athi_arena_reserve(athi_arena *a, int64_t size) {
+    if (a->head) return true;
+    a->head = chunk_create(a, ATHI_MAX(size, FIRST_CHUNK));
+    return a->head != NULL;
+}
+
 void *athi_arena_alloc(athi_arena *arena, int64_t size) { return take(arena, size, 16); }
 void *athi_arena_aligned(athi_arena *arena, int64_t size) { return take(arena, size, ATHI_ALIGN); }
 

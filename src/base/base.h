@@ -79,6 +79,8 @@ ath_status athi_grow(ath_ctx *ctx, void **array, int64_t n, int64_t *cap, int64_
 typedef struct athi_arena athi_arena;
 athi_arena *athi_arena_create(ath_ctx *ctx);
 void athi_arena_destroy(athi_arena *arena);
+/** Makes room for `size` bytes of an empty arena's objects as one piece; false with the sentence on ctx. */
+bool athi_arena_reserve(athi_arena *arena, int64_t size);
 /** Zeroed, 16-byte aligned (64 from athi_arena_aligned); NULL with the sentence on ctx. */
 void *athi_arena_alloc(athi_arena *arena, int64_t size);
 void *athi_arena_aligned(athi_arena *arena, int64_t size);

@@ -51,20 +51,22 @@ static double place_of(const athi_axes *axes, const athi_axis *a, double value) 
     if (isnan(value) || a->kind == ATHI_AXIS_BRANCHES) return value;
     if (!a->is_affine) return athi_param_to_unit(&axes->space->params[a->param], value);
     double u = a->offset + a->scale * (a->is_log ? log(value) : value);
-    return u > 0 ? fmin(u, 1) : 0;
+    return u > 0 ? u < 1 ? u : 1 : 0;
 }
 
 /* A trial as the space sees it: a missing value is the default's, one whose parameter does not exist is dropped. */
 static void read_places(const athi_axes *axes, const double *point, double *resolved, double *places) {
     const athi_space *space = axes->space;
-    for (int64_t k = 0; k < space->n; k++) {
+    bool whole = true; /* every parameter exists and has a value */
+    for (int64_t i = 0; i < space->n; i++) whole = whole && !isnan(point[i]) && space->params[i].n_conditions == 0;
+    for (int64_t k = 0; k < space->n && !whole; k++) {
         int i = space->order[k];
         resolved[i] = !athi_space_exists(space, resolved, i) ? NAN
                       : isnan(point[i])                      ? space->params[i].fallback
                                                              : point[i];
     }
     for (int64_t a = 0; a < axes->n; a++)
-        places[a * axes->stride] = place_of(axes, &axes->axis[a], resolved[axes->axis[a].param]);
+        places[a * axes->stride] = place_of(axes, &axes->axis[a], (whole ? point : resolved)[axes->axis[a].param]);
 }
 
 ath_status athi_axes_create(athi_arena *arena, const athi_view *view, athi_axes *axes) {
@@ -94,27 +96,32 @@ ath_status athi_axes_create(athi_arena *arena, const athi_view *view, athi_axes 
 
 /* ---- widths -------------------------------------------------------------------------------------------- */
 
-/* Buckets as wide as the least width make sorting needless: only the ends of a bucket have gaps that count. Among
- * equal places the first trial is the lowest. */
+/* Buckets as wide as the least width make sorting needless: only the ends of a bucket have gaps that count. An end is
+ * kept as its place (40 bits) above its index, so that minimum and maximum need no branches; of equal places the first
+ * trial is the lowest. */
 void athi_parzen_widths(const double *places, int64_t n, double *widths) {
-    int64_t lowest[MOST_BUCKETS], highest[MOST_BUCKETS], count = ATHI_MIN(MOST_BUCKETS, n + 2);
+    uint64_t lowest[MOST_BUCKETS], highest[MOST_BUCKETS], count = (uint64_t)ATHI_MIN(MOST_BUCKETS, n + 2);
+    const uint64_t index = (UINT64_C(1) << 23) - 1;
     double least = 1.0 / (double)count;
-    for (int64_t b = 0; b < count; b++) lowest[b] = highest[b] = -1;
+    for (uint64_t b = 0; b < count; b++) lowest[b] = UINT64_MAX, highest[b] = 0;
     for (int64_t k = 0; k < n; k++) {
-        int64_t b = ATHI_MIN((int64_t)(places[k] * (double)count), count - 1);
-        if (lowest[b] < 0 || places[k] < places[lowest[b]]) lowest[b] = k;
-        if (highest[b] < 0 || places[k] >= places[highest[b]]) highest[b] = k;
+        uint64_t place = (uint64_t)(int64_t)(places[k] * 0x1p40), b = place * count >> 40;
+        uint64_t key = place << 23 | ((uint64_t)k & index);
+        b = b < count ? b : count - 1;
+        lowest[b] = key < lowest[b] ? key : lowest[b];
+        highest[b] = key > highest[b] ? key : highest[b];
         widths[k] = least;
     }
     int64_t before = -1;
-    for (int64_t b = 0; b < count; b++) {
-        if (lowest[b] < 0) continue;
+    for (uint64_t b = 0; b < count; b++) {
+        if (lowest[b] == UINT64_MAX) continue;
+        int64_t low = (int64_t)(lowest[b] & index);
         if (before >= 0) {
-            double gap = places[lowest[b]] - places[before];
-            widths[before] = fmax(widths[before], gap);
-            widths[lowest[b]] = fmax(widths[lowest[b]], gap);
+            double gap = places[low] - places[before];
+            widths[before] = ATHI_MAX(widths[before], gap);
+            widths[low] = ATHI_MAX(widths[low], gap);
         }
-        before = highest[b];
+        before = (int64_t)(highest[b] & index);
     }
     if (n == 1) widths[0] = fmax(places[0], 1 - places[0]); /* no neighbour but the ends */
 }

@@ -55,7 +55,8 @@ typedef struct athi_candidates {
 ath_status athi_parzen_draw(athi_arena *arena, const athi_parzen *p, athi_rng *rng, int64_t n,
                             athi_candidates *candidates);
 /** Logarithm of the density at each candidate, up to a constant that all estimates over the space share. */
-ath_status athi_parzen_score(athi_arena *arena, const athi_parzen *p, const athi_candidates *candidates, double *log_density);
+ath_status athi_parzen_score(athi_arena *arena, const athi_parzen *p, const athi_candidates *candidates,
+                             double *log_density);
 
 /** Widths of normals at n places in 0..1: the larger gap to the neighbours, at least 1 / min(100, n + 2). */
 void athi_parzen_widths(const double *places, int64_t n, double *widths);

@@ -9,9 +9,9 @@
 #include <math.h>
 
 static const double ROOT_HALF = 0.70710678118654752440;
-static const double NEGLIGIBLE = 45;   /* e^-45 is nothing beside 1 in double precision */
+static const double NEGLIGIBLE = 45; /* e^-45 is nothing beside 1 in double precision */
 static const double LEAST_MASS = 1e-300;
-enum { AXES_PER_LOG = 64, MEMO = 64 }; /* 64 factors of at least 0.003 do not underflow */
+enum { BLOCK = 16, MEMO = 64 }; /* axes a product: fits the cache; as many factors of 0.003 do not underflow */
 
 /* Half of erf is exactly 1/2 in double precision from here. */
 static double half_erf(double z) { return z >= 6 ? 0.5 : 0.5 * erf(z); }
@@ -45,7 +45,7 @@ typedef struct group {
     const athi_parzen *p;
     const athi_candidates *c;
     int64_t first, lines, end; /* axes */
-    int64_t *member;           /* rows of the set */
+    int64_t *member, *trial;   /* rows of the set, their trials */
     int64_t n, columns;        /* members; + the prior */
     double *place, *width;     /* of the axis in hand, per column */
     double *scores;            /* candidate * columns + column */
@@ -54,7 +54,7 @@ typedef struct group {
 static void read_axis(const group *g, int64_t axis) {
     const athi_axes *axes = g->p->axes;
     const double *from = axes->all + axis * axes->stride;
-    for (int64_t k = 0; k < g->n; k++) g->place[k] = from[g->p->trials[g->member[k]]];
+    for (int64_t k = 0; k < g->n; k++) g->place[k] = from[g->trial[k]];
     g->place[g->n] = 0.5, g->width[g->n] = 1;
     if (axes->axis[axis].kind != ATHI_AXIS_BRANCHES) athi_parzen_widths(g->place, g->n, g->width);
 }
@@ -75,33 +75,41 @@ static void add_line(const group *g, double *square, double *linear, double *con
     }
 }
 
-static ath_status score_lines(athi_arena *arena, const group *g) {
-    int64_t lines = g->lines - g->first, n = g->c->n, cells;
-    if (lines == 0) return ATH_OK;
-    if (!athi_mul(2 * lines, g->columns, &cells)) return athi_nomem(athi_arena_ctx(arena), INT64_MAX);
-    double *factors = athi_arena_array(arena, cells, sizeof *factors);
-    double *x = athi_arena_array(arena, 2 * lines * n, sizeof *x);
-    double *constant = athi_arena_array(arena, 3 * g->columns, sizeof *constant);
-    if (!factors || !x || !constant) return ATH_E_NOMEM;
-    double *lost = constant + g->columns, *logs = lost + g->columns;
-    for (int64_t k = 0; k < g->columns; k++) lost[k] = 1;
-    for (int64_t l = 0; l < lines; l++) {
-        const double *places = g->c->places + (g->first + l) * n;
+/* The candidates' squares and places of some axes; rows of those without the group are not used. */
+static void read_candidates(const group *g, int64_t first, int64_t count, double *x) {
+    int64_t n = g->c->n;
+    for (int64_t l = 0; l < count; l++)
         for (int64_t c = 0; c < n; c++) {
-            double u = isnan(places[c]) ? 0 : places[c] - 0.5; /* the row of one without the group is not used */
-            x[c * 2 * lines + l] = u * u;
-            x[c * 2 * lines + lines + l] = u;
+            double u = g->c->places[(first + l) * n + c] - 0.5;
+            if (isnan(u)) u = 0;
+            x[c * 2 * count + l] = u * u;
+            x[c * 2 * count + count + l] = u;
         }
-        read_axis(g, g->first + l);
-        add_line(g, factors + l * g->columns, factors + (lines + l) * g->columns, constant, lost);
-        if (l % AXES_PER_LOG != AXES_PER_LOG - 1 && l != lines - 1) continue;
-        for (int64_t k = 0; k < g->columns; k++) logs[k] += log(lost[k]), lost[k] = 1;
+}
+
+static ath_status score_lines(athi_arena *arena, const group *g) {
+    int64_t n = g->c->n, columns = g->columns, cells;
+    if (g->lines == g->first) return ATH_OK;
+    int64_t most = ATHI_MIN(BLOCK, g->lines - g->first);
+    if (!athi_mul(2 * most, columns, &cells)) return athi_nomem(athi_arena_ctx(arena), INT64_MAX);
+    double *factors = athi_arena_array(arena, cells, sizeof *factors);
+    double *x = athi_arena_array(arena, 2 * most * n, sizeof *x);
+    double *constant = athi_arena_array(arena, 2 * columns, sizeof *constant), *lost = constant + columns;
+    if (!factors || !x || !constant) return ATH_E_NOMEM;
+    for (int64_t first = g->first; first < g->lines; first += BLOCK) {
+        int64_t count = ATHI_MIN(BLOCK, g->lines - first);
+        for (int64_t k = 0; k < columns; k++) lost[k] = 1;
+        for (int64_t l = 0; l < count; l++) {
+            read_axis(g, first + l);
+            add_line(g, factors + l * columns, factors + (count + l) * columns, constant, lost);
+        }
+        for (int64_t k = 0; k < columns; k++) constant[k] += 2 * log(lost[k]);
+        read_candidates(g, first, count, x);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)columns, (int)(2 * count), -0.5, x,
+                    (int)(2 * count), factors, (int)columns, 1, g->scores, (int)columns);
     }
-    int columns = (int)g->columns;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, columns, (int)(2 * lines), -0.5, x, (int)(2 * lines),
-                factors, columns, 0, g->scores, columns);
     for (int64_t c = 0; c < n; c++)
-        for (int64_t k = 0; k < g->columns; k++) g->scores[c * g->columns + k] -= 0.5 * constant[k] + logs[k];
+        for (int64_t k = 0; k < columns; k++) g->scores[c * columns + k] -= 0.5 * constant[k];
     return ATH_OK;
 }
 
@@ -165,13 +173,17 @@ static ath_status score_group(athi_arena *arena, group *g, int64_t index) {
     int64_t rows = g->p->n + 1, cells;
     g->first = g->lines = axes->first[index], g->end = axes->first[index + 1];
     while (g->lines < g->end && axes->axis[g->lines].kind == ATHI_AXIS_LINE) g->lines++;
-    g->member = athi_arena_array(arena, rows, sizeof *g->member);
+    g->member = athi_arena_array(arena, 2 * rows, sizeof *g->member);
     g->place = athi_arena_array(arena, 3 * rows, sizeof(double));
     if (!g->member || !g->place) return ATH_E_NOMEM;
-    g->width = g->place + rows;
+    g->width = g->place + rows, g->trial = g->member + rows;
     g->n = 0;
-    for (int64_t i = 0; i < g->p->n; i++)
-        if (!isnan(axes->all[g->first * axes->stride + g->p->trials[i]])) g->member[g->n++] = i;
+    for (int64_t i = 0; i < g->p->n; i++) {
+        int64_t t = g->p->trials[i];
+        if (isnan(axes->all[g->first * axes->stride + t])) continue;
+        g->member[g->n] = i;
+        g->trial[g->n++] = t;
+    }
     g->columns = g->n + 1;
     if (!athi_mul(g->c->n, g->columns, &cells)) return athi_nomem(athi_arena_ctx(arena), INT64_MAX);
     g->scores = athi_arena_array(arena, cells, sizeof(double));
@@ -203,8 +215,7 @@ static void add_group(const group *g, double *total, double *terms) {
             continue;
         }
         double rest = group_density(g, scores, terms);
-        for (int64_t k = 0, m = 0; k < g->p->n; k++)
-            to[k] += m < g->n && g->member[m] == k ? scores[m++] : rest;
+        for (int64_t k = 0, m = 0; k < g->p->n; k++) to[k] += m < g->n && g->member[m] == k ? scores[m++] : rest;
         to[g->p->n] += scores[g->n];
     }
 }

@@ -114,7 +114,8 @@ static ath_status split_trials(athi_arena *arena, const athi_view *view, split *
 }
 
 /* The latest RECENT count 1, those before them from 1/n up. */
-static ath_status estimate(athi_arena *arena, const athi_axes *axes, const int64_t *trials, int64_t n, athi_parzen *p) {
+static ath_status estimate(athi_arena *arena, const athi_axes *axes, const int64_t *trials, int64_t n,
+                           athi_parzen *p) {
     double *weights = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof *weights);
     if (!weights) return ATH_E_NOMEM;
     int64_t ramp = n - RECENT;
@@ -168,7 +169,8 @@ static ath_status search(ath_ctx *ctx, athi_arena *arena, const athi_tpe_opts *o
     ATH_TRY(estimate(arena, &axes, s.good, s.n_good, &good));
     ATH_TRY(estimate(arena, &axes, s.bad, s.n_bad, &bad));
     ATH_TRY(athi_parzen_draw(arena, &good, &rng, n, &candidates));
-    double *scores = athi_arena_array(arena, n, sizeof *scores), *against = athi_arena_array(arena, n, sizeof *against);
+    double *scores = athi_arena_array(arena, n, sizeof *scores),
+           *against = athi_arena_array(arena, n, sizeof *against);
     if (!scores || !against) return ATH_E_NOMEM;
     ATH_TRY(athi_parzen_score(arena, &good, &candidates, scores));
     ATH_TRY(athi_parzen_score(arena, &bad, &candidates, against));
@@ -178,10 +180,23 @@ static ath_status search(ath_ctx *ctx, athi_arena *arena, const athi_tpe_opts *o
 
 static const athi_tpe_opts defaults = {.num_initial_points = 10, .candidates = 24};
 
+/* About what a suggestion takes, as one piece and a power of two: the next, a little larger, then gets the same memory
+ * again, rather than fresh pages from the system (a quarter of the time). */
+static int64_t room_for(const athi_tpe_opts *opts, const athi_view *view) {
+    double columns = (double)view->space->n + 2 * (double)opts->candidates + 48,
+           bytes = 8 * columns * (double)view->n;
+    int64_t room = 1 << 16;
+    while ((double)room < bytes && room < 1 << 28) room *= 2;
+    return room;
+}
+
 static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view, double *point, bool *exhausted) {
     athi_arena *arena = athi_arena_create(ctx);
-    if (!arena) return ATH_E_NOMEM;
     *exhausted = false;
+    if (!arena || !athi_arena_reserve(arena, room_for(opts ? opts : &defaults, view))) {
+        athi_arena_destroy(arena);
+        return ATH_E_NOMEM;
+    }
     int threads = openblas_get_num_threads(); /* matrices this small lose by threads, and sums would differ */
     openblas_set_num_threads(1);
     ath_status status = search(ctx, arena, opts ? opts : &defaults, view, point, exhausted);
