@@ -74,8 +74,7 @@ ath_status athi_grow(ath_ctx *ctx, void **array, int64_t n, int64_t *cap, int64_
 /*
  *  chunk        chunk              chunk
  *  [objects...] [objects.........] [objects....|free]     Objects of one lifetime (a graph, a pass, a run),
- *                                                         freed together; the addresses stay.
- */
+ *                                                         freed together; the addresses stay. */
 typedef struct athi_arena athi_arena;
 athi_arena *athi_arena_create(ath_ctx *ctx);
 void athi_arena_destroy(athi_arena *arena);
@@ -111,8 +110,7 @@ void athi_text_free(athi_text *t);
 int athi_vsnprintf(char *out, size_t size, const char *fmt, va_list args);
 double athi_strtod(const char *text, char **end);
 
-/** The name in `names` (stride bytes apart, each a const char *) nearest to `wanted`, or NULL if none is
- * near. */
+/** The name in `names` (stride bytes apart, each a const char *) nearest to `wanted`, or NULL if none is near. */
 const char *athi_nearest(const char *wanted, const void *names, int64_t n, size_t stride);
 /** The shortest decimal text that reads back to the same double, "nan", "inf", "-inf". */
 void athi_format_double(double value, char out[32]);

@@ -14,9 +14,8 @@ typedef enum athi_option_type {
     ATHI_OPT_ENUM,   /* int: index into `names` (NULL-ended) */
     ATHI_OPT_INTS,   /* athi_ints: up to 8 integers; one integer stands for `repeat` equal ones */
     ATHI_OPT_FLOATS, /* athi_floats */
-    ATHI_OPT_SPEC, /* ath_spec: a row of `kind`, by name or {name: options}; for schedules also a plain number
-                    */
-    ATHI_OPT_VALUE, /* const athi_value *: checked by the owner */
+    ATHI_OPT_SPEC,   /* ath_spec: a row of `kind`, by name or {name: options}; for schedules also a plain number */
+    ATHI_OPT_VALUE,  /* const athi_value *: checked by the owner */
 } athi_option_type;
 
 typedef ath_ints athi_ints;
@@ -67,9 +66,8 @@ ath_status athi_options_read(ath_ctx *ctx, athi_arena *arena, const athi_row *ro
 /** Reads "name", {name: options} or (if the row has main_option) {name: scalar} into row and options. */
 ath_status athi_spec_read(ath_ctx *ctx, athi_arena *arena, const athi_kind *kind, const athi_value *value,
                           const char *where, const athi_row **row, void **opts);
-/** The C way: copies `opts` (struct_size bytes, first field) into the arena with zero fields replaced by
- * their defaults unless `exact`, and checks ranges. opts may be NULL. The struct's second field is `bool
- * exact`. */
+/** The C way: copies `opts` (struct_size bytes, first field) into the arena with zero fields replaced by their
+ * defaults unless `exact`, and checks ranges. opts may be NULL. The struct's second field is `bool exact`. */
 ath_status athi_options_resolve(ath_ctx *ctx, athi_arena *arena, const athi_row *row, const void *opts,
                                 const char *where, void **resolved);
 /** A spec given in C or from a recipe -> row and resolved options; spec.name NULL gives row NULL. */

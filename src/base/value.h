@@ -53,8 +53,7 @@ bool athi_value_equal(const athi_value *a, const athi_value *b);
 bool athi_value_number(const athi_value *v, double *out);
 const char *athi_value_type_name(athi_value_type type); /* "an integer", "a map", … for sentences */
 
-/** One JSON text, numbers as the shortest that read back; NaN and infinities as strings; tags as {"!tag": …}.
- */
+/** One JSON text, numbers as the shortest that read back; NaN and infinities as strings; tags as {"!tag": …}. */
 ath_status athi_json_write(athi_text *out, const athi_value *v, int indent /* 0: one line */);
 /** Reads one JSON text of n bytes. Errors: ATH_E_SYNTAX with line and column. */
 ath_status athi_json_read(ath_ctx *ctx, athi_arena *arena, const char *text, int64_t n, athi_value **out);

@@ -87,6 +87,7 @@ static ath_status make_buffers(planning *p) {
         }
         if (athi_unit_is_view(unit)) {
             unit->out[0]->mark = buffer_of(unit->in[0]);
+            unit->why = "nothing runs: the same bytes in another shape";
             p->skipped[u] = true;
             continue;
         }
@@ -142,6 +143,7 @@ static void place_gradient(planning *p, int u) {
     if (b->space != ATHI_SPACE_SLAB || b->fixed || b->last != u || !fits) return;
     b->space = ATHI_SPACE_GRADS;
     b->variable = v;
+    p->graph->units[u]->why = "nothing runs: it is computed where it belongs, in the gradient buffer";
     p->skipped[u] = true;
 }
 

@@ -223,6 +223,16 @@ static void put_models(athi_text *out, const athi_value *report, bool utf8) {
 
 /* ---- around the table ---------------------------------------------------------------------------- */
 
+/* Why a search ended, for people. */
+static const char *why_ended(const char *why) {
+    static const struct {
+        const char *why, *text;
+    } reasons[] = {{"max_trials", "max_trials reached"}, {"exhausted", "every point of the space was tried"}};
+    for (int i = 0; i < ATHI_COUNT(reasons); i++)
+        if (strcmp(reasons[i].why, why) == 0) return reasons[i].text;
+    return why;
+}
+
 static void put_search(athi_text *out, const athi_value *report) {
     const athi_value *search = athi_value_get(report, "search"), *trials = athi_value_get(search, "trials"),
                      *best = athi_value_get(search, "best");
@@ -237,7 +247,7 @@ static void put_search(athi_text *out, const athi_value *report) {
     if (failed) athi_text_printf(out, ", %lld failed", (long long)failed);
     if (number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);
     const char *ended = text_at(search, "ended", "");
-    if (*ended) athi_text_printf(out, ", ended by %s", ended);
+    if (*ended) athi_text_printf(out, ", ended: %s", why_ended(ended));
     athi_text_printf(out, "\n");
     if (!number_at(best, "value", &value) || !number_at(best, "number", &number)) return;
     athi_text_printf(out, "best:   trial %.0f, %s %.4f (", number,

@@ -45,7 +45,7 @@ static void a_search_with_an_ensemble(void **state) {
         "{\"loss\": 0.4, \"accuracy\": 0.87}}, \"seconds\": 3.5, \"peak_bytes\": 31457280}",
         false,
         "\nm\n"
-        "search: 2 trials, 1 failed, 1.2 s, ended by max_trials\n"
+        "search: 2 trials, 1 failed, 1.2 s, ended: max_trials reached\n"
         "best:   trial 2, val_accuracy 0.8750 (units 64, optimizer adam)\n"
         "+---+-------+--------------------------+------------+---------+------------+---------+--------+---------+\n"
         "| # | trial | parameters               | best epoch | trained | validation |    test | weight |    adds |\n"
