@@ -100,6 +100,15 @@ static void put_scaled(athi_text *out, double v, const char *unit) {
     athi_text_printf(out, "%.3g %s%s", v, scales[i], unit);
 }
 
+/* "other: its reason; taken: its reason" -> the one that runs first, behind it those that refused. */
+static void put_why(const athi_unit *u, const char *why, athi_text *out) {
+    const char *taken = why;
+    for (const char *p = why; u->kernel && (p = strstr(p, u->kernel->name)); p++) taken = p;
+    athi_text_printf(out, "\n       %s", taken);
+    if (taken - why > 2) athi_text_printf(out, "  (not %.*s)", (int)(taken - why - 2), why);
+    athi_text_printf(out, "\n");
+}
+
 static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
     char shape[96], name[128];
     double flops = 0;
@@ -115,7 +124,7 @@ static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
                      u->n_out ? athi_shape_str(u->out[0]->shape, shape) : "");
     put_scaled(out, flops, "FLOP");
     const char *why = u->why ? u->why : u->kernel ? u->kernel->name : "no call: the value is seen differently";
-    athi_text_printf(out, "\n       %s\n", why); /* begins with the kernel's name */
+    put_why(u, why, out);
     return flops;
 }
 

@@ -54,6 +54,11 @@ typedef enum athi_callback_event {
 ath_status athi_callbacks_run(ath_model *model, const athi_fit_opts *fit, athi_callback_event event,
                               const athi_epoch *epoch, bool *stop);
 
+/* ---- memory.c ------------------------------------------------------------------------------------ */
+
+/** ATH_E_NOMEM with both figures where `what` needs more than the machine has free. */
+ath_status athi_memory_fits(ath_ctx *ctx, int64_t bytes, const char *what);
+
 /* ---- log.c --------------------------------------------------------------------------------------- */
 
 ath_status athi_log_append(ath_ctx *ctx, const char *path, const athi_epoch *epoch);

@@ -1,5 +1,5 @@
 /* The model: block, gradients, plans by (mode, batch) over one slab; weights to and from files. */
-#include "train/train.h"
+#include "train/internal.h"
 
 #include "base/file.h"
 #include "passes/passes.h"
@@ -103,7 +103,8 @@ static ath_status grow_slab(ath_model *m, int64_t bytes) {
     if (bytes <= m->slab_bytes) return ATH_OK;
     athi_free(m->ctx, m->slab);
     m->slab_bytes = 0;
-    m->slab = athi_alloc(m->ctx, bytes);
+    m->slab = NULL;
+    if (athi_memory_fits(m->ctx, bytes, "a step with this batch") == ATH_OK) m->slab = athi_alloc(m->ctx, bytes);
     for (int i = 0; !m->slab && i < ATHI_PLANS_MAX; i++) { /* none may run without its slab */
         athi_plan_destroy(m->plans[i].plan);
         m->plans[i] = (struct athi_plan_slot){0};
@@ -154,14 +155,6 @@ ath_status athi_model_plan(ath_model *m, athi_mode mode, int64_t batch, struct a
     athi_plan_destroy(slot->plan);
     *slot = (struct athi_plan_slot){mode, batch, made, ++m->clock};
     *plan = made;
-    return ATH_OK;
-}
-
-ath_status athi_model_memory(ath_model *m, int64_t batch, int64_t *bytes) {
-    struct athi_plan *plan = NULL;
-    ATH_TRY(compile(m, ATHI_MODE_TRAIN, batch, &plan));
-    *bytes = m->state->bytes + m->state->trainable_bytes + athi_plan_slab_bytes(plan);
-    athi_plan_destroy(plan);
     return ATH_OK;
 }
 

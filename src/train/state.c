@@ -1,5 +1,5 @@
 /* The state block: laying out, saving, loading. */
-#include "train/train.h"
+#include "train/internal.h"
 
 #include "base/file.h"
 
@@ -43,8 +43,8 @@ ath_status athi_state_create(ath_ctx *ctx, athi_graph *graph, const athi_value *
     if (status == ATH_OK) status = athi_contents_header(ctx, arena, &s->contents, &header, &header_bytes);
     if (status == ATH_OK) {
         s->bytes = header_bytes + s->contents.data_bytes;
-        s->memory = athi_alloc(ctx, s->bytes);
-        if (!s->memory) status = ATH_E_NOMEM;
+        status = athi_memory_fits(ctx, s->bytes + s->trainable_bytes, "the model with optimizer and gradients");
+        if (status == ATH_OK && !(s->memory = athi_alloc(ctx, s->bytes))) status = ATH_E_NOMEM;
     }
     if (status != ATH_OK) return athi_state_destroy(s), status;
     memcpy(s->memory, header, (size_t)header_bytes);

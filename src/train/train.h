@@ -83,8 +83,6 @@ ath_status athi_model_prepare(ath_model *model, uint64_t seed, int n_snapshots, 
                               const athi_value *metadata);
 /** The plan of a mode and batch size: cached; the least recently used is dropped. */
 ath_status athi_model_plan(ath_model *model, athi_mode mode, int64_t batch, struct athi_plan **plan);
-/** Bytes of block, gradients and slab for training with this batch: known before the first step. */
-ath_status athi_model_memory(ath_model *model, int64_t batch, int64_t *bytes);
 void athi_model_keep(ath_model *model, athi_snapshot snapshot);
 void athi_model_restore(ath_model *model, athi_snapshot snapshot);
 /** Weights and statistics (from a snapshot, or -1: the current ones) as a model file with this metadata; and
