@@ -230,6 +230,20 @@ ATH_API ath_tensor *ath_layer_normalization_with(ath_tensor *x, const ath_layer_
     ath_layer_normalization_with((x), &(ath_layer_normalization_opts){                                       \
                                           .struct_size = sizeof(ath_layer_normalization_opts), __VA_ARGS__})
 
+/** Parametric ReLU (He et al. 2015): x above 0, alpha x below, alpha being learned.
+ *  x [batch, ...], returns the same shape. Variable: <name>/alpha, x's shape without the batch, 1 in shared_axes.
+ *  Errors: ATH_E_SHAPE a size that alpha needs is not known; ATH_E_OPTION an axis that x has not. */
+typedef struct ath_prelu_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    ath_spec alpha_initializer; /* zeros */
+    ath_spec alpha_regularizer; /* none */
+    ath_ints shared_axes;       /* none; ATH_INTS(1, 2): one alpha a channel of an image */
+} ath_prelu_opts;
+ATH_API ath_tensor *ath_prelu_with(ath_tensor *x, const ath_prelu_opts *opts);
+#define ath_prelu(x, ...) ath_prelu_with((x), &(ath_prelu_opts){.struct_size = sizeof(ath_prelu_opts), __VA_ARGS__})
+
 /** Two tensors joined element by element; shapes broadcast. Recipes join any number by `from: [a, b, c]`.
  *  Errors: ATH_E_SHAPE they do not fit; ATH_E_STATE they belong to different models. */
 ATH_API ath_tensor *ath_add(ath_tensor *a, ath_tensor *b);

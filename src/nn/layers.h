@@ -25,6 +25,7 @@
     WITH(relu, "max_value", "max(x, 0) with a bound, a slope and a threshold")                               \
     WITH(leaky_relu, "negative_slope", "x above 0, negative_slope x below")                                  \
     WITH(elu, "alpha", "x above 0, alpha (exp(x) - 1) below")                                                \
+    WITH(prelu, "alpha_initializer", "x above 0, alpha x below, with an alpha that is learned (He et al. 2015)")\
     WITH(softmax, "axis", "exp(x) / sum(exp(x)) over an axis")                                               \
     PLAIN(flatten, "all axes behind the batch as one, row-major")                                            \
     WITH(reshape, "target_shape", "the same elements in other sizes")                                        \

@@ -136,3 +136,66 @@ const athi_option athi_options_softmax[] = {
                  "axis over which the results sum to 1"),
     {0},
 };
+
+/* ---- prelu ----------------------------------------------------------------------------------------- */
+
+/* The shape of alpha: x's without the batch, 1 in the axes that share it. */
+static bool alpha_shape(athi_net *net, const ath_tensor *x, const ath_ints *shared, const char *name,
+                        athi_shape *alpha) {
+    char text[96];
+    *alpha = (athi_shape){x->shape.rank - 1, {0}};
+    for (int i = 0; i < alpha->rank; i++) alpha->dim[i] = x->shape.dim[i + 1];
+    for (int64_t i = 0; i < shared->n; i++) {
+        if (shared->v[i] <= alpha->rank) {
+            alpha->dim[shared->v[i] - 1] = 1;
+            continue;
+        }
+        athi_layer_error(net, ATH_E_OPTION, "prelu", name,
+                         "shared_axes are some of the axes 1 to %d of %s, got %lld; the batch is axis 0",
+                         alpha->rank, athi_shape_str(x->shape, text), (long long)shared->v[i]);
+        return false;
+    }
+    for (int i = 0; i < alpha->rank; i++)
+        if (alpha->dim[i] == ATHI_DYN) {
+            athi_layer_error(net, ATH_E_SHAPE, "prelu", name,
+                             "the size of axis %d must be known, got %s; name it in shared_axes", i + 1,
+                             athi_shape_str(x->shape, text));
+            return false;
+        }
+    return true;
+}
+
+/* relu(x) - alpha relu(-x) */
+static ath_tensor *build_prelu(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
+                               const char *name) {
+    (void)n_in;
+    const ath_prelu_opts *o = opts;
+    athi_graph *g = net->graph;
+    athi_shape shape;
+    if (!alpha_shape(net, in[0], &o->shared_axes, name, &shape)) return &g->poison;
+    /* fans as Keras counts them: [..., in, out] */
+    int64_t r = shape.rank, n = athi_shape_count(shape);
+    int64_t fan_in = r < 2 ? n : n / shape.dim[r - 1], fan_out = r < 2 ? n : n / shape.dim[r - 2];
+    ath_tensor *alpha = athi_param_add(net, name, "alpha", shape, true, o->alpha_initializer,
+                                       o->alpha_regularizer, fan_in, fan_out);
+    ath_tensor *below = athi_op1(g, ATHI_OP_RELU, athi_op1(g, ATHI_OP_NEG, in[0], NULL), NULL);
+    ath_tensor *above = athi_op1(g, ATHI_OP_RELU, in[0], NULL);
+    return athi_op2(g, ATHI_OP_SUB, above, athi_op2(g, ATHI_OP_MUL, below, alpha, NULL), NULL);
+}
+const athi_layer_impl athi_layer_prelu = {1, 1, build_prelu};
+const athi_option athi_options_prelu[] = {
+    ATHI_ROW_INITIALIZER(ath_prelu_opts, alpha_initializer, "slope below zero", "zeros"),
+    ATHI_ROW_REGULARIZER(ath_prelu_opts, alpha_regularizer, "slope below zero"),
+    {.name = "shared_axes",
+     .type = ATHI_OPT_INTS,
+     .offset = offsetof(ath_prelu_opts, shared_axes),
+     .fallback = "null",
+     .nullable = true,
+     .min = 1,
+     .max = ATHI_MAX_RANK - 1,
+     .doc = "axes along which the slope is the same, the batch being axis 0"},
+    {0},
+};
+ath_tensor *ath_prelu_with(ath_tensor *x, const ath_prelu_opts *opts) {
+    return athi_layer_call("prelu", &x, 1, opts);
+}

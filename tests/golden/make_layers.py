@@ -76,6 +76,11 @@ NORM = [
     ("dropout_inference", "Dropout", "dropout", {"rate": 0.5}, [(3, 4)], False),
     ("dropout_zero", "Dropout", "dropout", {"rate": 0.0}, [(3, 4)], True),
 ]
+# Behind the others, whose random numbers stay.
+LATER = [
+    ("prelu", "PReLU", "prelu", {}, [(3, 5)]),
+    ("prelu_shared", "PReLU", "prelu", {"shared_axes": [1, 2]}, [(2, 3, 4, 3)]),
+]
 
 
 def weights_for(layer):
@@ -120,6 +125,8 @@ def rows():
         yield f"activation_{activation}", L.Activation, "activation", {"activation": activation}, [(3, 6)]
     for name, cls, layer, options in ACTIVATION_OPTIONS:
         yield name, getattr(L, cls), layer, options, [(2, 3, 4)]
+    for name, cls, layer, options, shapes in LATER:
+        yield name, getattr(L, cls), layer, options, shapes
 
 
 def main():

@@ -42,6 +42,9 @@ static void vectors(void **state) {
     ath_tensor *c = ath_relu_with(a, &(ath_relu_opts){.struct_size = sizeof(ath_relu_opts), .max_value = 3});
     c = ath_leaky_relu_with(c, NULL);
     c = ath_elu_with(c, NULL);
+    c = ath_prelu(c, .shared_axes = ATH_INTS(1), .name = "slope");
+    assert_shape(c, "[batch, 4, 6]");
+    assert_int_equal(f.net->layers[f.net->n_layers - 1].n_params, 6);
     c = ath_softmax_with(c, NULL);
     ath_tensor *(*const joins[])(ath_tensor *, ath_tensor *) = {ath_add,     ath_subtract, ath_multiply,
                                                                 ath_average, ath_maximum,  ath_minimum};
@@ -50,7 +53,11 @@ static void vectors(void **state) {
                               .kernel_regularizer = ATH_L1(0.1), .bias_regularizer = ATH_L2(0.1));
     assert_shape(ath_add(a, d), "[batch, 4, 6]"); /* [batch, 6] counts as [batch, 1, 6] */
     assert_shape(ath_dropout(d, .rate = 0.5), "[batch, 6]");
-    assert_shape(layer_n(&f, NULL, 0, "{\"input\": [2, -1]}"), "[batch, 2, ?]");
+    ath_tensor *open = layer_n(&f, NULL, 0, "{\"input\": [2, -1]}");
+    assert_shape(open, "[batch, 2, ?]");
+    assert_shape(ath_prelu(open, .shared_axes = ATH_INTS(2)), "[batch, 2, ?]");
+    ath_prelu(open, .alpha_initializer = {"ones", NULL});
+    assert_poisoned(&f, ATH_E_SHAPE, "the size of axis 2 must be known, got [batch, 2, ?]; name it in shared_axes");
     fixture_end(&f);
 }
 
@@ -67,6 +74,7 @@ static void misfits(void **state) {
         {"\"max_pooling2d\"", "max_pooling2d 'max_pooling2d': expected input of rank 4"},
         {"\"global_average_pooling2d\"", "expected input of rank 4"},
         {"{\"concatenate\": 3}", "axis 3 is not one of the axes 1 to 2"},
+        {"{\"prelu\": {\"shared_axes\": [3]}}", "prelu 'prelu': shared_axes are some of the axes 1 to 2 of"},
         {"\"add\"", "add 'add': expected 2 to 64 inputs, got 1"},
     };
     for (int i = 0; i < ATHI_COUNT(all); i++) {
