@@ -91,7 +91,9 @@ def peer_seconds(script, *options):
 
 def bench_search(rounds):
     """The 8-configuration search, whole programs."""
-    peers = {"KerasTuner + TensorFlow": ("keras_tuner_search.py", [["--steps-per-execution", "8"]], 20),
+    peers = {"KerasTuner + TensorFlow": ("keras_tuner_search.py", [[]], 20),
+             "KerasTuner + TensorFlow with steps_per_execution=8": ("keras_tuner_search.py",
+                                                                    [["--steps-per-execution", "8"]], 20),
              "Optuna 5 + PyTorch": ("optuna_torch_search.py", [["--jobs", "2", "--threads", "1"],
                                                                ["--jobs", "1", "--threads", "2"]], 4)}
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +101,7 @@ def bench_search(rounds):
         for name, (script, settings, target) in peers.items():
             pairs = []
             for i in range(max(1, rounds // 3)):
-                ours = tune("search8.yaml", f"{folder}/{name[:2]}{i}")
+                ours = tune("search8.yaml", f"{folder}/{len(name)}-{i}")
                 pairs.append((ours, min(peer_seconds(script, *s) for s in settings)))
             ratio = statistics.median(t / o for o, t in pairs)
             row(f"8-configuration search, whole program, 2 jobs, against {name}", f"{statistics.median(o for o, _ in pairs):.1f} s",
