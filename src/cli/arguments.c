@@ -28,6 +28,14 @@ int64_t athi_cli_count(const athi_cli *cli, const char *flag, int64_t otherwise)
     return g->set ? g->count : otherwise;
 }
 
+const char *const *athi_cli_texts(athi_cli *cli, const char *flag, int *n) {
+    const char **list = athi_arena_array(cli->arena, cli->n_sets + 1, (int64_t)sizeof *list);
+    *n = 0;
+    for (int i = 0; list && i < cli->n_sets; i++)
+        if (strcmp(cli->set_flags[i], flag) == 0) list[(*n)++] = cli->sets[i];
+    return list;
+}
+
 /* ---- parsing ------------------------------------------------------------------------------------- */
 
 static ath_status unknown_flag(athi_cli *cli, const char *name) {
@@ -48,6 +56,7 @@ static ath_status store(athi_cli *cli, int index, const char *text) {
         if (cli->n_sets == ATHI_SETS_MAX)
             return athi_fail(cli->ctx, ATH_E_OPTION, "%s: --%s stands more than %d times", cli->verb->name,
                              flag->name, ATHI_SETS_MAX);
+        cli->set_flags[cli->n_sets] = flag->name;
         cli->sets[cli->n_sets++] = text;
     }
     if (flag->type != ATHI_FLAG_COUNT) return ATH_OK;
@@ -100,6 +109,10 @@ static ath_status check_arguments(athi_cli *cli) {
 ath_status athi_cli_parse(athi_cli *cli, int n, char **argv) {
     bool only_arguments = false;
     for (int i = 0; i < n; i++) {
+        if (!only_arguments && strcmp(argv[i], "--") == 0 && cli->verb->command) {
+            cli->command = (const char *const *)(argv + i + 1); /* main's argv ends with NULL */
+            break;
+        }
         if (!only_arguments && strcmp(argv[i], "--") == 0)
             only_arguments = true;
         else if (!only_arguments && strcmp(argv[i], "-h") == 0)

@@ -40,7 +40,8 @@ typedef struct athi_verb {
     const char *doc;
     const athi_flag *flags; /* ended by a row without name */
     ath_status (*run)(athi_cli *cli);
-    bool hidden; /* for the program itself: not in the list */
+    bool hidden;  /* for the program itself: not in the list */
+    bool command; /* what follows -- is a command line of another program */
 } athi_verb;
 extern const athi_verb athi_verbs[]; /* ended by a row without name */
 
@@ -51,8 +52,10 @@ struct athi_cli {
     const char *arguments[2];
     int n_arguments;
     athi_given given[ATHI_FLAGS_MAX]; /* by the verb's flags */
-    const char *sets[ATHI_SETS_MAX];
+    const char *sets[ATHI_SETS_MAX];  /* of all flags that may stand several times */
+    const char *set_flags[ATHI_SETS_MAX];
     int n_sets;
+    const char *const *command; /* what follows --, NULL-ended; NULL: none */
     bool help;
     bool started; /* a failure from now on is exit 1 */
     const volatile int *interrupted;
@@ -72,6 +75,9 @@ bool athi_cli_has(const athi_cli *cli, const char *flag);
 const char *athi_cli_text(const athi_cli *cli, const char *flag, const char *otherwise);
 int64_t athi_cli_count(const athi_cli *cli, const char *flag, int64_t otherwise);
 
+/** What was given for one that may stand several times, in the arena; NULL: no memory. */
+const char *const *athi_cli_texts(athi_cli *cli, const char *flag, int *n);
+
 /* Flags that several verbs share. */
 #define ATHI_FLAG_JSON_ROW                                                                                           \
     { "json", ATHI_FLAG_SWITCH, NULL, "the result as JSON on standard output" }
@@ -79,6 +85,11 @@ int64_t athi_cli_count(const athi_cli *cli, const char *flag, int64_t otherwise)
     {                                                                                                                \
         "set", ATHI_FLAG_TEXTS, "PATH=VALUE",                                                                        \
             "another value in the recipe (YAML, ranges too); may stand several times"                                \
+    }
+#define ATHI_FLAG_PARAM_ROW                                                                                          \
+    {                                                                                                                \
+        "param", ATHI_FLAG_TEXTS, "NAME=RANGE",                                                                      \
+            "a parameter: 'lr=!float {min: 1e-5, max: 0.1, prior: log}'; replaces the file's or adds"                \
     }
 #define ATHI_FLAG_THREADS_ROW                                                                                        \
     { "threads", ATHI_FLAG_COUNT, "N", "processor threads (default: all cores)" }
@@ -109,6 +120,7 @@ ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
 
 ath_status athi_verb_run(athi_cli *cli);
 ath_status athi_verb_tune(athi_cli *cli);
+ath_status athi_verb_ask_tell(athi_cli *cli);
 ath_status athi_verb_train(athi_cli *cli);
 ath_status athi_verb_worker(athi_cli *cli);
 ath_status athi_verb_predict(athi_cli *cli);
@@ -119,9 +131,9 @@ ath_status athi_verb_export(athi_cli *cli);
 ath_status athi_verb_explain(athi_cli *cli);
 ath_status athi_verb_list(athi_cli *cli);
 ath_status athi_verb_doctor(athi_cli *cli);
-extern const athi_flag athi_flags_run[], athi_flags_train[], athi_flags_worker[], athi_flags_predict[],
-    athi_flags_evaluate[], athi_flags_study[], athi_flags_export[], athi_flags_explain[], athi_flags_list[],
-    athi_flags_doctor[];
+extern const athi_flag athi_flags_run[], athi_flags_tune[], athi_flags_ask_tell[], athi_flags_train[],
+    athi_flags_worker[], athi_flags_predict[], athi_flags_evaluate[], athi_flags_study[], athi_flags_export[],
+    athi_flags_explain[], athi_flags_list[], athi_flags_doctor[];
 
 /** docs/options.md: every kind, row and option. */
 ath_status athi_cli_markdown(athi_text *out);

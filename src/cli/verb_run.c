@@ -4,6 +4,7 @@
 #include "report/table.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 const athi_flag athi_flags_run[] = {
@@ -68,7 +69,96 @@ static ath_status read_and_run(athi_cli *cli, bool only_tune) {
 }
 
 ath_status athi_verb_run(athi_cli *cli) { return read_and_run(cli, false); }
-ath_status athi_verb_tune(athi_cli *cli) { return read_and_run(cli, true); }
+
+/* ---- tune ---------------------------------------------------------------------------------------- */
+
+const athi_flag athi_flags_tune[] = {
+    {"dir", ATHI_FLAG_TEXT, "FOLDER", "where the run lives (default: runs/<name>); the same command goes on there"},
+    {"jobs", ATHI_FLAG_COUNT, "N", "trials at a time (default: the file's jobs)"},
+    {"threads", ATHI_FLAG_COUNT, "N", "threads of each trial (default: the file's threads)"},
+    ATHI_FLAG_SET_ROW,
+    ATHI_FLAG_PARAM_ROW,
+    {"dry-run", ATHI_FLAG_SWITCH, NULL, "of a command: run the defaults once and show what was understood"},
+    {"overwrite", ATHI_FLAG_SWITCH, NULL, "begin from nothing: what the folder holds of an earlier run is removed"},
+    ATHI_FLAG_JSON_ROW,
+    {0},
+};
+
+static ath_status show_best(athi_cli *cli, const athi_value *report, const char *directory) {
+    if (athi_cli_has(cli, "json")) return athi_cli_json(cli, report);
+    const athi_value *best = athi_value_get(report, "best"), *params = athi_value_get(best, "params");
+    athi_text text = {.ctx = cli->ctx};
+    athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), athi_value_get(report, "objective")->text),
+                    0);
+    if (!text.failed)
+        printf("best of %lld trials: trial %lld, %s %s\n", (long long)athi_value_get(report, "trials")->integer,
+               (long long)athi_value_get(best, "trial")->integer, athi_value_get(report, "objective")->text,
+               text.text);
+    athi_text_free(&text);
+    for (int64_t i = 0; i < params->n; i++) {
+        athi_text one = {.ctx = cli->ctx};
+        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed)
+            printf("  %s: %s\n", params->keys[i], one.text);
+        athi_text_free(&one);
+    }
+    athi_cli_line("the study: %s/study.db (athanor show %s)", directory, directory);
+    return ATH_OK;
+}
+
+/* Threads: a command keeps the environment's number, unless several run side by side and nothing is said there. */
+static int command_threads(const athi_cli *cli, const athi_space_file *file, int jobs) {
+    int given = (int)athi_cli_count(cli, "threads", file->tune.threads);
+    return given > 0 || jobs == 1 || getenv("OMP_NUM_THREADS") ? given : 1;
+}
+
+static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
+    athi_value *report = NULL;
+    bool dry = athi_cli_has(cli, "dry-run");
+    int jobs = (int)athi_cli_count(cli, "jobs", file->tune.jobs);
+    const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
+    athi_run_opts opts = {.directory = directory,
+                          .jobs = jobs,
+                          .threads = command_threads(cli, file, jobs),
+                          .overwrite = athi_cli_has(cli, "overwrite"),
+                          .event = on_event,
+                          .user = cli,
+                          .interrupted = cli->interrupted};
+    if (!directory) return ATH_E_NOMEM;
+    signal(SIGPIPE, SIG_IGN);
+    ATH_TRY(athi_tune_command(file, cli->arena, &opts, cli->command, dry, &report));
+    cli->started = true;
+    if (dry && !athi_cli_has(cli, "json")) return ATH_OK;
+    return show_best(cli, report, directory);
+}
+
+static ath_status tune_command(athi_cli *cli) {
+    athi_space_file *file = NULL;
+    int n_sets, n_params;
+    const char *const *sets = athi_cli_texts(cli, "set", &n_sets), *const *params =
+                                                                       athi_cli_texts(cli, "param", &n_params);
+    if (!sets || !params) return ATH_E_NOMEM;
+    if (!cli->command[0])
+        return athi_fail(cli->ctx, ATH_E_OPTION,
+                         "tune: a command must follow --, such as -- python train.py --lr {lr}");
+    const char *path = cli->n_arguments ? cli->arguments[0] : NULL;
+    ATH_TRY(athi_space_file_read(cli->ctx, path, sets, n_sets, params, n_params, &file));
+    ath_status status = run_command(cli, file);
+    athi_space_file_destroy(file);
+    return status;
+}
+
+ath_status athi_verb_tune(athi_cli *cli) {
+    static const char *const of_commands[] = {"param", "dry-run"};
+    if (cli->command) return tune_command(cli);
+    for (int i = 0; i < ATHI_COUNT(of_commands); i++)
+        if (athi_cli_has(cli, of_commands[i]))
+            return athi_fail(cli->ctx, ATH_E_OPTION,
+                             "tune: --%s is for commands: athanor tune [SPACE] -- COMMAND {name}", of_commands[i]);
+    if (!cli->n_arguments)
+        return athi_fail(cli->ctx, ATH_E_OPTION,
+                         "tune: expected a RECIPE, or a command: athanor tune [SPACE] -- COMMAND {name}");
+    return read_and_run(cli, true);
+}
 
 /* ---- the worker ---------------------------------------------------------------------------------- */
 

@@ -58,6 +58,8 @@ bool athi_is_repeat(const athi_value *v);
 ath_status athi_repeat_parts(ath_ctx *ctx, const athi_value *v, const athi_value **times, const athi_value **body);
 /** The space of a recipe's ranges. */
 ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space);
+/** Of the ranges in one value, named from there. */
+ath_status athi_ranges_gather(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_space **space);
 /** The sections in which ranges may stand, NULL-ended. */
 extern const char *const athi_ranged_sections[];
 

@@ -21,6 +21,9 @@ ath_status athi_yaml_read(ath_ctx *ctx, athi_arena *arena, const char *name, con
 /** Sets one value by its path: "train.epochs=3", "model.1.dense.units=!int {min: 8, max: 64}". List elements by
  * number; a map key that does not exist yet is made, a list element or a step into a scalar is an error. */
 ath_status athi_value_set_path(ath_ctx *ctx, athi_arena *arena, athi_value *root, const char *assignment);
+/** The same below `option` ("--param"), which begins the sentences. */
+ath_status athi_value_set_option(ath_ctx *ctx, athi_arena *arena, const char *option, athi_value *root,
+                                 const char *assignment);
 
 /* ---- sections (sections.c) ----------------------------------------------------------------------- */
 
@@ -99,6 +102,9 @@ ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const 
                             athi_value **bound);
 /** tune.objective: the metric and its direction, known as KerasTuner knows it; val_loss where nothing is said. */
 ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize);
+/** The same of a value; `where` begins the sentence. */
+ath_status athi_objective_read(ath_ctx *ctx, const athi_value *objective, const char *where, const char **metric,
+                               bool *maximize);
 /** What must be the same when a folder is used again: the recipe without budgets, sampler, reports. */
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition);
 /** Where a sentence has a place in a recipe ("line 3, column 7: "), "name:3:7: " in front of it; others stay, since
@@ -108,6 +114,28 @@ ath_status athi_place_in(ath_ctx *ctx, ath_status status, const char *name);
  * every range against the data's shapes, and sees that callbacks and objective watch what is reported: what cannot work is an
  * error before any time is spent. */
 ath_status athi_recipe_check(const athi_recipe *recipe, const athi_data *data);
+
+/* ---- spaces of other programs (space_file.c, tune_command.c) ------------------------------------- */
+
+/* SPACE: the ranges below `space:`, and what a recipe says in its section tune at the top. */
+typedef struct athi_space_file {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const char *path, *name;
+    uint64_t seed;
+    athi_value *root; /* as read, with what --set and --param say */
+    athi_space *space;
+    athi_tune_opts tune;
+    const char *objective;
+    bool maximize;
+} athi_space_file;
+/** path NULL: nothing but what `params` ("lr=!float {…}") and `sets` ("max_trials=20") say. */
+ath_status athi_space_file_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
+                                const char *const *params, int n_params, athi_space_file **file);
+void athi_space_file_destroy(athi_space_file *file);
+/** The study at `path`, with the space stored in it. `command`: its command line, NULL: none. */
+ath_status athi_space_file_study(const athi_space_file *file, const char *path, const char *const *command,
+                                 athi_store **store);
 
 /* ---- from a bound recipe to a model (build.c) ---------------------------------------------------- */
 
@@ -194,5 +222,9 @@ typedef struct athi_run_opts {
  * written there. Errors: ATH_E_STATE another recipe's folder, ATH_E_BUSY a living process holds it,
  * ATH_E_INTERRUPTED. */
 ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report);
+/** Tunes a command (argv with templates, NULL-ended); opts->threads 0 leaves its environment as it is. dry: the
+ *  defaults once, in <directory>/dry-run. `report`: trials, the best one, why the search ended. */
+ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, const athi_run_opts *opts,
+                             const char *const *command, bool dry, athi_value **report);
 
 #endif

@@ -7,7 +7,7 @@
 typedef struct setting {
     ath_ctx *ctx;
     athi_arena *arena;
-    const char *assignment; /* for the sentences */
+    const char *option, *assignment; /* for the sentences */
 } setting;
 
 static ath_status fail(const setting *s, const char *fmt, ...) ATHI_PRINTF(2, 3);
@@ -16,7 +16,7 @@ static ath_status fail(const setting *s, const char *fmt, ...) {
     va_start(args, fmt);
     ath_status status = athi_failv(s->ctx, ATH_E_OPTION, fmt, args);
     va_end(args);
-    return athi_fail_prefix(s->ctx, status, "--set %.100s", s->assignment);
+    return athi_fail_prefix(s->ctx, status, "%s %.100s", s->option, s->assignment);
 }
 
 static bool list_index(const char *step, int64_t *index) {
@@ -109,11 +109,16 @@ static int depth_of(const athi_value *v) {
 }
 
 ath_status athi_value_set_path(ath_ctx *ctx, athi_arena *arena, athi_value *root, const char *assignment) {
-    setting s = {ctx, arena, assignment};
+    return athi_value_set_option(ctx, arena, "--set", root, assignment);
+}
+
+ath_status athi_value_set_option(ath_ctx *ctx, athi_arena *arena, const char *option, athi_value *root,
+                                 const char *assignment) {
+    setting s = {ctx, arena, option, assignment};
     const char *equals = strchr(assignment, '=');
     if (!equals || equals == assignment) return fail(&s, "expected path=value, such as train.epochs=3");
     char *path = athi_arena_strndup(arena, assignment, equals - assignment);
-    const char *name = path ? athi_arena_printf(arena, "--set %.100s", path) : NULL;
+    const char *name = path ? athi_arena_printf(arena, "%s %.100s", option, path) : NULL;
     if (!path || !name) return ATH_E_NOMEM;
     athi_value *value, **slot = &root;
     ATH_TRY(athi_yaml_read(ctx, arena, name, equals + 1, (int64_t)strlen(equals + 1), &value));

@@ -141,3 +141,11 @@ ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *r
     *space = w.space;
     return ATH_OK;
 }
+
+ath_status athi_ranges_gather(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_space **space) {
+    walker w = {.ctx = ctx, .arena = arena};
+    ATH_TRY(athi_space_create(arena, &w.space));
+    ATH_TRY(walk(&w, v, (place){.path = "", .index = -1}));
+    *space = w.space;
+    return ATH_OK;
+}

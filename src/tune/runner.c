@@ -5,12 +5,14 @@
 #include "tune/worker_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { POLL_MS = 200, SENTENCE = 1024 };
+enum { POLL_MS = 200, SENTENCE = 1024, LINE_MAX_BYTES = 1 << 20 };
+static const double BRIEF_SECONDS = 0.05;                 /* between the end of a command's output and its own */
 static const double GRACE_SECONDS = 10, KILL_SECONDS = 2; /* to save state; after a timeout's SIGTERM */
 
 typedef struct slot {
@@ -22,6 +24,8 @@ typedef struct slot {
     int64_t oom_kills;        /* when the task began */
     char *log_path;
     char *request;
+    athi_output output; /* of a command */
+    int log;            /* what it prints besides reports, -1: not open */
 } slot;
 
 typedef struct runner {
@@ -41,6 +45,8 @@ static void free_task(runner *r, slot *w) {
     athi_free(r->ctx, w->log_path);
     athi_free(r->ctx, w->request);
     w->log_path = w->request = NULL;
+    if (w->log >= 0) close(w->log);
+    w->log = -1;
     w->process.log_path = NULL;
     w->busy = false;
     w->deadline = w->kill_at = 0;
@@ -69,8 +75,7 @@ static ath_status fail_task(runner *r, slot *w, athi_reason reason, const char *
     athi_task task = w->task;
     athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
     if (!event) return ATH_E_NOMEM;
-    ATH_TRY(
-        athi_value_set(r->scratch, event, "failed", athi_value_string(r->scratch, athi_reason_name(reason))));
+    ATH_TRY(athi_value_set(r->scratch, event, "failed", athi_value_string(r->scratch, athi_reason_name(reason))));
     ATH_TRY(athi_value_set(r->scratch, event, "message", athi_value_string(r->scratch, message)));
     end_worker(r, w, 0);
     free_task(r, w);
@@ -88,8 +93,7 @@ static ath_status write_request(runner *r, slot *w, const char *folder) {
     athi_arena *a = r->scratch;
     athi_value *map = athi_value_new(a, ATHI_MAP), *params = NULL;
     char seed[32];
-    snprintf(seed, sizeof(seed), "%llu",
-             (unsigned long long)w->task.seed); /* as text: JSON numbers end at 2^53 */
+    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)w->task.seed); /* as text: JSON numbers end at 2^53 */
     ATH_TRY(athi_space_point_write(a, r->opts->space, w->task.point, &params));
     if (!map) return ATH_E_NOMEM;
     ATH_TRY(athi_value_set(a, map, "op", athi_value_string(a, "run")));
@@ -109,21 +113,47 @@ static ath_status write_request(runner *r, slot *w, const char *folder) {
     return status;
 }
 
-/* On a worker that lives, or on a new one. */
-static ath_status send_task(runner *r, slot *w) {
-    if (!w->alive) {
-        ATH_TRY(
-            athi_process_start(r->ctx, &w->process, r->opts->argv, r->environment, r->opts->memory_limit));
-        w->alive = true;
-        w->served = 0;
-    }
+/* A task begins: nothing of the one before is left. */
+static void begin_task(runner *r, slot *w) {
     w->lines = 0;
     w->process.log_path = w->log_path;
     w->process.n_words = 0, w->process.words[0] = 0;
     if (w->process.log >= 0) close(w->process.log), w->process.log = -1;
     w->oom_kills = athi_oom_kills();
     w->deadline = r->opts->timeout_seconds > 0 ? athi_now() + r->opts->timeout_seconds : 0;
+}
+
+/* On a worker that lives, or on a new one. */
+static ath_status send_task(runner *r, slot *w) {
+    if (!w->alive) {
+        ATH_TRY(athi_process_start(r->ctx, &w->process, r->opts->argv, r->environment, r->opts->memory_limit));
+        w->alive = true;
+        w->served = 0;
+    }
+    begin_task(r, w);
     return athi_process_send(&w->process, w->request);
+}
+
+/* A process of its own, whose logs begin empty. */
+static ath_status start_command(runner *r, slot *w, const char *folder) {
+    const char *const *argv = NULL;
+    char **own = NULL, **environment;
+    int64_t n = 0;
+    const char *log = athi_arena_printf(r->scratch, "%s/stdout.log", folder);
+    if (!log) return ATH_E_NOMEM;
+    if (w->task.resumed) ATH_TRY(athi_search_restart(r->opts->search, &w->task));
+    ATH_TRY(athi_command_argv(r->ctx, r->scratch, r->opts->command, &w->task, folder, &argv));
+    ATH_TRY(athi_command_variables(r->ctx, r->scratch, r->opts->command, &w->task, folder, &own, &n));
+    if (!(environment = athi_environment_with(r->scratch, r->environment, own, n))) return ATH_E_NOMEM;
+    unlink(w->log_path);
+    w->log = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->output = (athi_output){0};
+    w->process.noun = "command";
+    ATH_TRY(athi_process_start(r->ctx, &w->process, argv, environment, r->opts->memory_limit));
+    athi_process_close_input(&w->process);
+    w->alive = true;
+    begin_task(r, w);
+    return ATH_OK;
 }
 
 static ath_status give_task(runner *r, slot *w, const athi_task *task) {
@@ -136,8 +166,15 @@ static ath_status give_task(runner *r, slot *w, const athi_task *task) {
     if (!log) return ATH_E_NOMEM;
     ATH_TRY(athi_make_dirs(r->ctx, folder));
     if (!(w->log_path = athi_strdup(r->ctx, log))) return ATH_E_NOMEM;
+    if (r->opts->command) return start_command(r, w, folder);
     ATH_TRY(write_request(r, w, folder));
     return send_task(r, w);
+}
+
+static int count(const runner *r, bool only_busy) {
+    int n = 0;
+    for (int i = 0; i < r->n; i++) n += only_busy ? r->slots[i].busy : r->slots[i].alive;
+    return n;
 }
 
 static ath_status give_tasks(runner *r, bool *waiting) {
@@ -146,6 +183,7 @@ static ath_status give_tasks(runner *r, bool *waiting) {
         athi_task task;
         athi_next next;
         const char *why = NULL;
+        if (r->opts->command && count(r, true) && !athi_search_any_ended(r->opts->search)) return ATH_OK;
         if (r->slots[i].busy) continue;
         ATH_TRY(athi_search_next(r->opts->search, &task, &next, &why));
         if (next == ATHI_NEXT_WAIT) {
@@ -219,19 +257,79 @@ static ath_status take_line(runner *r, slot *w, const char *line, int64_t length
     return status;
 }
 
+/* ---- what a command prints ----------------------------------------------------------------------- */
+
+static ath_status wrong_report(runner *r, slot *w) {
+    char message[SENTENCE];
+    snprintf(message, sizeof(message), "%s", ath_errmsg(r->ctx));
+    return fail_task(r, w, ATHI_REASON_CRASH, message);
+}
+
+static ath_status take_output(runner *r, slot *w, const char *line, int64_t length) {
+    athi_value *values = NULL, *event;
+    int64_t step = 0;
+    athi_task task = w->task;
+    athi_arena_reset(r->scratch);
+    ath_status status =
+        athi_command_line(r->ctx, r->scratch, r->opts->command, &w->output, line, length, &step, &values);
+    if (status == ATH_OK && !values) {
+        const bool kept =
+            w->log < 0 || (write(w->log, line, (size_t)length) == length && write(w->log, "\n", 1) == 1);
+        if (!kept) close(w->log), w->log = -1; /* a log is not worth a trial */
+        return ATH_OK;
+    }
+    if (status == ATH_OK) status = athi_search_report(r->opts->search, &w->task, step, values);
+    if (status == ATH_E_DATA) return wrong_report(r, w);
+    ATH_TRY(status);
+    if (!(event = athi_value_new(r->scratch, ATHI_MAP))) return ATH_E_NOMEM;
+    if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
+    ATH_TRY(athi_value_set(r->scratch, event, "values", values));
+    tell(r, &task, event);
+    return ATH_OK;
+}
+
+/* It has ended: status 0 and a report are a good end. */
+static ath_status command_done(runner *r, slot *w) {
+    char message[SENTENCE];
+    athi_task task = w->task;
+    athi_arena_reset(r->scratch);
+    athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
+    if (!event) return ATH_E_NOMEM;
+    if (!w->output.reports) {
+        athi_command_silent(r->opts->command, &w->output, message, sizeof(message));
+        return fail_task(r, w, ATHI_REASON_CRASH, message);
+    }
+    ATH_TRY(athi_value_set(r->scratch, event, "done", athi_value_bool(r->scratch, true)));
+    free_task(r, w);
+    ATH_TRY(athi_search_finish(r->opts->search, &task));
+    tell(r, &task, event);
+    return ATH_OK;
+}
+
+/* A line without an end: the last one, or more than anybody reads. */
+static ath_status take_rest(runner *r, slot *w) {
+    int64_t length;
+    char *line = w->busy && !w->kill_at ? athi_process_rest(&w->process, &length) : NULL;
+    if (!line) return ATH_OK;
+    ath_status status = take_output(r, w, line, length);
+    athi_free(r->ctx, line);
+    return status;
+}
+
 static ath_status take_lines(runner *r, slot *w) {
     int64_t length;
     char *line;
     while (w->alive && (line = athi_process_line(&w->process, &length))) {
         ath_status status = ATH_OK;
         if (w->busy && !w->kill_at)
-            status = take_line(r, w, line, length);
+            status = r->opts->command ? take_output(r, w, line, length) : take_line(r, w, line, length);
         else if (!w->busy) /* nobody asked: it cannot be trusted with a task */
             end_worker(r, w, 0);
         athi_free(r->ctx, line);
         ATH_TRY(status);
     }
-    return ATH_OK;
+    bool long_one = w->alive && w->process.output.length - w->process.taken > LINE_MAX_BYTES;
+    return r->opts->command && long_one ? take_rest(r, w) : ATH_OK;
 }
 
 /* ---- endings ------------------------------------------------------------------------------------- */
@@ -252,13 +350,31 @@ static ath_status explain(runner *r, slot *w, const athi_ending *ending) {
 static ath_status gone(runner *r, slot *w, const athi_ending *ending) {
     bool left = w->served > 0 && !w->lines && ending->how == 0 && !w->kill_at;
     count_peak(r, ending->peak_bytes);
+    ath_status status = r->opts->command ? take_rest(r, w) : ATH_OK;
     athi_process_free(&w->process);
     w->alive = false;
+    ATH_TRY(status);
     if (!w->busy || r->stopping) {
         free_task(r, w);
         return ATH_OK;
     }
+    if (r->opts->command) {
+        if (!w->process.n_words) /* its last words stand elsewhere */
+            w->process.n_words = snprintf(w->process.words, sizeof(w->process.words), "%s", w->output.last);
+        return ending->how == 0 && !w->kill_at ? command_done(r, w) : explain(r, w, ending);
+    }
     return left ? send_task(r, w) : explain(r, w, ending);
+}
+
+/* All that it wrote before it died. */
+static ath_status read_all(runner *r, slot *w) {
+    for (bool more = true, ended = false; more && !ended && w->alive;) {
+        int64_t before = w->process.output.length - w->process.taken;
+        ATH_TRY(athi_process_read(&w->process, &ended));
+        more = w->process.output.length > before;
+        ATH_TRY(take_lines(r, w));
+    }
+    return ATH_OK;
 }
 
 static ath_status serve(runner *r, slot *w) {
@@ -270,18 +386,19 @@ static ath_status serve(runner *r, slot *w) {
     ATH_TRY(take_lines(r, w));
     if (!w->alive) return ATH_OK;
     athi_ending ending = {0};
-    if (ended) { /* it leaves, or has closed what we hear it by */
-        double until = athi_now() + KILL_SECONDS;
-        while (!athi_process_reap(&w->process, &ending))
+    if (ended) { /* it leaves, or has closed what we hear it by; a command may go on in silence */
+        double until = athi_now() + (r->opts->command ? BRIEF_SECONDS : KILL_SECONDS);
+        while (!athi_process_reap(&w->process, &ending)) {
+            if (athi_now() > until && r->opts->command) return ATH_OK;
             if (athi_now() > until)
                 athi_process_signal(&w->process, SIGKILL);
             else
                 poll(NULL, 0, 1);
+        }
         return gone(r, w, &ending);
     }
     if (!athi_process_reap(&w->process, &ending)) return ATH_OK;
-    ATH_TRY(athi_process_read(&w->process, &ended)); /* its last lines */
-    ATH_TRY(take_lines(r, w));
+    ATH_TRY(read_all(r, w));
     return w->alive ? gone(r, w, &ending) : ATH_OK;
 }
 
@@ -316,12 +433,6 @@ static ath_status turn(runner *r, struct pollfd *polled) {
     return ATH_OK;
 }
 
-static int count(const runner *r, bool only_busy) {
-    int n = 0;
-    for (int i = 0; i < r->n; i++) n += only_busy ? r->slots[i].busy : r->slots[i].alive;
-    return n;
-}
-
 /* Workers save their state and leave; what they still report is kept. */
 static ath_status stop(runner *r, struct pollfd *polled) {
     double until = athi_now() + GRACE_SECONDS;
@@ -341,8 +452,7 @@ static ath_status loop(runner *r, struct pollfd *polled) {
         if (r->opts->interrupted && *r->opts->interrupted) {
             r->result->why = "interrupted";
             ATH_TRY(stop(r, polled));
-            return athi_fail(r->ctx, ATH_E_INTERRUPTED,
-                             "interrupted: the state is saved; start again to go on");
+            return athi_fail(r->ctx, ATH_E_INTERRUPTED, "interrupted: the state is saved; start again to go on");
         }
         ATH_TRY(give_tasks(r, &waiting));
         if (!count(r, true)) {
@@ -357,19 +467,18 @@ static ath_status loop(runner *r, struct pollfd *polled) {
 }
 
 static ath_status check(ath_ctx *ctx, const athi_runner_opts *o) {
-    if (!o->argv || !o->argv[0]) return athi_fail(ctx, ATH_E_OPTION, "the worker command is empty");
+    if (o->command) ATH_TRY(athi_command_check(ctx, o->command));
+    if (!o->command && (!o->argv || !o->argv[0])) return athi_fail(ctx, ATH_E_OPTION, "the worker command is empty");
     if (o->jobs < 1 || o->jobs > 1024)
         return athi_fail(ctx, ATH_E_OPTION, "jobs: expected 1 to 1024, got %d", o->jobs);
     if (o->timeout_seconds < 0 || o->memory_limit < 0)
-        return athi_fail(ctx, ATH_E_OPTION,
-                         "a timeout or a memory limit is negative; expected at least 0 (none)");
+        return athi_fail(ctx, ATH_E_OPTION, "a timeout or a memory limit is negative; expected at least 0 (none)");
     return ATH_OK;
 }
 
 static ath_status verdict(const runner *r, ath_status status) {
     if (status != ATH_OK || !r->result->why || strcmp(r->result->why, "failures")) return status;
-    return athi_fail(r->ctx, ATH_E_FAILED,
-                     "every trial so far has failed, so the search ends; the last one: %s",
+    return athi_fail(r->ctx, ATH_E_FAILED, "every trial so far has failed, so the search ends; the last one: %s",
                      athi_search_last_failure(r->opts->search));
 }
 
@@ -384,7 +493,8 @@ ath_status athi_runner_run(ath_ctx *ctx, const athi_runner_opts *opts, athi_runn
     r.slots = athi_alloc_array(ctx, r.n, sizeof(slot));
     polled = athi_alloc_array(ctx, 3 * (int64_t)r.n, sizeof(*polled));
     if (r.arena && r.scratch && r.slots && polled)
-        r.environment = athi_process_environment(r.arena, ATHI_MAX(opts->threads, 1));
+        r.environment = athi_process_environment(r.arena, ATHI_MAX(opts->threads, opts->command ? 0 : 1));
+    for (int i = 0; r.slots && i < r.n; i++) r.slots[i].log = -1;
     if (r.environment) status = verdict(&r, loop(&r, polled));
     for (int i = 0; r.slots && i < r.n; i++) athi_process_close_input(&r.slots[i].process);
     for (int i = 0; r.slots && i < r.n; i++) {

@@ -10,19 +10,25 @@
  * anything else fails its task (exit status and last words as the reason), and is replaced; one that leaves
  * with status 0 between two tasks is started again. Each has a process group of its own: an interrupt closes
  * its input and sends SIGTERM, and ten seconds later SIGKILL. When the runner dies, its workers do
- * (PR_SET_PDEATHSIG and end of file). */
+ * (PR_SET_PDEATHSIG and end of file).
+ *
+ * With `command` there are no workers: each execution is one process of that program, its output is read as
+ * command.h says, what is no report goes to <dir>/stdout.log, and status 0 is its good end. The first trial of
+ * a study runs alone, so that a command that cannot work fails once and not many times. An execution that was
+ * interrupted begins anew. */
 #ifndef ATHI_RUNNER_H
 #define ATHI_RUNNER_H
 
-#include "tune/search.h"
+#include "tune/command.h"
 
 typedef struct athi_runner_opts {
     athi_search *search;
     const athi_space *space;
-    const char *const *argv; /* of a worker, NULL-ended */
-    const char *directory;   /* of the run: trials/<n>/<execution> below it */
+    const char *const *argv;     /* of a worker, NULL-ended */
+    const athi_command *command; /* instead of argv; NULL: workers */
+    const char *directory;       /* of the run: trials/<n>/<execution> below it */
     int jobs;
-    int threads;            /* of each worker: OMP_NUM_THREADS */
+    int threads;            /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
     double timeout_seconds; /* of one execution, 0: none */
     int64_t memory_limit;   /* RLIMIT_AS-like cap in bytes, 0: none */
     /** After every event, for progress lines. May be NULL. */

@@ -38,7 +38,7 @@ struct athi_search {
     double **queue; /* enqueued points, first in first out */
     int64_t n_queue, cap_queue;
     int64_t failures; /* without a single success so far */
-    bool any_complete, exhausted;
+    bool any_complete, any_ended, exhausted;
     athi_arena *scratch;
     char last_failure[ATHI_ERRMSG_MAX];
 };
@@ -137,6 +137,7 @@ static ath_status take_over_all(athi_search *s) {
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
     for (int64_t i = 0; i < n; i++) {
         if (trials[i]->state == ATHI_TRIAL_COMPLETE) s->any_complete = true;
+        if (trials[i]->ended > 0) s->any_ended = true;
         if (ours_running(trials[i])) ATH_TRY(take_over(s, trials[i]));
     }
     return ATH_OK;
@@ -220,8 +221,7 @@ static const athi_trial *hide(athi_search *s, const athi_trial *t) {
     if (!copy || !unknown) return NULL;
     unknown[0] = NAN;
     copy->state = ATHI_TRIAL_RUNNING, copy->reason = ATHI_REASON_NONE, copy->message = NULL;
-    copy->values = unknown, copy->reports = NULL, copy->n_reports = 0, copy->n_executions = 0,
-    copy->ended = 0;
+    copy->values = unknown, copy->reports = NULL, copy->n_reports = 0, copy->n_executions = 0, copy->ended = 0;
     copy->execution_values = NULL, copy->execution_best = NULL;
     return copy;
 }
@@ -252,8 +252,7 @@ static ath_status make_view(athi_search *s, const athi_trial *const *trials, int
     return ATH_OK;
 }
 
-static ath_status suggest(athi_search *s, const athi_trial *const *trials, int64_t n, double *point,
-                          int64_t *seen) {
+static ath_status suggest(athi_search *s, const athi_trial *const *trials, int64_t n, double *point, int64_t *seen) {
     athi_view view;
     ATH_TRY(make_view(s, trials, n, &view, seen));
     if (!s->n_queue) return s->sampler->suggest(s->ctx, s->opts.sampler_opts, &view, point, &s->exhausted);
@@ -311,9 +310,11 @@ static bool any_running(const athi_search *s) {
     return false;
 }
 
+/* Finished trials that another program added are knowledge, not work. */
 static int64_t count_begun(const athi_trial *const *trials, int64_t n) {
     int64_t begun = 0;
-    for (int64_t i = 0; i < n; i++) begun += trials[i]->state != ATHI_TRIAL_WAITING;
+    for (int64_t i = 0; i < n; i++)
+        begun += trials[i]->state != ATHI_TRIAL_WAITING && !(finished(trials[i]) && trials[i]->seen < 0);
     return begun;
 }
 
@@ -329,8 +330,7 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     *next = ATHI_NEXT_TASK, *why = NULL;
     ATH_TRY(end_complete_ones(s));
     if (!s->any_complete && s->failures >= s->opts.max_failures) {
-        *next = any_running(s) ? ATHI_NEXT_WAIT
-                               : ATHI_NEXT_DONE; /* what has not started stays for another start */
+        *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
         *why = "failures";
         return ATH_OK;
     }
@@ -379,22 +379,19 @@ static bool read_number(const athi_value *v, double *out) {
     return false;
 }
 
-static ath_status no_objective(athi_search *s, const athi_task *task, int64_t step,
-                               const athi_value *values) {
+static ath_status no_objective(athi_search *s, const athi_task *task, int64_t step, const athi_value *values) {
     athi_text keys = {.ctx = s->ctx};
     for (int64_t i = 0; values && values->type == ATHI_MAP && i < values->n; i++)
         athi_text_printf(&keys, "%s%s", i ? ", " : "", values->keys[i]);
     ath_status status =
         athi_value_get(values, s->objective)
-            ? athi_fail(s->ctx, ATH_E_DATA,
-                        "trial %lld: the report of step %lld gives '%s' as %s, expected a number",
+            ? athi_fail(s->ctx, ATH_E_DATA, "trial %lld: the report of step %lld gives '%s' as %s, expected a number",
                         (long long)task->trial, (long long)step, s->objective,
                         athi_value_type_name(athi_value_get(values, s->objective)->type))
             : athi_fail(s->ctx, ATH_E_DATA,
                         "trial %lld: the report of step %lld has no '%s'; it has: %s; name one of "
                         "these as the objective",
-                        (long long)task->trial, (long long)step, s->objective,
-                        keys.text ? keys.text : "nothing");
+                        (long long)task->trial, (long long)step, s->objective, keys.text ? keys.text : "nothing");
     athi_text_free(&keys);
     return status;
 }
@@ -404,11 +401,9 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
     execution *e = running(s, task, &a);
     double value;
     if (!e) return ATH_OK; /* its trial has ended */
-    if (!read_number(athi_value_get(values, s->objective), &value))
-        return no_objective(s, task, step, values);
+    if (!read_number(athi_value_get(values, s->objective), &value)) return no_objective(s, task, step, values);
     if (step < 0)
-        return athi_fail(s->ctx, ATH_E_DATA,
-                         "trial %lld: expected a step from 1 (0: the final value), got %lld",
+        return athi_fail(s->ctx, ATH_E_DATA, "trial %lld: expected a step from 1 (0: the final value), got %lld",
                          (long long)task->trial, (long long)step);
     if (step && step <= e->last_step) return ATH_OK; /* replayed after a continuation */
     athi_text json = {.ctx = s->ctx};
@@ -433,7 +428,7 @@ static ath_status end_if_done(athi_search *s, active *a) {
         return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
     }
     ATH_TRY(athi_store_finish(s->opts.store, a->number, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL));
-    s->any_complete = true;
+    s->any_complete = s->any_ended = true;
     drop(s, a);
     return ATH_OK;
 }
@@ -462,6 +457,7 @@ ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason r
     if (!a) return ATH_OK;
     ATH_TRY(athi_store_finish(s->opts.store, task->trial, ATHI_TRIAL_FAILED, NULL, reason, message));
     s->failures++;
+    s->any_ended = true;
     snprintf(s->last_failure, sizeof(s->last_failure), "%s", message ? message : athi_reason_name(reason));
     drop(s, a);
     return ATH_OK;
@@ -475,6 +471,57 @@ ath_status athi_search_set_point(athi_search *s, const athi_task *task, const do
     if (!copy) return ATH_E_NOMEM;
     athi_free(s->ctx, a->point);
     a->point = copy;
+    return ATH_OK;
+}
+
+/* ---- trials that others run ---------------------------------------------------------------------- */
+
+bool athi_search_any_ended(const athi_search *s) { return s->any_ended; }
+
+ath_status athi_search_restart(athi_search *s, const athi_task *task) {
+    active *a;
+    execution *e = running(s, task, &a);
+    if (!e) return ATH_OK;
+    *e = (execution){.phase = RUNNING};
+    return athi_store_rewind(s->opts.store, task->trial, task->execution, 0);
+}
+
+ath_status athi_search_prune(athi_search *s, const athi_task *task, double value) {
+    active *a = find(s, task->trial);
+    if (!a) return ATH_OK;
+    ATH_TRY(athi_store_finish(s->opts.store, task->trial, ATHI_TRIAL_PRUNED, isnan(value) ? NULL : &value,
+                              ATHI_REASON_NONE, NULL));
+    s->any_ended = true;
+    drop(s, a);
+    return ATH_OK;
+}
+
+ath_status athi_search_add(athi_search *s, const double *point, double value, int64_t *number) {
+    enum { UNSEEN = -1 }; /* no suggestion of ours */
+    ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, point, UNSEEN, number));
+    ATH_TRY(athi_store_execution(s->opts.store, *number, 0, value, 0));
+    ATH_TRY(athi_store_finish(s->opts.store, *number, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL));
+    s->any_complete = s->any_ended = true;
+    return ATH_OK;
+}
+
+ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
+    active *a = find(s, trial);
+    if (!a) {
+        const athi_trial *const *trials;
+        int64_t n;
+        ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
+        if (trial < 0 || trial >= n)
+            return athi_fail(s->ctx, ATH_E_NOTFOUND, "there is no trial %lld; the study has %lld, numbered from 0",
+                             (long long)trial, (long long)n);
+        return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld has ended already; what it is worth stays",
+                         (long long)trial);
+    }
+    a->executions[0].phase = RUNNING;
+    *task = (athi_task){.trial = trial,
+                        .point = a->point,
+                        .resumed = a->executions[0].resumed,
+                        .seed = athi_seed_derive(s->opts.seed, (uint64_t)trial, 0)};
     return ATH_OK;
 }
 

@@ -20,30 +20,33 @@ extern char **environ;
 
 /* ---- starting ------------------------------------------------------------------------------------ */
 
-char **athi_process_environment(athi_arena *arena, int threads) {
-    static const char *const own[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
+char **athi_environment_with(athi_arena *arena, char *const *base, char *const *own, int64_t n_own) {
     int64_t n = 0, k = 0;
-    while (environ[n]) n++;
-    char **list = athi_arena_array(arena, n + ATHI_COUNT(own) + 1, sizeof(*list));
+    while (base[n]) n++;
+    char **list = athi_arena_array(arena, n + n_own + 1, sizeof(*list));
     if (!list) return NULL;
     for (int64_t i = 0; i < n; i++) {
         bool replaced = false;
-        for (int o = 0; o < ATHI_COUNT(own); o++) {
-            size_t length = strlen(own[o]);
-            replaced |= !strncmp(environ[i], own[o], length) && environ[i][length] == '=';
-        }
-        if (!replaced) list[k++] = environ[i];
+        for (int64_t o = 0; o < n_own && !replaced; o++)
+            replaced = !strncmp(base[i], own[o], (size_t)(strchr(own[o], '=') - own[o] + 1));
+        if (!replaced) list[k++] = base[i];
     }
-    for (int o = 0; o < ATHI_COUNT(own); o++)
-        if (!(list[k++] = athi_arena_printf(arena, "%s=%d", own[o], threads))) return NULL;
+    for (int64_t o = 0; o < n_own; o++) list[k++] = own[o];
     return list;
+}
+
+char **athi_process_environment(athi_arena *arena, int threads) {
+    char *own[] = {athi_arena_printf(arena, "OMP_NUM_THREADS=%d", threads),
+                   athi_arena_printf(arena, "OPENBLAS_NUM_THREADS=%d", threads)};
+    if (!own[0] || !own[1]) return NULL;
+    return athi_environment_with(arena, environ, own, threads > 0 ? ATHI_COUNT(own) : 0);
 }
 
 enum { IN, OUT, ERR, PROBLEM, PIPES };
 
 /* Between fork and exec: only calls that are safe after the fork of a process with threads. */
-static _Noreturn void become(int pipes[PIPES][2], pid_t parent, const char *const *argv,
-                             char *const *environment, int64_t memory_limit) {
+static _Noreturn void become(int pipes[PIPES][2], pid_t parent, const char *const *argv, char *const *environment,
+                             int64_t memory_limit) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127); /* it died before the line above */
@@ -78,29 +81,33 @@ static ath_status make_pipes(ath_ctx *ctx, int pipes[PIPES][2]) {
         if (pipe2(pipes[i], O_CLOEXEC)) {
             int problem = errno;
             for (int k = 0; k < i; k++) close(pipes[k][0]), close(pipes[k][1]);
-            return athi_fail(ctx, ATH_E_FAILED,
-                             "starting a worker: no pipe: %s; use fewer jobs or raise ulimit -n",
+            return athi_fail(ctx, ATH_E_FAILED, "starting a worker: no pipe: %s; use fewer jobs or raise ulimit -n",
                              strerror(problem));
         }
     return ATH_OK;
 }
 
 /* What the child wrote when exec failed; end of file when it did not. */
-static ath_status started(ath_ctx *ctx, int fd, const char *program) {
+static ath_status started(ath_ctx *ctx, int fd, const char *noun, const char *program) {
     int problem = 0;
     ssize_t n;
     do n = read(fd, &problem, sizeof(problem));
     while (n < 0 && errno == EINTR);
     if (n < (ssize_t)sizeof(problem)) return ATH_OK;
-    return athi_fail(ctx, ATH_E_FAILED,
-                     "worker '%s' cannot be started: %s; expected a program that can be executed", program,
-                     strerror(problem));
+    return athi_fail(ctx, ATH_E_FAILED, "%s '%s' cannot be started: %s; expected a program that can be executed",
+                     noun, program, strerror(problem));
 }
 
-ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv,
-                              char *const *environment, int64_t memory_limit) {
+ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv, char *const *environment,
+                              int64_t memory_limit) {
     int pipes[PIPES][2];
-    *p = (athi_process){.in = -1, .out = -1, .err = -1, .log = -1, .input.ctx = ctx, .output.ctx = ctx};
+    *p = (athi_process){.in = -1,
+                        .out = -1,
+                        .err = -1,
+                        .log = -1,
+                        .input.ctx = ctx,
+                        .output.ctx = ctx,
+                        .noun = p->noun ? p->noun : "worker"};
     ATH_TRY(make_pipes(ctx, pipes));
     pid_t parent = getpid();
     p->pid = fork();
@@ -115,7 +122,7 @@ ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *
         status = athi_fail(ctx, ATH_E_FAILED, "starting a worker: %s; use fewer jobs", strerror(problem));
     } else {
         setpgid(p->pid, p->pid); /* here and there: whoever comes first */
-        status = started(ctx, pipes[PROBLEM][0], argv[0]);
+        status = started(ctx, pipes[PROBLEM][0], p->noun, argv[0]);
     }
     close(pipes[PROBLEM][0]);
     if (status != ATH_OK) athi_process_end(p, 0, &(athi_ending){0});
@@ -168,13 +175,17 @@ static ssize_t take(int *fd, char *buffer, size_t size) {
     return -1;
 }
 
+/* Lines that were taken leave the buffer here, all at once: a program may write millions of short ones. */
 ath_status athi_process_read(athi_process *p, bool *ended) {
+    enum { AT_ONCE = 1 << 20 };
     char buffer[16384];
-    ssize_t n;
-    while ((n = take(&p->out, buffer, sizeof(buffer))) > 0) {
+    ssize_t n = 0;
+    p->output.length -= p->taken;
+    if (p->taken) memmove(p->output.text, p->output.text + p->taken, (size_t)p->output.length);
+    p->taken = 0;
+    for (int64_t got = 0; got < AT_ONCE && (n = take(&p->out, buffer, sizeof(buffer))) > 0; got += n) {
         athi_text_add(&p->output, buffer, n);
         if (p->output.failed) return ATH_E_NOMEM;
-        if (p->output.length > (8 << 20)) break; /* let the lines be looked at first */
     }
     *ended = n < 0;
     return ATH_OK;
@@ -195,23 +206,33 @@ void athi_process_read_errors(athi_process *p) {
     ssize_t n;
     while ((n = take(&p->err, buffer, sizeof(buffer))) > 0) {
         keep_words(p, buffer, n);
-        if (p->log < 0 && p->log_path)
-            p->log = open(p->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-        if (p->log >= 0 && write(p->log, buffer, (size_t)n) < 0)
-            close_fd(&p->log); /* a log is not worth a trial */
+        if (p->log < 0 && p->log_path) p->log = open(p->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        if (p->log >= 0 && write(p->log, buffer, (size_t)n) < 0) close_fd(&p->log); /* a log is not worth a trial */
     }
 }
 
-char *athi_process_line(athi_process *p, int64_t *length) {
-    char *end = p->output.length ? memchr(p->output.text, '\n', (size_t)p->output.length) : NULL;
-    if (!end) return NULL;
-    int64_t n = end - p->output.text;
+/* The next n bytes as a line. */
+static char *take_bytes(athi_process *p, int64_t n, int64_t *length) {
     char *line = athi_alloc(p->output.ctx, n + 1);
     if (!line) return NULL;
-    memcpy(line, p->output.text, (size_t)n);
-    p->output.length -= n + 1;
-    memmove(p->output.text, end + 1, (size_t)p->output.length);
+    memcpy(line, p->output.text + p->taken, (size_t)n);
     *length = n;
+    return line;
+}
+
+char *athi_process_line(athi_process *p, int64_t *length) {
+    int64_t left = p->output.length - p->taken;
+    char *begin = left ? p->output.text + p->taken : NULL;
+    char *end = begin ? memchr(begin, '\n', (size_t)left) : NULL;
+    char *line = end ? take_bytes(p, end - begin, length) : NULL;
+    if (line) p->taken += *length + 1;
+    return line;
+}
+
+char *athi_process_rest(athi_process *p, int64_t *length) {
+    int64_t left = p->output.length - p->taken;
+    char *line = left ? take_bytes(p, left, length) : NULL;
+    if (line) p->taken += left;
     return line;
 }
 
@@ -250,6 +271,7 @@ void athi_process_free(athi_process *p) {
     close_fd(&p->in), close_fd(&p->out), close_fd(&p->err), close_fd(&p->log);
     athi_text_free(&p->input);
     athi_text_free(&p->output);
+    p->taken = 0;
 }
 
 int64_t athi_oom_kills(void) {
@@ -263,9 +285,9 @@ int64_t athi_oom_kills(void) {
 }
 
 static bool speaks_of_memory(const char *words) {
-    static const char *const phrases[] = {
-        "out of memory", "Out of memory", "Cannot allocate memory", "cannot allocate memory",
-        "MemoryError",   "bad_alloc",     "memory exhausted",       "Memory exhausted"};
+    static const char *const phrases[] = {"out of memory",          "Out of memory",   "Cannot allocate memory",
+                                          "cannot allocate memory", "MemoryError",     "bad_alloc",
+                                          "memory exhausted",       "Memory exhausted"};
     for (int i = 0; i < ATHI_COUNT(phrases); i++)
         if (strstr(words, phrases[i])) return true;
     return false;
@@ -280,20 +302,20 @@ static void last_line(const char *words, char *out, size_t size) {
     snprintf(out, size, "%.*s", (int)(end - begin), words + begin);
 }
 
-athi_reason athi_ending_explain(const athi_process *p, const athi_ending *e, bool oom, char *text,
-                                size_t size) {
+athi_reason athi_ending_explain(const athi_process *p, const athi_ending *e, bool oom, char *text, size_t size) {
     char words[ATHI_LAST_WORDS + 1];
     last_line(p->words, words, sizeof(words));
     const char *colon = words[0] ? ": " : "";
     bool signalled = WIFSIGNALED(e->how), killed = signalled && WTERMSIG(e->how) == SIGKILL;
-    bool memory = speaks_of_memory(p->words) || (killed && oom);
+    bool by_shell = !signalled && WEXITSTATUS(e->how) == 128 + SIGKILL; /* a shell's child was killed */
+    bool memory = speaks_of_memory(p->words) || ((killed || by_shell) && oom);
     if (killed && oom)
-        snprintf(text, size, "the worker was killed because the machine was out of memory%s%s", colon, words);
+        snprintf(text, size, "the %s was killed because the machine was out of memory%s%s", p->noun, colon, words);
     else if (signalled)
-        snprintf(text, size, "the worker was ended by signal %d (%s)%s%s", WTERMSIG(e->how),
+        snprintf(text, size, "the %s was ended by signal %d (%s)%s%s", p->noun, WTERMSIG(e->how),
                  strsignal(WTERMSIG(e->how)), colon, words);
     else
-        snprintf(text, size, "the worker exited with status %d before its task was done%s%s",
+        snprintf(text, size, "the %s exited with status %d before its task was done%s%s", p->noun,
                  WEXITSTATUS(e->how), colon, words);
     return memory ? ATHI_REASON_MEMORY : ATHI_REASON_CRASH;
 }

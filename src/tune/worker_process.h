@@ -14,6 +14,8 @@ typedef struct athi_process {
     int in, out, err;                /* our ends of its standard streams, -1: closed */
     athi_text input;                 /* not taken by it yet */
     athi_text output;                /* read from it, lines not taken yet */
+    int64_t taken;                   /* bytes of output that were */
+    const char *noun;                /* what sentences call it: "worker" unless set before the start */
     int log;                         /* where its standard error is kept, -1: not open */
     const char *log_path;            /* opened at the first byte; borrowed */
     char words[ATHI_LAST_WORDS + 1]; /* the end of its standard error */
@@ -25,20 +27,25 @@ typedef struct athi_ending {
     int64_t peak_bytes; /* largest resident size */
 } athi_ending;
 
-/** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads`, NULL-ended, in the arena. */
+/** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads` (0: as they are), NULL-ended, in the
+ * arena. */
 char **athi_process_environment(athi_arena *arena, int threads);
+/** `base` with the n texts NAME=VALUE in place of what it has under these names. */
+char **athi_environment_with(athi_arena *arena, char *const *base, char *const *own, int64_t n);
 /** memory_limit: RLIMIT_AS in bytes, 0: none. It gets a process group of its own, and dies with this thread. */
-ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv,
-                              char *const *environment, int64_t memory_limit);
+ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv, char *const *environment,
+                              int64_t memory_limit);
 /** Queues a line; athi_process_flush writes what fits. */
 ath_status athi_process_send(athi_process *p, const char *line);
 void athi_process_flush(athi_process *p);
 void athi_process_close_input(athi_process *p);
-/** Reads what is there. *ended: it has closed its output. ATH_E_NOMEM only. */
+/** Reads what is there, about a mebibyte at most. *ended: it has closed its output. ATH_E_NOMEM only. */
 ath_status athi_process_read(athi_process *p, bool *ended);
 void athi_process_read_errors(athi_process *p);
 /** The next whole line without its end, NULL: none yet (or no memory, with the sentence). Free it with athi_free. */
 char *athi_process_line(athi_process *p, int64_t *length);
+/** What is left of its output, a line without an end; NULL: nothing. Free it with athi_free. */
+char *athi_process_rest(athi_process *p, int64_t *length);
 /** Signals the whole group. */
 void athi_process_signal(const athi_process *p, int signal);
 /** True and the ending once it is gone; then everything is closed, and nothing of its group lives. */
@@ -50,7 +57,6 @@ void athi_process_free(athi_process *p);
 /** Out-of-memory kills on this machine since it started. */
 int64_t athi_oom_kills(void);
 /** What an ending means: the reason, and "exited with status 3: last words". */
-athi_reason athi_ending_explain(const athi_process *p, const athi_ending *ending, bool oom, char *text,
-                                size_t size);
+athi_reason athi_ending_explain(const athi_process *p, const athi_ending *ending, bool oom, char *text, size_t size);
 
 #endif

@@ -1,0 +1,105 @@
+/* ask-tell: the samplers as a server on standard input and output. */
+#include "base/file.h"
+#include "cli/cli.h"
+#include "recipe/recipe.h"
+#include "tune/ask_tell.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+const athi_flag athi_flags_ask_tell[] = {
+    {"study", ATHI_FLAG_TEXT, "FILE.db", "where the trials are kept; the same file goes on (default: nowhere)"},
+    ATHI_FLAG_SET_ROW,
+    ATHI_FLAG_PARAM_ROW,
+    {0},
+};
+
+static ath_status open_search(athi_cli *cli, const athi_space_file *file, athi_ask_tell *server) {
+    const athi_tune_opts *o = &file->tune;
+    const athi_row *sampler = NULL;
+    void *sampler_opts = NULL;
+    ATH_TRY(athi_spec_resolve(cli->ctx, cli->arena, &athi_samplers, o->sampler, "sampler", &sampler, &sampler_opts));
+    /* Only in order is there anything to wait for. */
+    athi_search_opts opts = {.space = file->space,
+                             .sampler = sampler,
+                             .sampler_opts = sampler_opts,
+                             .store = server->store,
+                             .seed = file->seed,
+                             .max_trials = o->max_trials,
+                             .executions = 1,
+                             .jobs = o->deterministic ? (int)o->jobs : ATHI_MAX((int)o->jobs, 2),
+                             .deterministic = o->deterministic,
+                             .max_failures = INT64_MAX};
+    return athi_search_open(cli->ctx, &opts, &server->search);
+}
+
+static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t n;
+    ath_status status = ATH_OK;
+    while (status == ATH_OK && !*cli->interrupted && (n = getline(&line, &size, stdin)) >= 0) {
+        athi_text answer = {.ctx = cli->ctx};
+        if (n > 0 && line[n - 1] == '\n') n--;
+        if (n > 0 && line[n - 1] == '\r') n--;
+        status = athi_ask_tell_line(server, line, n, &answer);
+        if (status == ATH_OK && (printf("%s\n", answer.text) < 0 || fflush(stdout)))
+            status = athi_fail(cli->ctx, ATH_E_IO, "standard output cannot be written: %s", strerror(errno));
+        athi_text_free(&answer);
+    }
+    free(line); /* getline's */
+    if (status == ATH_OK && *cli->interrupted) status = ATH_E_INTERRUPTED;
+    return status;
+}
+
+static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *path) {
+    int lock = -1;
+    const char *lock_path = athi_arena_printf(cli->arena, "%s.lock", path);
+    if (!lock_path) return ATH_E_NOMEM;
+    ATH_TRY(athi_lock_take(cli->ctx, lock_path, &lock));
+    athi_ask_tell server = {.ctx = cli->ctx, .space = file->space};
+    ath_status status = athi_space_file_study(file, path, NULL, &server.store);
+    if (status == ATH_OK) status = open_search(cli, file, &server);
+    if (status == ATH_OK) cli->started = true, status = answer_all(cli, &server);
+    athi_search_close(server.search);
+    athi_store_close(server.store);
+    athi_lock_release(lock);
+    return status;
+}
+
+/* Without --study the trials live in a folder that goes with the server. */
+static ath_status serve_for_now(athi_cli *cli, const athi_space_file *file) {
+    const char *place = getenv("TMPDIR");
+    char *folder = athi_arena_printf(cli->arena, "%s/athanor-XXXXXX", place && *place ? place : "/tmp");
+    if (!folder) return ATH_E_NOMEM;
+    if (!mkdtemp(folder))
+        return athi_fail(cli->ctx, ATH_E_IO, "%s: no folder can be made: %s; name a file with --study", folder,
+                         strerror(errno));
+    const char *path = athi_arena_printf(cli->arena, "%s/study.db", folder);
+    ath_status status = path ? serve(cli, file, path) : ATH_E_NOMEM, removed = ATH_OK;
+    if (status == ATH_OK) return athi_remove_tree(cli->ctx, folder);
+    char sentence[ATHI_ERRMSG_MAX]; /* what went wrong first is what is told */
+    snprintf(sentence, sizeof sentence, "%s", ath_errmsg(cli->ctx));
+    removed = athi_remove_tree(cli->ctx, folder);
+    (void)removed;
+    return status == ATH_E_NOMEM ? status : athi_fail(cli->ctx, status, "%s", sentence);
+}
+
+ath_status athi_verb_ask_tell(athi_cli *cli) {
+    athi_space_file *file = NULL;
+    int n_sets, n_params;
+    const char *const *sets = athi_cli_texts(cli, "set", &n_sets), *const *params =
+                                                                       athi_cli_texts(cli, "param", &n_params);
+    const char *study = athi_cli_text(cli, "study", NULL), *path = cli->n_arguments ? cli->arguments[0] : NULL;
+    if (!sets || !params) return ATH_E_NOMEM;
+    ATH_TRY(athi_space_file_read(cli->ctx, path, sets, n_sets, params, n_params, &file));
+    ath_status status = ATH_OK;
+    if (file->tune.executions_per_trial > 1)
+        status = athi_fail(cli->ctx, ATH_E_OPTION,
+                           "%s: executions_per_trial: a trial is told once, so it must be 1 here; tell the mean",
+                           file->path);
+    if (status == ATH_OK) status = study ? serve(cli, file, study) : serve_for_now(cli, file);
+    athi_space_file_destroy(file);
+    return status;
+}

@@ -1,0 +1,193 @@
+/* SPACE files: the parameters of any program, and how they are searched.
+ *
+ *     space:                                  names are relative to it: lr, net.units
+ *       lr: !float {min: 1e-5, max: 0.1, prior: log}
+ *       net: {units: !int {min: 16, max: 256}}
+ *     objective: val_loss                     this and the rest as in a recipe's section tune
+ *     max_trials: 50
+ *
+ * The same text is made from nothing by --param and --set. */
+#include "recipe/internal.h"
+
+#include "base/file.h"
+
+static const char *const own_keys[] = {"space", "name", "seed", NULL};
+
+/* ---- ranges only --------------------------------------------------------------------------------- */
+
+static ath_status check_ranges(ath_ctx *ctx, athi_arena *arena, const athi_value *map, const char *path);
+
+/* A branch that is called by its one key may have parameters inside; so may {as, value}. */
+static ath_status check_branches(ath_ctx *ctx, athi_arena *arena, const athi_value *choice, const char *path) {
+    const athi_value *of = choice->type == ATHI_MAP ? athi_value_get(choice, "of") : choice;
+    for (int64_t i = 0; of && of->type == ATHI_LIST && i < of->n; i++) {
+        const athi_value *b = of->items[i];
+        if (b->type != ATHI_MAP || b->tag || b->n != 1 || b->items[0]->type == ATHI_NULL) continue;
+        const char *inner = athi_key_path(arena, path, b->keys[0]);
+        if (!inner) return ATH_E_NOMEM;
+        ATH_TRY(check_ranges(ctx, arena, b->items[0], inner));
+    }
+    return ATH_OK;
+}
+
+/* A constant would reach nobody. */
+static ath_status check_ranges(ath_ctx *ctx, athi_arena *arena, const athi_value *v, const char *path) {
+    athi_range_kind kind = athi_range_of(v);
+    if (kind == ATHI_RANGE_EXPR)
+        return athi_fail_at(ctx, v, "%s: !expr derives constants of a recipe; a program computes its own", path);
+    if (kind == ATHI_RANGE_CHOICE) return check_branches(ctx, arena, v, path);
+    if (kind != ATHI_RANGE_NONE) return ATH_OK;
+    if (v->type != ATHI_MAP || v->tag)
+        return athi_fail_at(ctx, v,
+                            "%s: expected !int, !float, !bool, !choice or a map of these, got %s%s%s; a constant "
+                            "belongs into the command",
+                            path, v->tag ? "the tag " : "", v->tag ? v->tag : athi_value_type_name(v->type),
+                            v->tag ? ", which is none" : "");
+    for (int64_t i = 0; i < v->n; i++) {
+        const char *inner = athi_key_path(arena, path, v->keys[i]);
+        if (!inner) return ATH_E_NOMEM;
+        ATH_TRY(check_ranges(ctx, arena, v->items[i], inner));
+    }
+    return ATH_OK;
+}
+
+/* ---- settling ------------------------------------------------------------------------------------ */
+
+static ath_status merge_params(athi_space_file *f, const char *const *params, int n) {
+    athi_value *space = athi_value_get(f->root, "space");
+    if (n && !space) {
+        if (!(space = athi_value_new(f->arena, ATHI_MAP))) return ATH_E_NOMEM;
+        ATH_TRY(athi_value_push(f->arena, f->root, "space", space));
+    }
+    for (int i = 0; i < n; i++) ATH_TRY(athi_value_set_option(f->ctx, f->arena, "--param", space, params[i]));
+    return ATH_OK;
+}
+
+static ath_status read_own(athi_space_file *f) {
+    const athi_value *name = athi_value_get(f->root, "name"), *seed = athi_value_get(f->root, "seed"),
+                     *keep = athi_value_get(f->root, "keep");
+    if (name && (name->type != ATHI_STRING || name->tag || !*name->text || strchr(name->text, '/')))
+        return athi_fail_at(f->ctx, name, "name must be a text without '/', got %s",
+                            name->type == ATHI_STRING ? name->text : athi_value_type_name(name->type));
+    if (seed && (seed->type != ATHI_INT || seed->tag))
+        return athi_fail_at(f->ctx, seed, "seed must be an integer, got %s", athi_value_type_name(seed->type));
+    if (keep) return athi_fail_at(f->ctx, keep, "keep is for recipes; what a program leaves in {dir} stays");
+    if (name) f->name = name->text;
+    f->seed = seed ? (uint64_t)seed->integer : 0;
+    return ATH_OK;
+}
+
+static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets, const char *const *params,
+                         int n_params) {
+    if (f->root->type != ATHI_MAP || f->root->tag)
+        return athi_fail_at(f->ctx, f->root, "expected a map with space: and objective:, got %s",
+                            f->root->type == ATHI_NULL ? "nothing" : athi_value_type_name(f->root->type));
+    ATH_TRY(merge_params(f, params, n_params));
+    for (int i = 0; i < n_sets; i++) ATH_TRY(athi_value_set_path(f->ctx, f->arena, f->root, sets[i]));
+    const athi_value *space = athi_value_get(f->root, "space");
+    if (!space && athi_value_get(f->root, "model"))
+        return athi_fail_at(f->ctx, f->root,
+                            "this is a recipe, which is tuned without a command; a SPACE file has "
+                            "a map space:");
+    if (!space || space->type != ATHI_MAP || space->tag || space->n == 0)
+        return athi_fail_at(f->ctx, space ? space : f->root,
+                            "there is nothing to search: expected space: with a range such as lr: !float {min: "
+                            "1e-5, max: 0.1, prior: log}, or --param 'lr=!float {…}'");
+    ATH_TRY(read_own(f));
+    ATH_TRY(athi_options_read(f->ctx, f->arena, &athi_tune_row, f->root, own_keys, "space file", &f->tune));
+    ATH_TRY(athi_objective_read(f->ctx, f->tune.objective, "objective", &f->objective, &f->maximize));
+    ATH_TRY(check_ranges(f->ctx, f->arena, space, ""));
+    ATH_TRY(athi_ranges_gather(f->ctx, f->arena, space, &f->space));
+    if (f->space->n) return ATH_OK;
+    return athi_fail_at(f->ctx, space, "there is nothing to search: space: holds no range");
+}
+
+/* "spaces/net.yaml" -> "net". */
+static const char *name_of_file(athi_arena *arena, const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    return dot && dot > base ? athi_arena_strndup(arena, base, dot - base) : athi_arena_strdup(arena, base);
+}
+
+static ath_status read_root(athi_space_file *f, const char *path) {
+    char *text;
+    int64_t n;
+    if (!path) {
+        f->path = "space", f->name = "command";
+        f->root = athi_value_new(f->arena, ATHI_MAP);
+        return f->root ? ATH_OK : ATH_E_NOMEM;
+    }
+    f->path = athi_arena_strdup(f->arena, path), f->name = name_of_file(f->arena, path);
+    if (!f->path || !f->name) return ATH_E_NOMEM;
+    ATH_TRY(athi_file_read(f->ctx, path, false, ATHI_RECIPE_BYTES_MAX, &text, &n));
+    ath_status status = athi_yaml_read(f->ctx, f->arena, f->path, text, n, &f->root);
+    athi_free(f->ctx, text);
+    return status;
+}
+
+ath_status athi_space_file_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
+                                const char *const *params, int n_params, athi_space_file **file) {
+    *file = NULL;
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_space_file *f = arena ? athi_arena_alloc(arena, (int64_t)sizeof *f) : NULL;
+    if (!f) return athi_arena_destroy(arena), ATH_E_NOMEM;
+    f->ctx = ctx, f->arena = arena;
+    ath_status status = read_root(f, path);
+    if (status == ATH_OK) status = athi_sentence(ctx, settle(f, sets, n_sets, params, n_params), f->path);
+    if (status != ATH_OK)
+        athi_space_file_destroy(f);
+    else
+        *file = f;
+    return status;
+}
+
+void athi_space_file_destroy(athi_space_file *f) {
+    if (f) athi_arena_destroy(f->arena);
+}
+
+/* ---- its study ----------------------------------------------------------------------------------- */
+
+/* What must be the same when a study is gone on with: all but budgets and the sampler; and the command. */
+static ath_status definition_of(const athi_space_file *f, const char *const *command, athi_value **out) {
+    static const char *const free_keys[] = {"name",    "sampler", "max_trials",  "jobs",
+                                            "threads", "timeout", "memory_limit"};
+    athi_value *map = athi_value_new(f->arena, ATHI_MAP), *list = athi_value_new(f->arena, ATHI_LIST);
+    if (!map || !list) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < f->root->n; i++) {
+        bool free_key = false;
+        for (int k = 0; k < ATHI_COUNT(free_keys); k++) free_key |= strcmp(free_keys[k], f->root->keys[i]) == 0;
+        if (!free_key) ATH_TRY(athi_value_push(f->arena, map, f->root->keys[i], f->root->items[i]));
+    }
+    for (int64_t i = 0; command && command[i]; i++)
+        ATH_TRY(athi_value_append(f->arena, list, athi_value_string(f->arena, command[i])));
+    if (command) ATH_TRY(athi_value_set(f->arena, map, "command", list));
+    *out = map;
+    return ATH_OK;
+}
+
+static ath_status store_space(const athi_space_file *f, athi_store *store) {
+    athi_value *value = NULL;
+    athi_text text = {.ctx = f->ctx};
+    ATH_TRY(athi_space_write(f->arena, f->space, &value));
+    ath_status status = athi_json_write(&text, value, 0);
+    if (status == ATH_OK) status = text.failed ? ATH_E_NOMEM : athi_store_put(store, "space", text.text);
+    athi_text_free(&text);
+    return status;
+}
+
+ath_status athi_space_file_study(const athi_space_file *f, const char *path, const char *const *command,
+                                 athi_store **store) {
+    athi_value *definition = NULL;
+    *store = NULL;
+    ATH_TRY(definition_of(f, command, &definition));
+    athi_study_info info = {.name = f->name,
+                            .n_objectives = 1,
+                            .maximize = &f->maximize,
+                            .objective_names = &f->objective,
+                            .definition = definition};
+    ATH_TRY(athi_store_open(f->ctx, path, &info, store));
+    ath_status status = store_space(f, *store);
+    if (status == ATH_OK) return ATH_OK;
+    athi_store_close(*store);
+    *store = NULL;
+    return status;
+}

@@ -1,0 +1,257 @@
+/* `athanor tune … -- COMMAND`: the folder, the study, the search and its report around the runner. */
+#include "recipe/recipe.h"
+
+#include "base/file.h"
+#include "tune/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct tuning {
+    ath_ctx *ctx;
+    athi_arena *arena, *scratch;
+    const athi_space_file *file;
+    const athi_run_opts *opts;
+    athi_command command;
+    const char *directory; /* absolute: the command may change its own */
+    bool dry;
+    athi_store *store;
+    athi_search *search;
+    const athi_trial **ranking;
+    int64_t n_ranking;
+    athi_runner_result result;
+} tuning;
+
+static void say(const tuning *t, const char *fmt, ...) ATHI_PRINTF(2, 3);
+static void say(const tuning *t, const char *fmt, ...) {
+    char line[2048];
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    athi_run_event event = {t->dry ? "dry run" : "tune", line, NULL};
+    if (t->opts->event) t->opts->event(t->opts->user, &event);
+}
+
+/* ---- what people see ----------------------------------------------------------------------------- */
+
+/* "lr 0.01, optimizer adam"; what would break the line is written as JSON does. */
+static void describe(const tuning *t, const double *point, athi_text *out) {
+    athi_value *map = NULL;
+    if (athi_space_point_write(t->scratch, t->file->space, point, &map) != ATH_OK) return;
+    for (int64_t i = 0; i < map->n; i++) {
+        const athi_value *v = map->items[i];
+        athi_text_printf(out, "%s%s ", i ? ", " : "", map->keys[i]);
+        if (v->type == ATHI_STRING && !strpbrk(v->text, "\n\r\t\033\""))
+            athi_text_printf(out, "%s", v->text);
+        else
+            athi_json_write(out, v, 0);
+    }
+}
+
+static void say_report(const tuning *t, const athi_value *event) {
+    const athi_value *values = athi_value_get(event, "values"), *step = athi_value_get(event, "step");
+    athi_text text = {.ctx = t->ctx};
+    if (athi_json_write(&text, values, 0) == ATH_OK && !text.failed && step)
+        say(t, "report of step %lld: %s", (long long)step->integer, text.text);
+    else if (!text.failed && text.text)
+        say(t, "final value: %s", text.text);
+    athi_text_free(&text);
+}
+
+static void on_event(void *user, const athi_search *search, const athi_task *task, const athi_value *event) {
+    tuning *t = user;
+    (void)search;
+    athi_arena_reset(t->scratch);
+    const athi_value *failed = athi_value_get(event, "failed"), *message = athi_value_get(event, "message");
+    if (failed)
+        say(t, "trial %lld failed (%s): %s", (long long)task->trial, failed->text, message ? message->text : "");
+    if (t->dry && athi_value_get(event, "values")) say_report(t, event);
+    if (!athi_value_get(event, "done")) return;
+    const athi_trial *const *trials = NULL;
+    int64_t n = 0;
+    if (athi_store_trials(t->store, t->file->space, &trials, &n) != ATH_OK || task->trial >= n) return;
+    const athi_trial *trial = trials[task->trial];
+    athi_text text = {.ctx = t->ctx};
+    describe(t, trial->point, &text);
+    if (trial->state == ATHI_TRIAL_COMPLETE)
+        say(t, "trial %lld: %s %.6g  (%s)", (long long)trial->number, t->file->objective, trial->values[0],
+            text.text ? text.text : "");
+    else if (trial->state == ATHI_TRIAL_FAILED)
+        say(t, "trial %lld failed (%s): %s", (long long)trial->number, athi_reason_name(trial->reason),
+            trial->message ? trial->message : "");
+    athi_text_free(&text);
+}
+
+/* The command line as a shell would take it, for reading. */
+static void put_quoted(athi_text *out, const char *text) {
+    if (*text &&
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") == strlen(text)) {
+        athi_text_printf(out, "%s", text);
+        return;
+    }
+    athi_text_printf(out, "'");
+    for (; *text; text++) athi_text_printf(out, *text == '\'' ? "'\\''" : "%c", *text);
+    athi_text_printf(out, "'");
+}
+
+static ath_status say_understood(tuning *t, const double *point) {
+    const char *const *argv = NULL;
+    char **variables = NULL;
+    int64_t n = 0;
+    athi_task task = {.point = point, .seed = athi_seed_derive(t->file->seed, 0, 0)};
+    const char *folder = athi_arena_printf(t->arena, "%s/trials/0/0", t->directory);
+    if (!folder) return ATH_E_NOMEM;
+    ATH_TRY(athi_command_argv(t->ctx, t->arena, &t->command, &task, folder, &argv));
+    ATH_TRY(athi_command_variables(t->ctx, t->arena, &t->command, &task, folder, &variables, &n));
+    athi_text text = {.ctx = t->ctx};
+    for (int64_t i = 0; argv[i]; i++) {
+        athi_text_printf(&text, i ? " " : "");
+        put_quoted(&text, argv[i]);
+    }
+    if (!text.failed) say(t, "command: %s", text.text);
+    athi_text_free(&text);
+    for (int64_t i = 0; i < n; i++) say(t, "environment: %s", variables[i]);
+    say(t, "objective: %s, which is made %s", t->file->objective, t->file->maximize ? "large" : "small");
+    return ATH_OK;
+}
+
+/* ---- the report ---------------------------------------------------------------------------------- */
+
+static ath_status best_value(tuning *t, athi_value **out) {
+    athi_value *map = athi_value_new(t->arena, ATHI_MAP), *values = athi_value_new(t->arena, ATHI_MAP),
+               *params = NULL;
+    if (!map || !values) return ATH_E_NOMEM;
+    const athi_trial *best = t->ranking[0];
+    ATH_TRY(athi_space_point_write(t->arena, t->file->space, best->point, &params));
+    ATH_TRY(athi_value_set(t->arena, values, t->file->objective, athi_value_float(t->arena, best->values[0])));
+    ATH_TRY(athi_value_set(t->arena, map, "trial", athi_value_int(t->arena, best->number)));
+    ATH_TRY(athi_value_set(t->arena, map, "values", values));
+    ATH_TRY(athi_value_set(t->arena, map, "params", params));
+    *out = map;
+    return ATH_OK;
+}
+
+static ath_status make_report(tuning *t, athi_value **report) {
+    const athi_trial *const *trials;
+    int64_t n, failed = 0;
+    athi_value *map = athi_value_new(t->arena, ATHI_MAP), *best = NULL;
+    if (!map) return ATH_E_NOMEM;
+    ATH_TRY(athi_store_trials(t->store, t->file->space, &trials, &n));
+    for (int64_t i = 0; i < n; i++) failed += trials[i]->state == ATHI_TRIAL_FAILED;
+    ATH_TRY(athi_value_set(t->arena, map, "name", athi_value_string(t->arena, t->file->name)));
+    ATH_TRY(athi_value_set(t->arena, map, "objective", athi_value_string(t->arena, t->file->objective)));
+    ATH_TRY(athi_value_set(t->arena, map, "trials", athi_value_int(t->arena, n)));
+    ATH_TRY(athi_value_set(t->arena, map, "failed", athi_value_int(t->arena, failed)));
+    ATH_TRY(athi_value_set(t->arena, map, "ended", athi_value_string(t->arena, t->result.why ? t->result.why : "")));
+    ATH_TRY(athi_search_ranking(t->search, t->arena, &t->ranking, &t->n_ranking));
+    if (!t->n_ranking)
+        return athi_fail(t->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s",
+                         t->result.why ? t->result.why : "", athi_search_last_failure(t->search));
+    ATH_TRY(best_value(t, &best));
+    ATH_TRY(athi_value_set(t->arena, map, "best", best));
+    athi_text text = {.ctx = t->ctx};
+    ath_status status = athi_json_write(&text, map, 2);
+    const char *path = athi_arena_printf(t->arena, "%s/report.json", t->directory);
+    if (status == ATH_OK && (text.failed || !path)) status = ATH_E_NOMEM;
+    if (status == ATH_OK) status = athi_file_write(t->ctx, path, text.text, text.length);
+    athi_text_free(&text);
+    *report = map;
+    return status;
+}
+
+/* ---- the search ---------------------------------------------------------------------------------- */
+
+static ath_status open_search(tuning *t, int jobs) {
+    const athi_tune_opts *o = &t->file->tune;
+    const athi_row *sampler = NULL;
+    void *sampler_opts = NULL;
+    ATH_TRY(athi_spec_resolve(t->ctx, t->arena, &athi_samplers, o->sampler, "sampler", &sampler, &sampler_opts));
+    athi_search_opts opts = {.space = t->file->space,
+                             .sampler = sampler,
+                             .sampler_opts = sampler_opts,
+                             .store = t->store,
+                             .seed = t->file->seed,
+                             .max_trials = t->dry ? 1 : o->max_trials,
+                             .executions = t->dry ? 1 : o->executions_per_trial,
+                             .jobs = jobs,
+                             .deterministic = o->deterministic,
+                             .last_value = o->value != 0};
+    ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));
+    if (!t->dry) return ATH_OK;
+    double *point = athi_arena_array(t->arena, t->file->space->n, (int64_t)sizeof *point);
+    if (!point) return ATH_E_NOMEM;
+    athi_space_default(t->file->space, point);
+    ATH_TRY(say_understood(t, point));
+    return athi_search_enqueue(t->search, point);
+}
+
+static ath_status search(tuning *t) {
+    const athi_tune_opts *o = &t->file->tune;
+    int jobs = t->dry ? 1 : t->opts->jobs > 0 ? t->opts->jobs : (int)o->jobs;
+    const char *study = athi_arena_printf(t->arena, "%s/study.db", t->directory);
+    if (!study) return ATH_E_NOMEM;
+    ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, &t->store));
+    ATH_TRY(open_search(t, jobs));
+    athi_runner_opts runner = {.search = t->search,
+                               .space = t->file->space,
+                               .command = &t->command,
+                               .directory = t->directory,
+                               .jobs = jobs,
+                               .threads = t->opts->threads > 0 ? t->opts->threads : (int)o->threads,
+                               .timeout_seconds = o->timeout,
+                               .memory_limit = (int64_t)(o->memory_limit * 1048576.0),
+                               .progress = on_event,
+                               .user = t,
+                               .interrupted = t->opts->interrupted};
+    return athi_runner_run(t->ctx, &runner, &t->result);
+}
+
+/* ---- the folder ---------------------------------------------------------------------------------- */
+
+static ath_status empty_folder(tuning *t) {
+    static const char *const contents[] = {"trials", "study.db", "study.db-wal", "study.db-shm", "report.json"};
+    for (int i = 0; i < ATHI_COUNT(contents); i++) {
+        const char *path = athi_arena_printf(t->arena, "%s/%s", t->directory, contents[i]);
+        if (!path) return ATH_E_NOMEM;
+        ATH_TRY(athi_remove_tree(t->ctx, path));
+    }
+    return ATH_OK;
+}
+
+static ath_status make_folder(tuning *t) {
+    const char *folder = t->dry ? athi_arena_printf(t->arena, "%s/dry-run", t->opts->directory) : t->opts->directory;
+    if (!folder) return ATH_E_NOMEM;
+    ATH_TRY(athi_make_dirs(t->ctx, folder));
+    char *real = realpath(folder, NULL);
+    t->directory = athi_arena_strdup(t->arena, real ? real : folder);
+    free(real); /* the C library's, not ours */
+    return t->directory ? ATH_OK : ATH_E_NOMEM;
+}
+
+static ath_status tune(tuning *t, athi_value **report) {
+    int lock = -1;
+    ATH_TRY(athi_command_check(t->ctx, &t->command));
+    ATH_TRY(make_folder(t));
+    const char *path = athi_arena_printf(t->arena, "%s/lock", t->directory);
+    if (!path) return ATH_E_NOMEM;
+    ATH_TRY(athi_lock_take(t->ctx, path, &lock));
+    ath_status status = t->opts->overwrite || t->dry ? empty_folder(t) : ATH_OK;
+    if (status == ATH_OK) status = search(t);
+    if (status == ATH_OK) status = make_report(t, report);
+    athi_search_close(t->search);
+    athi_store_close(t->store);
+    athi_lock_release(lock);
+    return status;
+}
+
+ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, const athi_run_opts *opts,
+                             const char *const *command, bool dry, athi_value **report) {
+    tuning t = {.ctx = file->ctx, .arena = arena, .file = file, .opts = opts, .dry = dry};
+    t.command = (athi_command){.argv = command, .space = file->space, .objective = file->objective};
+    *report = NULL;
+    if (!(t.scratch = athi_arena_create(t.ctx))) return ATH_E_NOMEM;
+    ath_status status = tune(&t, report);
+    athi_arena_destroy(t.scratch);
+    return status;
+}

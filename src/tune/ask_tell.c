@@ -1,0 +1,275 @@
+/* The ask-tell protocol: requests are rows {op, function}; each reads its whole request before it changes anything. */
+#include "tune/ask_tell.h"
+
+#include "tune/command.h"
+
+#include <math.h>
+
+enum { ASK_MAX = 10000 };
+
+typedef struct request {
+    const athi_ask_tell *server;
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const athi_value *map;
+    const char *objective;
+    bool maximize;
+} request;
+
+static ath_status put(const request *q, athi_value *map, const char *key, athi_value *v) {
+    return athi_value_set(q->arena, map, key, v);
+}
+
+static ath_status accepted(const request *q, athi_value *answer) {
+    return put(q, answer, "ok", athi_value_bool(q->arena, true));
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+/* Keys that nobody reads are mistakes. */
+static ath_status check_keys(const request *q, const char *const *known, int n) {
+    for (int64_t i = 0; i < q->map->n; i++) {
+        bool found = false;
+        for (int k = 0; k < n; k++) found |= strcmp(known[k], q->map->keys[i]) == 0;
+        if (found) continue;
+        if (strcmp(q->map->keys[i], "constraints") == 0)
+            return athi_fail(
+                q->ctx, ATH_E_UNSUPPORTED,
+                "constraints are reserved, but not available in this version; tell an infeasible trial as "
+                "\"state\":\"failed\"");
+        const char *near = athi_nearest(q->map->keys[i], known, n, sizeof *known);
+        return athi_fail(q->ctx, ATH_E_OPTION, "'%.60s' is not a key of this request%s%s%s", q->map->keys[i],
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    return ATH_OK;
+}
+
+static ath_status read_count(const request *q, const char *key, int64_t min, int64_t max, int64_t *out) {
+    const athi_value *v = athi_value_get(q->map, key);
+    if (!v) return athi_fail(q->ctx, ATH_E_OPTION, "the key '%s' is missing", key);
+    if (v->type != ATHI_INT || v->integer < min || v->integer > max)
+        return athi_fail(q->ctx, ATH_E_OPTION, "%s: expected an integer in %lld..%lld, got %s", key, (long long)min,
+                         (long long)max, v->type == ATHI_INT ? "another" : athi_value_type_name(v->type));
+    *out = v->integer;
+    return ATH_OK;
+}
+
+/* NaN as Python, C and we write it. */
+static bool read_number(const athi_value *v, double *out) {
+    static const struct {
+        const char *text;
+        double value;
+    } names[] = {{"nan", NAN}, {"inf", INFINITY}, {"-inf", -INFINITY}};
+    if (athi_value_number(v, out)) return true;
+    for (int i = 0; v->type == ATHI_STRING && i < ATHI_COUNT(names); i++)
+        if (!strcmp(v->text, names[i].text)) return *out = names[i].value, true;
+    return false;
+}
+
+/* The objective's number of "values". */
+static ath_status read_values(const request *q, const athi_value **values, double *value) {
+    *values = athi_value_get(q->map, "values");
+    if (!*values || (*values)->type != ATHI_MAP)
+        return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a map such as {\"%s\": 1.5}, got %s",
+                         q->objective, *values ? athi_value_type_name((*values)->type) : "nothing");
+    const athi_value *v = athi_value_get(*values, q->objective);
+    if (v && read_number(v, value)) return ATH_OK;
+    return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a number for the objective '%s', got %s",
+                     q->objective, v ? athi_value_type_name(v->type) : "nothing");
+}
+
+/* Comes after all other checks: an error changes nothing. */
+static ath_status claim(const request *q, athi_task *task) {
+    int64_t trial = 0;
+    ATH_TRY(read_count(q, "trial", 0, INT64_MAX, &trial));
+    return athi_search_claim(q->server->search, trial, task);
+}
+
+/* ---- ask ----------------------------------------------------------------------------------------- */
+
+static ath_status put_trial(const request *q, int64_t number, const double *point, athi_value *map) {
+    athi_value *params = NULL;
+    ATH_TRY(athi_space_point_write(q->arena, q->server->space, point, &params));
+    ATH_TRY(put(q, map, "trial", athi_value_int(q->arena, number)));
+    return put(q, map, "params", params);
+}
+
+/* Nothing more will come: `done`, even where trials are still under way. */
+static ath_status nothing(const request *q, athi_next next, const char *why, athi_value *answer) {
+    static const double wait_seconds = 1;
+    if (why || next == ATHI_NEXT_DONE)
+        return put(q, answer, "done", athi_value_string(q->arena, why ? why : "exhausted"));
+    return put(q, answer, "wait", athi_value_float(q->arena, wait_seconds));
+}
+
+static ath_status ask(const request *q, athi_value *answer) {
+    int64_t n = 1;
+    bool many = athi_value_get(q->map, "n") != NULL;
+    athi_value *list = athi_value_new(q->arena, ATHI_LIST);
+    if (!list) return ATH_E_NOMEM;
+    if (many) ATH_TRY(read_count(q, "n", 1, ASK_MAX, &n));
+    for (int64_t i = 0; i < n; i++) {
+        athi_task task;
+        athi_next next;
+        const char *why = NULL;
+        ATH_TRY(athi_search_next(q->server->search, &task, &next, &why));
+        if (next != ATHI_NEXT_TASK) {
+            if (!list->n) return nothing(q, next, why, answer);
+            break; /* fewer are left */
+        }
+        athi_value *one = many ? athi_value_new(q->arena, ATHI_MAP) : answer;
+        if (!one) return ATH_E_NOMEM;
+        ATH_TRY(put_trial(q, task.trial, task.point, one));
+        ATH_TRY(athi_value_append(q->arena, list, one));
+    }
+    return many ? put(q, answer, "trials", list) : ATH_OK;
+}
+
+/* ---- tell, report, add --------------------------------------------------------------------------- */
+
+static ath_status tell_failed(const request *q) {
+    athi_task task;
+    const athi_value *name = athi_value_get(q->map, "reason"), *message = athi_value_get(q->map, "message");
+    athi_reason reason = ATHI_REASON_CRASH;
+    if (name && (name->type != ATHI_STRING || !athi_reason_find(name->text, &reason)))
+        return athi_fail(q->ctx, ATH_E_OPTION, "reason: expected crash, memory, timeout, nan, lost or none, got %s",
+                         name->type == ATHI_STRING ? name->text : athi_value_type_name(name->type));
+    if (message && message->type != ATHI_STRING)
+        return athi_fail(q->ctx, ATH_E_OPTION, "message: expected a text, got %s",
+                         athi_value_type_name(message->type));
+    ATH_TRY(claim(q, &task));
+    return athi_search_fail(q->server->search, &task, reason, message ? message->text : NULL);
+}
+
+static ath_status tell_pruned(const request *q) {
+    athi_task task;
+    const athi_value *values;
+    double value = NAN;
+    if (athi_value_get(q->map, "values")) ATH_TRY(read_values(q, &values, &value));
+    ATH_TRY(claim(q, &task));
+    return athi_search_prune(q->server->search, &task, value);
+}
+
+static ath_status tell_complete(const request *q) {
+    athi_task task;
+    const athi_value *values;
+    double value;
+    ATH_TRY(read_values(q, &values, &value));
+    ATH_TRY(claim(q, &task));
+    if (isnan(value))
+        return athi_search_fail(q->server->search, &task, ATHI_REASON_NAN, "the value that was told is not a number");
+    ATH_TRY(athi_search_report(q->server->search, &task, 0, values));
+    return athi_search_finish(q->server->search, &task);
+}
+
+static ath_status tell(const request *q, athi_value *answer) {
+    static const struct {
+        const char *name;
+        ath_status (*tell)(const request *q);
+    } states[] = {{"complete", tell_complete}, {"failed", tell_failed}, {"pruned", tell_pruned}};
+    const athi_value *state = athi_value_get(q->map, "state");
+    for (int i = 0; i < ATHI_COUNT(states); i++) {
+        if (state ? state->type != ATHI_STRING || strcmp(states[i].name, state->text) != 0 : i > 0) continue;
+        ATH_TRY(states[i].tell(q));
+        return accepted(q, answer);
+    }
+    return athi_fail(q->ctx, ATH_E_OPTION, "state: expected complete, failed or pruned, got %s",
+                     state->type == ATHI_STRING ? state->text : athi_value_type_name(state->type));
+}
+
+static ath_status report(const request *q, athi_value *answer) {
+    const athi_value *values;
+    athi_task task;
+    int64_t step = 0;
+    double value;
+    ATH_TRY(read_count(q, "step", 1, INT64_MAX, &step));
+    ATH_TRY(read_values(q, &values, &value));
+    ATH_TRY(claim(q, &task));
+    ATH_TRY(athi_search_report(q->server->search, &task, step, values));
+    return put(q, answer, "action", athi_value_string(q->arena, "continue"));
+}
+
+static ath_status add(const request *q, athi_value *answer) {
+    const athi_space *space = q->server->space;
+    const athi_value *values, *params = athi_value_get(q->map, "params");
+    double *point = athi_arena_array(q->arena, space->n, (int64_t)sizeof *point), value;
+    int64_t number;
+    if (!point) return ATH_E_NOMEM;
+    ATH_TRY(athi_space_point_read(q->ctx, space, params, point));
+    ATH_TRY(read_values(q, &values, &value));
+    if (isnan(value))
+        return athi_fail(q->ctx, ATH_E_OPTION, "add: the value is not a number; there is nothing to record");
+    ATH_TRY(athi_search_add(q->server->search, point, value, &number));
+    ATH_TRY(accepted(q, answer));
+    return put(q, answer, "trial", athi_value_int(q->arena, number));
+}
+
+/* ---- best ---------------------------------------------------------------------------------------- */
+
+static ath_status best(const request *q, athi_value *answer) {
+    const athi_trial **ranking = NULL;
+    int64_t n = 0;
+    ATH_TRY(athi_search_ranking(q->server->search, q->arena, &ranking, &n));
+    if (!n) return athi_fail(q->ctx, ATH_E_NOTFOUND, "no trial is complete yet");
+    athi_value *values = athi_value_new(q->arena, ATHI_MAP);
+    if (!values) return ATH_E_NOMEM;
+    ATH_TRY(put(q, values, q->objective, athi_value_float(q->arena, ranking[0]->values[0])));
+    ATH_TRY(put_trial(q, ranking[0]->number, ranking[0]->point, answer));
+    return put(q, answer, "values", values);
+}
+
+/* ---- one line ------------------------------------------------------------------------------------ */
+
+enum { KEYS_MAX = 8 };
+static const struct {
+    const char *op;
+    ath_status (*run)(const request *q, athi_value *answer);
+    const char *keys[KEYS_MAX];
+} ops[] = {
+    {"ask", ask, {"op", "n"}},
+    {"tell", tell, {"op", "trial", "values", "state", "reason", "message"}},
+    {"report", report, {"op", "trial", "step", "values"}},
+    {"add", add, {"op", "params", "values"}},
+    {"best", best, {"op"}},
+};
+
+static ath_status perform(request *q, const char *line, int64_t n, athi_value *answer) {
+    athi_value *map = NULL;
+    ATH_TRY(athi_json_read_loose(q->ctx, q->arena, line, n, &map));
+    if (map->type != ATHI_MAP)
+        return athi_fail(q->ctx, ATH_E_OPTION, "expected a JSON object such as {\"op\":\"ask\"}, got %s",
+                         athi_value_type_name(map->type));
+    q->map = map;
+    const athi_value *op = athi_value_get(map, "op");
+    for (int i = 0; op && op->type == ATHI_STRING && i < ATHI_COUNT(ops); i++) {
+        int keys = 0;
+        if (strcmp(ops[i].op, op->text) != 0) continue;
+        while (keys < KEYS_MAX && ops[i].keys[keys]) keys++;
+        ATH_TRY(check_keys(q, ops[i].keys, keys));
+        return ops[i].run(q, answer);
+    }
+    return athi_fail(q->ctx, ATH_E_OPTION, "op: expected ask, tell, report, add or best, got %s",
+                     !op                       ? "nothing"
+                     : op->type == ATHI_STRING ? op->text
+                                               : athi_value_type_name(op->type));
+}
+
+ath_status athi_ask_tell_line(const athi_ask_tell *server, const char *line, int64_t n, athi_text *answer) {
+    const athi_study_info *info = athi_store_info(server->store);
+    request q = {.server = server,
+                 .ctx = server->ctx,
+                 .arena = athi_arena_create(server->ctx),
+                 .objective = info->objective_names[0],
+                 .maximize = info->maximize[0]};
+    if (!q.arena) return ATH_E_NOMEM;
+    athi_value *map = athi_value_new(q.arena, ATHI_MAP);
+    ath_status status = map ? perform(&q, line, n, map) : ATH_E_NOMEM;
+    if (status != ATH_OK && status != ATH_E_NOMEM) {
+        map = athi_value_new(q.arena, ATHI_MAP);
+        status = map ? put(&q, map, "error", athi_value_string(q.arena, ath_errmsg(q.ctx))) : ATH_E_NOMEM;
+    }
+    if (status == ATH_OK) status = athi_json_write(answer, map, 0);
+    if (status == ATH_OK && answer->failed) status = ATH_E_NOMEM;
+    athi_arena_destroy(q.arena);
+    return status;
+}
