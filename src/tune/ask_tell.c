@@ -54,18 +54,6 @@ static ath_status read_count(const request *q, const char *key, int64_t min, int
     return ATH_OK;
 }
 
-/* NaN as Python, C and we write it. */
-static bool read_number(const athi_value *v, double *out) {
-    static const struct {
-        const char *text;
-        double value;
-    } names[] = {{"nan", NAN}, {"inf", INFINITY}, {"-inf", -INFINITY}};
-    if (athi_value_number(v, out)) return true;
-    for (int i = 0; v->type == ATHI_STRING && i < ATHI_COUNT(names); i++)
-        if (!strcmp(v->text, names[i].text)) return *out = names[i].value, true;
-    return false;
-}
-
 /* The objective's number of "values". */
 static ath_status read_values(const request *q, const athi_value **values, double *value) {
     *values = athi_value_get(q->map, "values");
@@ -73,7 +61,7 @@ static ath_status read_values(const request *q, const athi_value **values, doubl
         return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a map such as {\"%s\": 1.5}, got %s",
                          q->objective, *values ? athi_value_type_name((*values)->type) : "nothing");
     const athi_value *v = athi_value_get(*values, q->objective);
-    if (v && read_number(v, value)) return ATH_OK;
+    if (v && athi_report_number(v, value)) return ATH_OK;
     return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a number for the objective '%s', got %s",
                      q->objective, v ? athi_value_type_name(v->type) : "nothing");
 }
@@ -147,7 +135,7 @@ static ath_status tell_pruned(const request *q) {
     double value = NAN;
     if (athi_value_get(q->map, "values")) ATH_TRY(read_values(q, &values, &value));
     ATH_TRY(claim(q, &task));
-    return athi_search_prune(q->server->search, &task, value);
+    return athi_search_prune(q->server->search, &task, &value);
 }
 
 static ath_status tell_complete(const request *q) {
@@ -199,7 +187,7 @@ static ath_status add(const request *q, athi_value *answer) {
     ATH_TRY(read_values(q, &values, &value));
     if (isnan(value))
         return athi_fail(q->ctx, ATH_E_OPTION, "add: the value is not a number; there is nothing to record");
-    ATH_TRY(athi_search_add(q->server->search, point, value, &number));
+    ATH_TRY(athi_search_add(q->server->search, point, &value, &number));
     ATH_TRY(accepted(q, answer));
     return put(q, answer, "trial", athi_value_int(q->arena, number));
 }

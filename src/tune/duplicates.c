@@ -28,11 +28,13 @@ static bool same_point(const athi_space *space, const double *trial, const doubl
     return true;
 }
 
-bool athi_tried(const athi_view *view, const double *point) {
+int64_t athi_tried_at(const athi_view *view, const double *point) {
     for (int64_t t = 0; t < view->n; t++)
-        if (view->trials[t]->point && same_point(view->space, view->trials[t]->point, point)) return true;
-    return false;
+        if (view->trials[t]->point && same_point(view->space, view->trials[t]->point, point)) return t;
+    return -1;
 }
+
+bool athi_tried(const athi_view *view, const double *point) { return athi_tried_at(view, point) >= 0; }
 
 /* ---- the set ------------------------------------------------------------------------------------------- */
 

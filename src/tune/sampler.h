@@ -28,6 +28,15 @@ typedef enum athi_reason {
 const char *athi_reason_name(athi_reason reason); /* "none", "crash", "memory", … */
 bool athi_reason_find(const char *name, athi_reason *out);
 
+/* What ties a trial to an earlier one. */
+typedef enum athi_relation {
+    ATHI_RELATION_NONE,
+    ATHI_RELATION_REPEAT, /* the same point on another seed */
+    ATHI_RELATION_CHILD,  /* it goes on from the other's state (population-based training) */
+} athi_relation;
+
+enum { ATHI_OBJECTIVES_MAX = 8 };
+
 typedef struct athi_report {
     int64_t step; /* from 1 */
     double value; /* the objective's */
@@ -43,10 +52,14 @@ typedef struct athi_trial {
     athi_report *reports; /* in order of steps (of the first execution) */
     int64_t n_reports;
     int64_t n_executions;     /* the last finished one's index + 1 */
-    double *execution_values; /* NaN: that one has not finished */
+    double *execution_values; /* rows of n_objectives; NaN: that one has not finished */
     int64_t *execution_best;  /* best step of each */
     double started, ended;    /* seconds since the epoch, 0: not yet */
     int64_t seen;             /* how many finished trials its suggestion had seen, -1: unknown */
+    const double *constraints; /* as it was told: feasible where none is above 0 */
+    int n_constraints;
+    athi_relation relation;
+    int64_t relative; /* the other trial's number */
     bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 
@@ -69,6 +82,9 @@ typedef struct athi_sampler_impl {
 } athi_sampler_impl;
 
 extern const athi_kind athi_samplers; /* rows: random, grid, bayesian, … */
+
+/** The first visible trial that has this point, by its index in the view; -1: none. */
+int64_t athi_tried_at(const athi_view *view, const double *point);
 
 /** For every sampler: `point` was proposed; if a finite space holds it already, the nearest untried point by
  * unit distance (ties by enumeration) replaces it. */

@@ -41,7 +41,7 @@ void athi_search_close(athi_search *search);
 ath_status athi_search_enqueue(athi_search *search, const double *point);
 /** DONE with why: "max_trials", "exhausted", "failures". WAIT: results must come first. */
 ath_status athi_search_next(athi_search *search, athi_task *task, athi_next *next, const char **why);
-/** values: the report's map, which must hold the objective. Reports of steps that were seen before are
+/** values: the report's map, which must hold the objectives. Reports of steps that were seen before are
  * dropped. step 0 is the execution's final value, which outranks its best step. */
 ath_status athi_search_report(athi_search *search, const athi_task *task, int64_t step, const athi_value *values);
 ath_status athi_search_finish(athi_search *search, const athi_task *task);
@@ -50,10 +50,10 @@ ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_rea
 ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
 /** The execution begins anew: what it reported before is forgotten. */
 ath_status athi_search_restart(athi_search *search, const athi_task *task);
-/** The trial was stopped early: it is worth its last report (NaN: it has none). */
-ath_status athi_search_prune(athi_search *search, const athi_task *task, double value);
+/** The trial was stopped early: what it is worth, a value an objective; NULL: nothing. */
+ath_status athi_search_prune(athi_search *search, const athi_task *task, const double *values);
 /** Records a trial that was run elsewhere; it takes nothing from max_trials. */
-ath_status athi_search_add(athi_search *search, const double *point, double value, int64_t *number);
+ath_status athi_search_add(athi_search *search, const double *point, const double *values, int64_t *number);
 /** The task of a running trial's first execution, also of one that an earlier start handed out. ATH_E_NOTFOUND: there is
  *  no such trial, or it has ended. */
 ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task);
@@ -63,7 +63,10 @@ bool athi_search_any_ended(const athi_search *search);
 bool athi_search_wanted(const athi_search *search, const athi_task *task);
 /** The message of the last failure of this start, "" when there was none: what to say after "failures". */
 const char *athi_search_last_failure(const athi_search *search);
-/** Trials by value, best first (complete ones). */
+/** Complete trials, best first; with several objectives the Pareto front, then the front without it, … */
 ath_status athi_search_ranking(athi_search *search, athi_arena *arena, const athi_trial ***ranking, int64_t *n);
+
+/** A number as reports write it: JSON has no NaN, so "nan", "inf" and "-inf" are texts. */
+bool athi_report_number(const athi_value *v, double *out);
 
 #endif

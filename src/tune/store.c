@@ -12,9 +12,8 @@ enum { PATIENCE_MS = 20000 };
 
 static ath_status get_json(athi_store *s, const char *text, athi_value **out) {
     ath_status status = athi_json_read(s->ctx, s->arena, text, (int64_t)strlen(text), out);
-    return status == ATH_E_SYNTAX
-               ? athi_fail_prefix(s->ctx, ATH_E_DATA, "%s: the study's own record", s->path)
-               : status;
+    return status == ATH_E_SYNTAX ? athi_fail_prefix(s->ctx, ATH_E_DATA, "%s: the study's own record", s->path)
+                                  : status;
 }
 
 /* As it will be read back: what is compared has gone through the same writing. */
@@ -46,15 +45,13 @@ static ath_status differ(athi_store *s, const char *path, const athi_value *was,
     bool maps = was && is && was->type == ATHI_MAP && is->type == ATHI_MAP;
     bool lists = was && is && was->type == ATHI_LIST && is->type == ATHI_LIST && was->n == is->n;
     if (!maps && !lists)
-        return athi_fail(
-            s->ctx, ATH_E_STATE,
-            "%s: the study is of another definition: %s was %s, is %s; change it back, choose another "
-            "folder, or start over with --overwrite",
-            s->path, path, short_form(s, was), short_form(s, is));
+        return athi_fail(s->ctx, ATH_E_STATE,
+                         "%s: the study is of another definition: %s was %s, is %s; change it back, choose another "
+                         "folder, or start over with --overwrite",
+                         s->path, path, short_form(s, was), short_form(s, is));
     for (int64_t i = 0; i < was->n; i++) {
-        const char *sub =
-            maps ? athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", was->keys[i])
-                 : athi_arena_printf(s->scratch, "%s%s%lld", path, *path ? "." : "", (long long)i);
+        const char *sub = maps ? athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", was->keys[i])
+                               : athi_arena_printf(s->scratch, "%s%s%lld", path, *path ? "." : "", (long long)i);
         if (!sub) return ATH_E_NOMEM;
         ATH_TRY(differ(s, sub, was->items[i], maps ? athi_value_get(is, was->keys[i]) : is->items[i]));
     }
@@ -96,8 +93,7 @@ static ath_status read_directions(athi_store *s) {
 }
 
 /* One text of a two-column table, copied; NULL without a row. */
-static ath_status get_text(athi_store *s, athi_arena *arena, athi_sql which, const char *key,
-                           const char **out) {
+static ath_status get_text(athi_store *s, athi_arena *arena, athi_sql which, const char *key, const char **out) {
     *out = NULL;
     sqlite3_stmt *q;
     bool row;
@@ -121,8 +117,7 @@ static ath_status read_names(athi_store *s) {
     if (text) ATH_TRY(get_json(s, text, &list));
     for (int i = 0; i < n; i++) {
         bool given = list && list->type == ATHI_LIST && i < list->n && list->items[i]->type == ATHI_STRING;
-        names[i] =
-            given ? list->items[i]->text : (n == 1 ? "value" : athi_arena_printf(s->arena, "value_%d", i));
+        names[i] = given ? list->items[i]->text : (n == 1 ? "value" : athi_arena_printf(s->arena, "value_%d", i));
         if (!names[i]) return ATH_E_NOMEM;
     }
     s->info.objective_names = names;
@@ -147,8 +142,8 @@ static ath_status insert_names(athi_store *s, const athi_study_info *info) {
     athi_text t = {.ctx = s->ctx};
     ath_status status = athi_json_write(&t, &list, 0);
     if (status == ATH_OK)
-        status = t.failed ? ATH_E_NOMEM
-                          : athi_sql_run(s, SQL_STUDY_ATTR_INSERT, "itt", s->study_id, METRIC_NAMES, t.text);
+        status =
+            t.failed ? ATH_E_NOMEM : athi_sql_run(s, SQL_STUDY_ATTR_INSERT, "itt", s->study_id, METRIC_NAMES, t.text);
     athi_text_free(&t);
     return status;
 }
@@ -157,8 +152,8 @@ static ath_status insert_study(athi_store *s, const athi_study_info *info) {
     ATH_TRY(athi_sql_run(s, SQL_STUDY_INSERT, "t", info->name));
     s->study_id = sqlite3_last_insert_rowid(s->db);
     for (int i = 0; i < info->n_objectives; i++)
-        ATH_TRY(athi_sql_run(s, SQL_DIRECTION_INSERT, "tii", info->maximize[i] ? "MAXIMIZE" : "MINIMIZE",
-                             s->study_id, (int64_t)i));
+        ATH_TRY(athi_sql_run(s, SQL_DIRECTION_INSERT, "tii", info->maximize[i] ? "MAXIMIZE" : "MINIMIZE", s->study_id,
+                             (int64_t)i));
     return insert_names(s, info);
 }
 
@@ -240,8 +235,8 @@ static ath_status which_study(athi_store *s, const char *wanted) {
     if (status == ATH_OK && !n)
         status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database holds no study", s->path);
     else if (status == ATH_OK && wanted)
-        status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no study '%s'; it holds %s", s->path, wanted,
-                           names.text);
+        status =
+            athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no study '%s'; it holds %s", s->path, wanted, names.text);
     else if (status == ATH_OK && n > 1)
         status = athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: name one of its studies: %s", s->path, names.text);
     athi_text_free(&names);
@@ -298,8 +293,7 @@ ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
     bool row;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_ID, &q, "ii", s->study_id, number));
     ATH_TRY(athi_sql_step(s, q, &row));
-    if (!row)
-        return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
+    if (!row) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
     *id = sqlite3_column_int64(q, 0);
     athi_sql_reset(q);
     return ATH_OK;
@@ -320,8 +314,8 @@ static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
     bool running = row && !strcmp((const char *)sqlite3_column_text(q, 0), "RUNNING");
     if (row) athi_sql_reset(q);
     if (running) return ATH_OK;
-    return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change",
-                     s->path, (long long)number);
+    return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change", s->path,
+                     (long long)number);
 }
 
 static ath_status insert_params(athi_store *s, int64_t id, const double *point) {
@@ -332,8 +326,7 @@ static ath_status insert_params(athi_store *s, int64_t id, const double *point) 
     return ATH_OK;
 }
 
-static ath_status insert_trial(athi_store *s, const double *point, int64_t seen, int64_t *number,
-                               int64_t *id) {
+static ath_status insert_trial(athi_store *s, const athi_beginning *b, int64_t *number, int64_t *id) {
     char now[32];
     athi_optuna_time(athi_store_clock(), now);
     sqlite3_stmt *q;
@@ -347,16 +340,15 @@ static ath_status insert_trial(athi_store *s, const double *point, int64_t seen,
     }
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_INSERT, "iit", *number, s->study_id, now));
     *id = sqlite3_last_insert_rowid(s->db);
-    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "ii", *id, seen));
-    return insert_params(s, *id, point);
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", *id, b->seen, (int64_t)b->relation, b->relative));
+    return insert_params(s, *id, b->point);
 }
 
-ath_status athi_store_begin(athi_store *s, const athi_space *space, const double *point, int64_t seen,
-                            int64_t *number) {
+ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_beginning *b, int64_t *number) {
     int64_t id = 0;
     ATH_TRY(athi_store_use_space(s, space));
     ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, insert_trial(s, point, seen, number, &id)));
+    ATH_TRY(athi_sql_end(s, insert_trial(s, b, number, &id)));
     /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
     if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
         s->cached[s->n++] = (athi_cached){.id = id, .stale = true};
@@ -385,8 +377,7 @@ static ath_status insert_report(athi_store *s, int64_t number, int64_t execution
     int64_t id;
     ATH_TRY(running_id(s, number, &id));
     ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, execution, step, value, json));
-    if (execution != 0 || step < 1)
-        return ATH_OK; /* step 0 is a final value, which Optuna keeps as the trial's */
+    if (execution != 0 || step < 1) return ATH_OK; /* step 0 is a final value, which Optuna keeps as the trial's */
     athi_flow flow = athi_optuna_flow(value);
     return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, step, flow.value, flow.type);
 }
@@ -399,17 +390,19 @@ ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, i
     return ATH_OK;
 }
 
-static ath_status insert_execution(athi_store *s, int64_t number, int64_t execution, double value,
+static ath_status insert_execution(athi_store *s, int64_t number, int64_t execution, const double *values,
                                    int64_t best_step) {
     int64_t id;
     ATH_TRY(running_id(s, number, &id));
-    return athi_sql_run(s, SQL_EXECUTION_INSERT, "iidi", id, execution, value, best_step);
+    for (int64_t k = 0; k < s->info.n_objectives; k++)
+        ATH_TRY(athi_sql_run(s, SQL_EXECUTION_INSERT, "iiidi", id, execution, k, values[k], best_step));
+    return ATH_OK;
 }
 
-ath_status athi_store_execution(athi_store *s, int64_t number, int64_t execution, double value,
+ath_status athi_store_execution(athi_store *s, int64_t number, int64_t execution, const double *values,
                                 int64_t best_step) {
     ATH_TRY(athi_sql_begin(s, true));
-    ATH_TRY(athi_sql_end(s, insert_execution(s, number, execution, value, best_step)));
+    ATH_TRY(athi_sql_end(s, insert_execution(s, number, execution, values, best_step)));
     touched(s, number);
     return ATH_OK;
 }
@@ -423,8 +416,20 @@ static ath_status insert_attribute(athi_store *s, int64_t id, const char *key, c
     return status;
 }
 
-static ath_status end_trial(athi_store *s, int64_t number, athi_trial_state state, const double *values,
-                            athi_reason reason, const char *message) {
+/* Where Optuna's samplers and dashboard look for them. */
+static ath_status insert_constraints(athi_store *s, int64_t id, const athi_outcome *o) {
+    athi_text json = {.ctx = s->ctx};
+    if (!o->n_constraints) return ATH_OK;
+    for (int i = 0; i < o->n_constraints; i++) athi_text_printf(&json, "%s%.17g", i ? ", " : "[", o->constraints[i]);
+    athi_text_printf(&json, "]");
+    ath_status status =
+        json.failed ? ATH_E_NOMEM : athi_sql_run(s, SQL_TRIAL_SYSTEM_INSERT, "itt", id, "constraints", json.text);
+    athi_text_free(&json);
+    return status;
+}
+
+static ath_status end_trial(athi_store *s, int64_t number, const athi_outcome *o, const double *values) {
+    athi_trial_state state = o->state;
     int64_t id;
     char now[32];
     athi_optuna_time(athi_store_clock(), now);
@@ -433,27 +438,28 @@ static ath_status end_trial(athi_store *s, int64_t number, athi_trial_state stat
         athi_flow flow = athi_optuna_flow(values[i]);
         ATH_TRY(athi_sql_run(s, SQL_VALUE_INSERT, "iidt", id, (int64_t)i, flow.value, flow.type));
     }
-    if (state == ATHI_TRIAL_FAILED) ATH_TRY(insert_attribute(s, id, "reason", athi_reason_name(reason)));
-    if (state == ATHI_TRIAL_FAILED && message) ATH_TRY(insert_attribute(s, id, "message", message));
+    if (state == ATHI_TRIAL_FAILED) ATH_TRY(insert_attribute(s, id, "reason", athi_reason_name(o->reason)));
+    if (state == ATHI_TRIAL_FAILED && o->message) ATH_TRY(insert_attribute(s, id, "message", o->message));
+    ATH_TRY(insert_constraints(s, id, o));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), now));
-    return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(reason), message);
+    return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(o->reason), o->message);
 }
 
-ath_status athi_store_finish(athi_store *s, int64_t number, athi_trial_state state, const double *values,
-                             athi_reason reason, const char *message) {
+ath_status athi_store_finish(athi_store *s, int64_t number, const athi_outcome *o) {
+    const athi_trial_state state = o->state;
+    const double *values = o->values;
     bool valued = state == ATHI_TRIAL_COMPLETE || state == ATHI_TRIAL_PRUNED;
     if (!valued && state != ATHI_TRIAL_FAILED)
         return athi_fail(s->ctx, ATH_E_STATE,
-                         "%s: trial %lld: expected an end (complete, pruned or failed), got state %d",
-                         s->path, (long long)number, (int)state);
+                         "%s: trial %lld: expected an end (complete, pruned or failed), got state %d", s->path,
+                         (long long)number, (int)state);
     if (state == ATHI_TRIAL_COMPLETE)
         for (int i = 0; i < s->info.n_objectives; i++)
             if (!values || isnan(values[i]))
-                return athi_fail(s->ctx, ATH_E_STATE,
-                                 "%s: trial %lld: a complete trial needs a value of '%s'", s->path,
-                                 (long long)number, s->info.objective_names[i]);
+                return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld: a complete trial needs a value of '%s'",
+                                 s->path, (long long)number, s->info.objective_names[i]);
     ATH_TRY(athi_sql_begin(s, true));
-    ATH_TRY(athi_sql_end(s, end_trial(s, number, state, valued ? values : NULL, reason, message)));
+    ATH_TRY(athi_sql_end(s, end_trial(s, number, o, valued ? values : NULL)));
     touched(s, number);
     return ATH_OK;
 }
@@ -477,8 +483,7 @@ ath_status athi_store_rewind(athi_store *s, int64_t number, int64_t execution, i
 
 ath_status athi_store_put(athi_store *s, const char *key, const char *value) {
     if (!strcmp(key, DEFINITION))
-        return athi_fail(s->ctx, ATH_E_STATE, "%s: the study's definition is written once, when it is made",
-                         s->path);
+        return athi_fail(s->ctx, ATH_E_STATE, "%s: the study's definition is written once, when it is made", s->path);
     ATH_TRY(athi_sql_begin(s, true));
     ath_status status = value ? athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, key, value)
                               : athi_sql_run(s, SQL_STUDY_DELETE, "it", s->study_id, key);

@@ -33,8 +33,14 @@ const athi_study_info *athi_store_info(const athi_store *store);
  * point. */
 ath_status athi_store_trials(athi_store *store, const athi_space *space, const athi_trial *const **trials,
                              int64_t *n);
-/** Records a new RUNNING trial with its point and how many finished trials its suggestion had seen. */
-ath_status athi_store_begin(athi_store *store, const athi_space *space, const double *point, int64_t seen,
+typedef struct athi_beginning {
+    const double *point;
+    int64_t seen; /* how many finished trials its suggestion had seen, -1: it was none of ours */
+    athi_relation relation;
+    int64_t relative; /* to which trial */
+} athi_beginning;
+/** Records a new RUNNING trial. */
+ath_status athi_store_begin(athi_store *store, const athi_space *space, const athi_beginning *beginning,
                             int64_t *number);
 /** Replaces the parameters of a RUNNING trial (a define-by-run function finds them under way). */
 ath_status athi_store_point(athi_store *store, const athi_space *space, int64_t number, const double *point);
@@ -45,11 +51,19 @@ ath_status athi_store_report(athi_store *store, int64_t number, int64_t executio
 /** The reports of an execution by step, with the JSON that came with each. */
 ath_status athi_store_reports(athi_store *store, athi_arena *arena, int64_t number, int64_t execution,
                               athi_report **reports, const char ***json, int64_t *n);
-ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execution, double value,
+/** The result of an execution, a value an objective. */
+ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execution, const double *values,
                                 int64_t best_step);
-/** Ends a trial: COMPLETE or PRUNED with values, or FAILED with reason and message. */
-ath_status athi_store_finish(athi_store *store, int64_t number, athi_trial_state state, const double *values,
-                             athi_reason reason, const char *message);
+typedef struct athi_outcome {
+    athi_trial_state state;    /* COMPLETE, PRUNED or FAILED */
+    const double *values;      /* a value an objective; needed for COMPLETE */
+    const double *constraints; /* feasible where none is above 0; NULL: none were told */
+    int n_constraints;
+    athi_reason reason;  /* of FAILED */
+    const char *message; /* of FAILED, or NULL */
+} athi_outcome;
+/** Ends a trial. */
+ath_status athi_store_finish(athi_store *store, int64_t number, const athi_outcome *outcome);
 /** Forgets the reports after last_step, and the result, of an execution that will be done again from there. */
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */

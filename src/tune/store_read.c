@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { EXECUTIONS_MAX = 1 << 20 }; /* beyond, a number in the file is damage */
+enum { EXECUTIONS_MAX = 1 << 20, CONSTRAINTS_MAX = 1 << 16 }; /* beyond, a number in the file is damage */
 
 /* What a trial's arrays will need, gathered before its one allocation. */
 typedef struct gathered {
@@ -15,6 +15,8 @@ typedef struct gathered {
     int64_t n_reports, cap_reports;
     double *execution_values;
     int64_t *execution_best;
+    double *constraints;
+    int n_constraints;
 } gathered;
 
 static double column_number(sqlite3_stmt *q, int column) {
@@ -35,6 +37,8 @@ static ath_status read_head(athi_store *s, int64_t id, gathered *g) {
     g->head.started = athi_optuna_time_read(column_text(q, 1));
     g->head.ended = athi_optuna_time_read(column_text(q, 2));
     g->head.seen = sqlite3_column_type(q, 3) == SQLITE_NULL ? -1 : sqlite3_column_int64(q, 3);
+    g->head.relation = (athi_relation)sqlite3_column_int(q, 7);
+    g->head.relative = sqlite3_column_int64(q, 8);
     if (!athi_reason_find(column_text(q, 4), &g->head.reason))
         g->head.reason = g->head.state == ATHI_TRIAL_FAILED ? ATHI_REASON_LOST : ATHI_REASON_NONE;
     ath_status status = ATH_OK;
@@ -106,6 +110,7 @@ static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
 }
 
 static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
+    const int64_t m = s->info.n_objectives;
     sqlite3_stmt *q;
     ATH_TRY(athi_sql_query(s, SQL_EXECUTIONS, &q, "i", id));
     for (bool row = true;;) { /* from the last one down, so the first row tells how many */
@@ -118,18 +123,39 @@ static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
                              s->path, (long long)g->head.number, (long long)i);
         }
         if (!g->execution_values) {
-            g->execution_values = athi_arena_array(s->scratch, n, sizeof(double));
+            g->execution_values = athi_arena_array(s->scratch, n * m, sizeof(double));
             g->execution_best = athi_arena_array(s->scratch, n, sizeof(int64_t));
             if (!g->execution_values || !g->execution_best) {
                 athi_sql_reset(q);
                 return ATH_E_NOMEM;
             }
-            for (int64_t k = 0; k < n; k++) g->execution_values[k] = NAN;
+            for (int64_t k = 0; k < n * m; k++) g->execution_values[k] = NAN;
             g->head.n_executions = n;
         }
-        g->execution_values[i] = column_number(q, 1);
-        g->execution_best[i] = sqlite3_column_int64(q, 2);
+        int64_t k = sqlite3_column_int64(q, 1);
+        if (k >= 0 && k < m) g->execution_values[i * m + k] = column_number(q, 2);
+        g->execution_best[i] = sqlite3_column_int64(q, 3);
     }
+}
+
+/* Told with the trial's end, by us or by Optuna; what is no list of numbers is not ours to understand. */
+static ath_status read_constraints(athi_store *s, int64_t id, gathered *g) {
+    sqlite3_stmt *q;
+    bool row;
+    athi_value *list = NULL;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_CONSTRAINTS, &q, "i", id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row) return ATH_OK;
+    const char *json = column_text(q, 0) ? column_text(q, 0) : "";
+    ath_status status = athi_json_read(s->ctx, s->scratch, json, (int64_t)strlen(json), &list);
+    athi_sql_reset(q);
+    if (status != ATH_OK) return status == ATH_E_NOMEM ? status : ATH_OK;
+    if (list->type != ATHI_LIST || list->n > CONSTRAINTS_MAX) return ATH_OK;
+    if (!(g->constraints = athi_arena_array(s->scratch, list->n, sizeof(double)))) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < list->n; i++)
+        if (!athi_value_number(list->items[i], &g->constraints[i])) return ATH_OK;
+    g->n_constraints = (int)list->n;
+    return ATH_OK;
 }
 
 static void *place(char **at, const void *data, int64_t n, size_t size) {
@@ -144,8 +170,9 @@ static void *place(char **at, const void *data, int64_t n, size_t size) {
 static ath_status pack(athi_store *s, const gathered *g, athi_trial **out) {
     const athi_trial *h = &g->head;
     int64_t message = h->message ? (int64_t)strlen(h->message) + 1 : 0;
-    int64_t size = (int64_t)sizeof(athi_trial) + 16 * (g->n_reports + h->n_executions) +
-                   8 * (s->space_n + s->info.n_objectives) + message + 64;
+    const int64_t m = s->info.n_objectives;
+    int64_t size = (int64_t)sizeof(athi_trial) + 16 * g->n_reports + 8 * (m + 1) * h->n_executions +
+                   8 * (s->space_n + m + g->n_constraints) + message + 64;
     char *block = athi_alloc(s->ctx, size);
     if (!block) return ATH_E_NOMEM;
     athi_trial *t = (athi_trial *)(void *)block;
@@ -155,8 +182,10 @@ static ath_status pack(athi_store *s, const gathered *g, athi_trial **out) {
     t->values = place(&at, g->values, s->info.n_objectives, sizeof(double));
     t->n_reports = g->n_reports;
     t->reports = place(&at, g->reports, g->n_reports, sizeof(athi_report));
-    t->execution_values = place(&at, g->execution_values, h->n_executions, sizeof(double));
+    t->execution_values = place(&at, g->execution_values, m * h->n_executions, sizeof(double));
     t->execution_best = place(&at, g->execution_best, h->n_executions, sizeof(int64_t));
+    t->constraints = place(&at, g->constraints, g->n_constraints, sizeof(double));
+    t->n_constraints = g->n_constraints;
     t->message = place(&at, h->message, message, 1);
     *out = t;
     return ATH_OK;
@@ -170,6 +199,7 @@ static ath_status read_trial(athi_store *s, athi_cached *c, int64_t number) {
     if (status == ATH_OK) status = read_values(s, c->id, &g);
     if (status == ATH_OK) status = read_reports(s, c->id, &g);
     if (status == ATH_OK) status = read_executions(s, c->id, &g);
+    if (status == ATH_OK) status = read_constraints(s, c->id, &g);
     athi_trial *t = NULL;
     if (status == ATH_OK) status = pack(s, &g, &t);
     athi_free(s->ctx, g.reports);

@@ -128,10 +128,11 @@ static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
     "CREATE " kind " IF NOT EXISTS athanor_study(study_id INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,"  \
     " PRIMARY KEY(study_id, key)) WITHOUT ROWID;"                                                            \
     "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id INTEGER PRIMARY KEY, seen INTEGER, reason TEXT,"  \
-    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0);"                                   \
+    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0, relation INTEGER, relative INTEGER);" \
     "CREATE " kind                                                                                           \
     " IF NOT EXISTS athanor_executions(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"               \
-    " value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution)) WITHOUT ROWID;"                       \
+    " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))" \
+    " WITHOUT ROWID;"                       \
     "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"   \
     " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"
 

@@ -8,11 +8,9 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_DURABLE] = "PRAGMA synchronous=FULL",
     [SQL_QUICK] = "PRAGMA synchronous=NORMAL",
     [SQL_DATA_VERSION] = "PRAGMA data_version",
-    [SQL_STUDY_FIND] =
-        "SELECT study_id, study_name FROM studies WHERE ?1 IS NULL OR study_name=?1 ORDER BY study_id",
+    [SQL_STUDY_FIND] = "SELECT study_id, study_name FROM studies WHERE ?1 IS NULL OR study_name=?1 ORDER BY study_id",
     [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1)",
-    [SQL_DIRECTION_INSERT] =
-        "INSERT INTO study_directions(direction, study_id, objective) VALUES(?1, ?2, ?3)",
+    [SQL_DIRECTION_INSERT] = "INSERT INTO study_directions(direction, study_id, objective) VALUES(?1, ?2, ?3)",
     [SQL_DIRECTIONS] = "SELECT direction FROM study_directions WHERE study_id=?1 ORDER BY objective",
     [SQL_STUDY_ATTR_INSERT] =
         "INSERT OR REPLACE INTO study_system_attributes(study_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
@@ -22,9 +20,9 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_STUDY_GET] = "SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
     [SQL_NEXT_NUMBER] = "SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
-    [SQL_TRIAL_INSERT] =
-        "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)",
-    [SQL_TRIAL_EXTRA_INSERT] = "INSERT INTO athanor_trials(trial_id, seen) VALUES(?1, ?2)",
+    [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)",
+    [SQL_TRIAL_EXTRA_INSERT] =
+        "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_TRIAL_STATE] = "SELECT state FROM trials WHERE trial_id=?1",
     [SQL_TRIAL_FINISH] = "UPDATE trials SET state=?2, datetime_complete=?3 WHERE trial_id=?1",
@@ -32,37 +30,36 @@ static const char *const texts[SQL_COUNT] = {
         "INSERT INTO athanor_trials(trial_id, reason, message, finished) VALUES(?1, ?2, ?3,"
         " (SELECT COALESCE(MAX(finished), 0) + 1 FROM athanor_trials)) ON CONFLICT(trial_id) DO UPDATE SET"
         " reason=excluded.reason, message=excluded.message, finished=excluded.finished, paused=0",
-    [SQL_TRIALS_AFTER] =
-        "SELECT trial_id, number FROM trials WHERE study_id=?1 AND trial_id>?2 ORDER BY trial_id",
-    [SQL_TRIAL_ROW] =
-        "SELECT t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message, a.paused"
-        " FROM trials t LEFT JOIN athanor_trials a ON a.trial_id=t.trial_id WHERE t.trial_id=?1",
+    [SQL_TRIALS_AFTER] = "SELECT trial_id, number FROM trials WHERE study_id=?1 AND trial_id>?2 ORDER BY trial_id",
+    [SQL_TRIAL_ROW] = "SELECT t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message, a.paused,"
+                      " a.relation, a.relative"
+                      " FROM trials t LEFT JOIN athanor_trials a ON a.trial_id=t.trial_id WHERE t.trial_id=?1",
     [SQL_PARAM_INSERT] = "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) "
                          "VALUES(?1, ?2, ?3, ?4)",
     [SQL_PARAMS_DELETE] = "DELETE FROM trial_params WHERE trial_id=?1",
     [SQL_PARAMS] = "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id=?1",
-    [SQL_VALUE_INSERT] =
-        "INSERT INTO trial_values(trial_id, objective, value, value_type) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_VALUE_INSERT] = "INSERT INTO trial_values(trial_id, objective, value, value_type) VALUES(?1, ?2, ?3, ?4)",
     [SQL_VALUES] = "SELECT objective, value, value_type FROM trial_values WHERE trial_id=?1",
-    [SQL_INTERMEDIATE_INSERT] =
-        "INSERT OR REPLACE INTO trial_intermediate_values(trial_id, step, intermediate_value,"
-        " intermediate_value_type) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_INTERMEDIATE_INSERT] = "INSERT OR REPLACE INTO trial_intermediate_values(trial_id, step, intermediate_value,"
+                                " intermediate_value_type) VALUES(?1, ?2, ?3, ?4)",
     [SQL_INTERMEDIATE_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id=?1 AND step>?2",
-    [SQL_INTERMEDIATES] =
-        "SELECT step, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
-        " WHERE trial_id=?1 ORDER BY step",
+    [SQL_INTERMEDIATES] = "SELECT step, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
+                          " WHERE trial_id=?1 ORDER BY step",
     [SQL_TRIAL_ATTR_INSERT] =
         "INSERT OR REPLACE INTO trial_user_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
+    [SQL_TRIAL_SYSTEM_INSERT] =
+        "INSERT OR REPLACE INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
+    [SQL_TRIAL_CONSTRAINTS] =
+        "SELECT value_json FROM trial_system_attributes WHERE trial_id=?1 AND \"key\"='constraints'",
     [SQL_REPORT_INSERT] = "INSERT OR REPLACE INTO athanor_reports(trial_id, execution, step, value, json) "
                           "VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",
-    [SQL_REPORTS] =
-        "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
-    [SQL_EXECUTION_INSERT] = "INSERT OR REPLACE INTO athanor_executions(trial_id, execution, value, "
-                             "best_step) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_REPORTS] = "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
+    [SQL_EXECUTION_INSERT] = "INSERT OR REPLACE INTO athanor_executions(trial_id, execution, objective, value, "
+                             "best_step) VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_EXECUTION_DELETE] = "DELETE FROM athanor_executions WHERE trial_id=?1 AND execution=?2",
-    [SQL_EXECUTIONS] = "SELECT execution, value, best_step FROM athanor_executions WHERE trial_id=?1 ORDER "
-                       "BY execution DESC",
+    [SQL_EXECUTIONS] = "SELECT execution, objective, value, best_step FROM athanor_executions WHERE trial_id=?1"
+                       " ORDER BY execution DESC",
 };
 
 static const struct {
@@ -74,10 +71,8 @@ static const struct {
     {SQLITE_CORRUPT, ATH_E_DATA,
      "the database is damaged; restore a copy, or recover it with: sqlite3 FILE .recover"},
     {SQLITE_FULL, ATH_E_IO, "no space left on the disk; free some and start again: finished trials are kept"},
-    {SQLITE_BUSY, ATH_E_BUSY,
-     "another process has held the database for too long; end it, or try again later"},
-    {SQLITE_LOCKED, ATH_E_BUSY,
-     "another process has held the database for too long; end it, or try again later"},
+    {SQLITE_BUSY, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
+    {SQLITE_LOCKED, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
     {SQLITE_READONLY, ATH_E_IO,
      "the file or its folder cannot be written; change its permissions or choose another place"},
     {SQLITE_PERM, ATH_E_IO, "no permission to open the file; change its permissions or choose another place"},
@@ -94,8 +89,7 @@ ath_status athi_sql_fail(athi_store *s, int rc) {
 
 static ath_status bind(athi_store *s, athi_sql which, sqlite3_stmt **out, const char *types, va_list args) {
     if (!s->statements[which]) {
-        int rc = sqlite3_prepare_v3(s->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[which],
-                                    NULL);
+        int rc = sqlite3_prepare_v3(s->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[which], NULL);
         if (rc != SQLITE_OK) return athi_sql_fail(s, rc);
     }
     sqlite3_stmt *statement = s->statements[which];

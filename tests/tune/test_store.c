@@ -19,21 +19,23 @@ static void trials_round_trip(void **state) {
     ath_ctx *ctx = t->f.ctx;
     int64_t a, b, c;
     double before = (double)time(NULL), value = 0.75;
-    assert_ok(ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
-    assert_ok(ctx, athi_store_begin(t->store, t->f.space, with_adam, 0, &b));
-    assert_ok(ctx, athi_store_begin(t->store, t->f.space, with_adam, 1, &c));
+    assert_ok(ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
+    assert_ok(ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam, .seen = 0}, &b));
+    assert_ok(ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam, .seen = 1}, &c));
     assert_int_equal(a, 0);
     assert_int_equal(c, 2);
     assert_ok(ctx, athi_store_report(t->store, a, 0, 1, 0.5, "{\"score\":0.5,\"loss\":2}"));
     assert_ok(ctx, athi_store_report(t->store, a, 0, 2, NAN, "{\"score\":\"nan\"}"));
     assert_ok(ctx, athi_store_report(t->store, a, 0, 3, INFINITY, "{}"));
     assert_ok(ctx, athi_store_report(t->store, a, 1, 1, 0.25, "{\"score\":0.25}"));
-    assert_ok(ctx, athi_store_execution(t->store, a, 1, 0.25, 1));
+    assert_ok(ctx, athi_store_execution(t->store, a, 1, &(double){0.25}, 1));
     assert_true(isnan(study_trial(t, a)->execution_values[0])); /* the second finished first */
-    assert_ok(ctx, athi_store_execution(t->store, a, 0, 1.25, 3));
-    assert_ok(ctx, athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL));
-    assert_ok(ctx, athi_store_finish(t->store, b, ATHI_TRIAL_FAILED, NULL, ATHI_REASON_MEMORY,
-                                     "killed: \"out\" of memory"));
+    assert_ok(ctx, athi_store_execution(t->store, a, 0, &(double){1.25}, 3));
+    assert_ok(ctx, athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value}));
+    assert_ok(ctx, athi_store_finish(t->store, b,
+                                     &(athi_outcome){.state = ATHI_TRIAL_FAILED,
+                                                     .reason = ATHI_REASON_MEMORY,
+                                                     .message = "killed: \"out\" of memory"}));
     for (int pass = 0; pass < 2; pass++) {
         const athi_trial *x = study_trial(t, a);
         assert_int_equal(x->state, ATHI_TRIAL_COMPLETE);
@@ -69,13 +71,15 @@ static void finished_trials_do_not_change(void **state) {
     study_open(t);
     int64_t a;
     double value = 1;
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
-    assert_fails(t->f.ctx, athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, NULL, ATHI_REASON_NONE, NULL),
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
+    assert_fails(t->f.ctx,
+                 athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = NULL}),
                  ATH_E_STATE, "needs a value of 'score'");
-    assert_ok(t->f.ctx, athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL));
+    assert_ok(t->f.ctx,
+              athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value}));
     value = 2;
     assert_fails(t->f.ctx,
-                 athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL),
+                 athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value}),
                  ATH_E_STATE, "trial 0 is not running");
     assert_fails(t->f.ctx, athi_store_report(t->store, a, 0, 1, 1, "{}"), ATH_E_STATE, "not running");
     assert_fails(t->f.ctx, athi_store_report(t->store, 7, 0, 1, 1, "{}"), ATH_E_NOTFOUND, "no trial 7");
@@ -87,9 +91,8 @@ static void rewinding_and_texts(void **state) {
     study_space(t);
     study_open(t);
     int64_t a;
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
-    for (int64_t step = 1; step <= 5; step++)
-        assert_ok(t->f.ctx, athi_store_report(t->store, a, 0, step, 1, "{}"));
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
+    for (int64_t step = 1; step <= 5; step++) assert_ok(t->f.ctx, athi_store_report(t->store, a, 0, step, 1, "{}"));
     assert_ok(t->f.ctx, athi_store_rewind(t->store, a, 0, 2));
     assert_int_equal(study_trial(t, a)->n_reports, 2);
     const double other[] = {64, 0.1, 0, NAN};
@@ -125,8 +128,7 @@ static void another_definition_is_refused(void **state) {
                  "tune.top was absent, is 4");
     bool minimize[] = {false};
     info.maximize = minimize;
-    assert_fails(t->f.ctx, athi_store_open(t->f.ctx, t->path, &info, &t->store), ATH_E_STATE,
-                 "to maximize 'score'");
+    assert_fails(t->f.ctx, athi_store_open(t->f.ctx, t->path, &info, &t->store), ATH_E_STATE, "to maximize 'score'");
 }
 
 static void write_text(const char *path, const char *text) {
@@ -140,33 +142,27 @@ static void foreign_files_are_refused(void **state) {
     study *t = *state;
     athi_study_info info = study_info(t);
     ath_ctx *ctx = t->f.ctx;
-    assert_fails(ctx, athi_store_open_existing(ctx, t->path, NULL, &t->store), ATH_E_NOTFOUND,
-                 "no such file");
+    assert_fails(ctx, athi_store_open_existing(ctx, t->path, NULL, &t->store), ATH_E_NOTFOUND, "no such file");
     assert_fails(ctx, athi_store_open(ctx, t->folder, &info, &t->store), ATH_E_IO, "this is a folder");
     assert_fails(ctx, athi_store_open(ctx, "/tmp/none/such/study.db", &info, &t->store), ATH_E_IO,
                  "folder must exist");
-    write_text(t->path,
-               "This is a letter, not a database, though it is long enough to be taken for a header of one, "
-               "which has one hundred bytes.\n");
-    assert_fails(ctx, athi_store_open(ctx, t->path, &info, &t->store), ATH_E_SYNTAX,
-                 "not an SQLite database");
+    write_text(t->path, "This is a letter, not a database, though it is long enough to be taken for a header of one, "
+                        "which has one hundred bytes.\n");
+    assert_fails(ctx, athi_store_open(ctx, t->path, &info, &t->store), ATH_E_SYNTAX, "not an SQLite database");
     unlink(t->path);
     study_sql(t, "CREATE TABLE recipes(name TEXT)");
     assert_fails(ctx, athi_store_open(ctx, t->path, &info, &t->store), ATH_E_STATE, "a table 'recipes'");
     unlink(t->path);
-    study_sql(
-        t, "CREATE TABLE alembic_version(version_num TEXT); INSERT INTO alembic_version VALUES('v2.6.0.a')");
-    assert_fails(ctx, athi_store_open(ctx, t->path, &info, &t->store), ATH_E_STATE,
-                 "have version 'v2.6.0.a'");
+    study_sql(t, "CREATE TABLE alembic_version(version_num TEXT); INSERT INTO alembic_version VALUES('v2.6.0.a')");
+    assert_fails(ctx, athi_store_open(ctx, t->path, &info, &t->store), ATH_E_STATE, "have version 'v2.6.0.a'");
     unlink(t->path);
     study_open(t);
     athi_store_close(t->store);
-    assert_fails(ctx, athi_store_open_existing(ctx, t->path, "other", &t->store), ATH_E_NOTFOUND,
-                 "it holds 'test'");
+    assert_fails(ctx, athi_store_open_existing(ctx, t->path, "other", &t->store), ATH_E_NOTFOUND, "it holds 'test'");
     assert_ok(ctx, athi_store_open_existing(ctx, t->path, NULL, &t->store));
     assert_string_equal(athi_store_info(t->store)->objective_names[0], "score");
-    assert_int_equal(
-        athi_value_get(athi_value_get(athi_store_info(t->store)->definition, "tune"), "seed")->integer, 1);
+    assert_int_equal(athi_value_get(athi_value_get(athi_store_info(t->store)->definition, "tune"), "seed")->integer,
+                     1);
 }
 
 static void a_held_database_is_busy(void **state) {
@@ -178,11 +174,13 @@ static void a_held_database_is_busy(void **state) {
     int64_t number;
     assert_int_equal(sqlite3_open(t->path, &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    assert_fails(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &number), ATH_E_BUSY,
-                 "another process");
+    assert_fails(t->f.ctx,
+                 athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &number),
+                 ATH_E_BUSY, "another process");
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(other);
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &number));
+    assert_ok(t->f.ctx,
+              athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &number));
 }
 
 /* A file size limit is a disk that is full: the call fails with a sentence, and what was there stays. */
@@ -198,7 +196,7 @@ static void a_full_disk(void **state) {
         int64_t a;
         ath_status status = ATH_OK;
         for (int i = 0; i < 20000 && status == ATH_OK; i++)
-            status = athi_store_begin(t->store, t->f.space, with_sgd, 0, &a);
+            status = athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a);
         _exit(status == ATH_E_IO && strlen(ath_errmsg(t->f.ctx)) > 10 ? 0 : 1);
     }
     int how;
@@ -215,7 +213,7 @@ static void a_folder_that_cannot_be_written_can_be_read(void **state) {
     study_space(t);
     study_open(t);
     int64_t a;
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
     athi_store_close(t->store);
     t->store = NULL;
     chmod(t->path, 0444);
@@ -241,11 +239,11 @@ static void write_forever(study *t, int64_t most) {
     int64_t a;
     for (int64_t i = 0; i < most; i++) {
         double value = 3;
-        if (athi_store_begin(t->store, t->f.space, with_sgd, 0, &a)) _exit(1);
+        if (athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a)) _exit(1);
         for (int64_t step = 1; step <= 3; step++)
             if (athi_store_report(t->store, a, 0, step, (double)step, "{}")) _exit(1);
-        if (athi_store_execution(t->store, a, 0, value, 3)) _exit(1);
-        if (athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL)) _exit(1);
+        if (athi_store_execution(t->store, a, 0, &value, 3)) _exit(1);
+        if (athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value})) _exit(1);
     }
     _exit(0);
 }
@@ -327,21 +325,20 @@ static void foreign_trials_are_read(void **state) {
     study_space(t);
     study_open(t);
     int64_t a;
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
     assert_int_equal(study_count(t), 1);
-    study_sql(
-        t, "INSERT INTO trials VALUES(7,1,1,'COMPLETE','2026-01-01 12:00:00.250000','2026-01-01 "
-           "12:00:02.000000');"
-           "INSERT INTO trial_values VALUES(NULL,7,0,NULL,'INF_NEG');"
-           "INSERT INTO trial_params VALUES(NULL,7,'units',48.0,'{\"name\": \"IntDistribution\", "
-           "\"attributes\": "
-           "{\"step\": 16, \"log\": false, \"low\": 16, \"high\": 64}}');"
-           "INSERT INTO trial_params VALUES(NULL,7,'optimizer',0.0,'{\"name\": \"CategoricalDistribution\", "
-           "\"attributes\": {\"choices\": [\"sgd\", \"adam\"]}}');"
-           "INSERT INTO trials VALUES(8,2,1,'COMPLETE','2026-01-01 12:00:00','2026-01-01 12:00:02');"
-           "INSERT INTO trial_params VALUES(NULL,8,'units',256.0,'{\"name\": \"IntDistribution\", "
-           "\"attributes\": "
-           "{\"step\": 16, \"log\": false, \"low\": 16, \"high\": 256}}');");
+    study_sql(t, "INSERT INTO trials VALUES(7,1,1,'COMPLETE','2026-01-01 12:00:00.250000','2026-01-01 "
+                 "12:00:02.000000');"
+                 "INSERT INTO trial_values VALUES(NULL,7,0,NULL,'INF_NEG');"
+                 "INSERT INTO trial_params VALUES(NULL,7,'units',48.0,'{\"name\": \"IntDistribution\", "
+                 "\"attributes\": "
+                 "{\"step\": 16, \"log\": false, \"low\": 16, \"high\": 64}}');"
+                 "INSERT INTO trial_params VALUES(NULL,7,'optimizer',0.0,'{\"name\": \"CategoricalDistribution\", "
+                 "\"attributes\": {\"choices\": [\"sgd\", \"adam\"]}}');"
+                 "INSERT INTO trials VALUES(8,2,1,'COMPLETE','2026-01-01 12:00:00','2026-01-01 12:00:02');"
+                 "INSERT INTO trial_params VALUES(NULL,8,'units',256.0,'{\"name\": \"IntDistribution\", "
+                 "\"attributes\": "
+                 "{\"step\": 16, \"log\": false, \"low\": 16, \"high\": 256}}');");
     const athi_trial *x = study_trial(t, 1);
     assert_int_equal(study_count(t), 3);
     assert_true(x->point[0] == 48 && isnan(x->point[1]) && x->point[2] == 1);
@@ -351,15 +348,14 @@ static void foreign_trials_are_read(void **state) {
     assert_int_equal(x->seen, -1);
     assert_true(study_trial(t, 2)->outside);
     int64_t b;
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_adam, 2, &b));
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam, .seen = 2}, &b));
     assert_int_equal(b, 3);
     assert_true(study_trial(t, 3)->point[0] == 48);
 }
 
 static void distributions_are_optunas(void **state) {
     study *t = *state;
-    athi_value half = {.type = ATHI_FLOAT, .number = 2}, list = {.type = ATHI_LIST},
-               null = {.type = ATHI_NULL};
+    athi_value half = {.type = ATHI_FLOAT, .number = 2}, list = {.type = ATHI_LIST}, null = {.type = ATHI_NULL};
     athi_value word = {.type = ATHI_STRING, .text = "a\"b"};
     athi_branch branches[] = {{.key = "null", .value = &null},
                               {.key = "2.0", .value = &half},
@@ -404,12 +400,14 @@ static void reading_again_is_incremental(void **state) {
     double value = 1;
     int64_t a;
     for (int i = 0; i < 300; i++) {
-        assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_sgd, 0, &a));
         assert_ok(t->f.ctx,
-                  athi_store_finish(t->store, a, ATHI_TRIAL_COMPLETE, &value, ATHI_REASON_NONE, NULL));
+                  athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
+        assert_ok(t->f.ctx,
+                  athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value}));
     }
     const athi_trial *first = study_trial(t, 0);
-    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, with_adam, 300, &a));
+    assert_ok(t->f.ctx,
+              athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam, .seen = 300}, &a));
     study_sql(t, "INSERT INTO trials VALUES(900,301,1,'RUNNING',NULL,NULL)");
     assert_int_equal(study_count(t), 302);
     assert_ptr_equal(study_trial(t, 0), first);

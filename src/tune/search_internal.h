@@ -1,0 +1,81 @@
+/* Between the files of the search: trials under way, and what their executions have reported.
+ *
+ *   search.c          open, close, what is next        search_trials.c   trials under way, taken over at a start
+ *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
+ *   search_ranking.c  who is best */
+#ifndef ATHI_SEARCH_INTERNAL_H
+#define ATHI_SEARCH_INTERNAL_H
+
+#include "tune/search.h"
+
+typedef enum athi_phase { ATHI_PHASE_READY, ATHI_PHASE_RUNNING, ATHI_PHASE_DONE } athi_phase;
+
+typedef struct athi_execution {
+    athi_phase phase;
+    bool resumed;
+    int64_t n_reports, last_step, best_step; /* best_step 0: nothing but NaN so far */
+    double best;                             /* of the first objective */
+    double last[ATHI_OBJECTIVES_MAX], final[ATHI_OBJECTIVES_MAX];
+    bool has_final;
+    double values[ATHI_OBJECTIVES_MAX]; /* DONE */
+} athi_execution;
+
+/* A trial that has begun and not ended. */
+typedef struct athi_active {
+    int64_t number;
+    double *point;
+    int64_t n; /* executions */
+    athi_execution *executions;
+} athi_active;
+
+struct athi_search {
+    ath_ctx *ctx;
+    athi_search_opts opts;
+    const athi_study_info *info;
+    const athi_sampler_impl *sampler;
+    athi_active **actives; /* by number */
+    int64_t n, cap;
+    double **queue; /* enqueued points, first in first out */
+    int64_t n_queue, cap_queue;
+    int64_t failures; /* without a single success so far */
+    bool any_complete, any_ended, exhausted;
+    athi_arena *scratch;
+    char last_failure[ATHI_ERRMSG_MAX];
+};
+
+/* ---- search_trials.c ----------------------------------------------------------------------------- */
+
+athi_active *athi_active_find(const athi_search *s, int64_t number);
+ath_status athi_active_add(athi_search *s, int64_t number, const double *point, int64_t n, athi_active **out);
+void athi_active_drop(athi_search *s, athi_active *a);
+void athi_active_free(athi_search *s, athi_active *a);
+ath_status athi_active_set_point(athi_search *s, athi_active *a, const double *point);
+/** The execution of a task if it is under way, and its trial; NULL: it has ended. */
+athi_execution *athi_execution_running(const athi_search *s, const athi_task *task, athi_active **owner);
+/** A report arrived: a step from 1, or 0 for the final values; one value an objective. */
+void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values);
+/** What it is worth so far; NaN: nothing. */
+void athi_execution_result(const athi_search *s, const athi_execution *e, double *values);
+/** Trials that an earlier start left under way. */
+ath_status athi_search_take_over(athi_search *s);
+
+/* ---- search_view.c ------------------------------------------------------------------------------- */
+
+static inline bool athi_trial_finished(const athi_trial *t) {
+    return t->state == ATHI_TRIAL_COMPLETE || t->state == ATHI_TRIAL_PRUNED || t->state == ATHI_TRIAL_FAILED;
+}
+/** In order, suggestion `next` may see results up to trial next - jobs, and must have them. */
+bool athi_search_must_wait(const athi_search *s, int64_t next);
+/** What the suggestion after `n` trials may see; *seen: how many finished ones. Lives in the scratch arena. */
+ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int64_t n, athi_view *view,
+                            int64_t *seen);
+
+/* ---- search_results.c ---------------------------------------------------------------------------- */
+
+/** The objectives' numbers of a report; ATH_E_DATA with a sentence where one is missing. */
+ath_status athi_search_read_values(athi_search *s, const athi_task *task, int64_t step, const athi_value *map,
+                                   double *values);
+/** Ends the trial if all its executions are done. */
+ath_status athi_search_end_if_done(athi_search *s, athi_active *a);
+
+#endif

@@ -1,0 +1,190 @@
+/* What comes back: reports, ends, failures, and trials that others run. */
+#include "tune/search_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+
+bool athi_search_wanted(const athi_search *s, const athi_task *task) {
+    athi_active *a;
+    return athi_execution_running(s, task, &a) != NULL;
+}
+
+bool athi_search_any_ended(const athi_search *s) { return s->any_ended; }
+
+const char *athi_search_last_failure(const athi_search *s) { return s->last_failure; }
+
+/* ---- reports ------------------------------------------------------------------------------------- */
+
+bool athi_report_number(const athi_value *v, double *out) {
+    static const struct {
+        const char *text;
+        double value;
+    } names[] = {{"nan", NAN}, {"inf", INFINITY}, {"-inf", -INFINITY}};
+    if (athi_value_number(v, out)) return true;
+    for (int i = 0; v && v->type == ATHI_STRING && i < ATHI_COUNT(names); i++)
+        if (!strcmp(v->text, names[i].text)) return *out = names[i].value, true;
+    return false;
+}
+
+static ath_status no_objective(athi_search *s, const athi_task *task, int64_t step, const athi_value *values,
+                               const char *name) {
+    athi_text keys = {.ctx = s->ctx};
+    for (int64_t i = 0; values && values->type == ATHI_MAP && i < values->n; i++)
+        athi_text_printf(&keys, "%s%s", i ? ", " : "", values->keys[i]);
+    const athi_value *given = athi_value_get(values, name);
+    ath_status status =
+        given
+            ? athi_fail(s->ctx, ATH_E_DATA, "trial %lld: the report of step %lld gives '%s' as %s, expected a number",
+                        (long long)task->trial, (long long)step, name, athi_value_type_name(given->type))
+            : athi_fail(s->ctx, ATH_E_DATA,
+                        "trial %lld: the report of step %lld has no '%s'; it has: %s; name one of "
+                        "these as the objective",
+                        (long long)task->trial, (long long)step, name, keys.text ? keys.text : "nothing");
+    athi_text_free(&keys);
+    return status;
+}
+
+ath_status athi_search_read_values(athi_search *s, const athi_task *task, int64_t step, const athi_value *map,
+                                   double *values) {
+    for (int k = 0; k < s->info->n_objectives; k++) {
+        const char *name = s->info->objective_names[k];
+        if (!athi_report_number(athi_value_get(map, name), &values[k])) return no_objective(s, task, step, map, name);
+    }
+    return ATH_OK;
+}
+
+ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t step, const athi_value *map) {
+    athi_active *a;
+    athi_execution *e = athi_execution_running(s, task, &a);
+    double values[ATHI_OBJECTIVES_MAX];
+    if (!e) return ATH_OK; /* its trial has ended */
+    ATH_TRY(athi_search_read_values(s, task, step, map, values));
+    if (step < 0)
+        return athi_fail(s->ctx, ATH_E_DATA, "trial %lld: expected a step from 1 (0: the final value), got %lld",
+                         (long long)task->trial, (long long)step);
+    if (step && step <= e->last_step) return ATH_OK; /* replayed after a continuation */
+    athi_text json = {.ctx = s->ctx};
+    ath_status status = athi_json_write(&json, map, 0);
+    if (status == ATH_OK && json.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK)
+        status = athi_store_report(s->opts.store, task->trial, task->execution, step, values[0], json.text);
+    athi_text_free(&json);
+    if (status == ATH_OK) athi_execution_take(s, e, step, values);
+    return status;
+}
+
+/* ---- ends ---------------------------------------------------------------------------------------- */
+
+static bool any_nan(const athi_search *s, const double *values) {
+    for (int k = 0; k < s->info->n_objectives; k++)
+        if (isnan(values[k])) return true;
+    return false;
+}
+
+ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
+    double means[ATHI_OBJECTIVES_MAX] = {0};
+    for (int64_t i = 0; i < a->n; i++) {
+        if (a->executions[i].phase != ATHI_PHASE_DONE) return ATH_OK;
+        for (int k = 0; k < s->info->n_objectives; k++) means[k] += a->executions[i].values[k];
+    }
+    for (int k = 0; k < s->info->n_objectives; k++) means[k] /= (double)a->n;
+    athi_task task = {.trial = a->number};
+    if (any_nan(s, means)) /* infinities of both signs */
+        return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
+    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = means};
+    ATH_TRY(athi_store_finish(s->opts.store, a->number, &outcome));
+    s->any_complete = s->any_ended = true;
+    athi_active_drop(s, a);
+    return ATH_OK;
+}
+
+ath_status athi_search_finish(athi_search *s, const athi_task *task) {
+    athi_active *a;
+    athi_execution *e = athi_execution_running(s, task, &a);
+    if (!e) return ATH_OK;
+    char message[256] = "";
+    if (!e->n_reports) {
+        snprintf(message, sizeof(message), "it ended without a report of '%s'", s->info->objective_names[0]);
+        return athi_search_fail(s, task, ATHI_REASON_CRASH, message);
+    }
+    athi_execution_result(s, e, e->values);
+    if (any_nan(s, e->values)) {
+        snprintf(message, sizeof(message), "the objective '%s' was not a number",
+                 s->info->objective_names[isnan(e->values[0]) ? 0 : 1]);
+        return athi_search_fail(s, task, ATHI_REASON_NAN, message);
+    }
+    ATH_TRY(athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step));
+    e->phase = ATHI_PHASE_DONE;
+    return athi_search_end_if_done(s, a);
+}
+
+ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason reason, const char *message) {
+    athi_active *a = athi_active_find(s, task->trial);
+    if (!a) return ATH_OK;
+    athi_outcome outcome = {.state = ATHI_TRIAL_FAILED, .reason = reason, .message = message};
+    ATH_TRY(athi_store_finish(s->opts.store, task->trial, &outcome));
+    s->failures++;
+    s->any_ended = true;
+    snprintf(s->last_failure, sizeof(s->last_failure), "%s", message ? message : athi_reason_name(reason));
+    athi_active_drop(s, a);
+    return ATH_OK;
+}
+
+ath_status athi_search_prune(athi_search *s, const athi_task *task, const double *values) {
+    athi_active *a = athi_active_find(s, task->trial);
+    if (!a) return ATH_OK;
+    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = values && !any_nan(s, values) ? values : NULL};
+    ATH_TRY(athi_store_finish(s->opts.store, task->trial, &outcome));
+    s->any_ended = true;
+    athi_active_drop(s, a);
+    return ATH_OK;
+}
+
+/* ---- changes of trials under way ----------------------------------------------------------------- */
+
+ath_status athi_search_set_point(athi_search *s, const athi_task *task, const double *point) {
+    athi_active *a = athi_active_find(s, task->trial);
+    if (!a) return ATH_OK;
+    ATH_TRY(athi_store_point(s->opts.store, s->opts.space, task->trial, point));
+    return athi_active_set_point(s, a, point);
+}
+
+ath_status athi_search_restart(athi_search *s, const athi_task *task) {
+    athi_active *a;
+    athi_execution *e = athi_execution_running(s, task, &a);
+    if (!e) return ATH_OK;
+    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING};
+    return athi_store_rewind(s->opts.store, task->trial, task->execution, 0);
+}
+
+/* ---- trials that others run ---------------------------------------------------------------------- */
+
+ath_status athi_search_add(athi_search *s, const double *point, const double *values, int64_t *number) {
+    athi_beginning beginning = {.point = point, .seen = -1 /* no suggestion of ours */};
+    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = values};
+    ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, number));
+    ATH_TRY(athi_store_execution(s->opts.store, *number, 0, values, 0));
+    ATH_TRY(athi_store_finish(s->opts.store, *number, &outcome));
+    s->any_complete = s->any_ended = true;
+    return ATH_OK;
+}
+
+ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
+    athi_active *a = athi_active_find(s, trial);
+    if (!a) {
+        const athi_trial *const *trials;
+        int64_t n;
+        ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
+        if (trial < 0 || trial >= n)
+            return athi_fail(s->ctx, ATH_E_NOTFOUND, "there is no trial %lld; the study has %lld, numbered from 0",
+                             (long long)trial, (long long)n);
+        return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld has ended already; what it is worth stays",
+                         (long long)trial);
+    }
+    a->executions[0].phase = ATHI_PHASE_RUNNING;
+    *task = (athi_task){.trial = trial,
+                        .point = a->point,
+                        .resumed = a->executions[0].resumed,
+                        .seed = athi_seed_derive(s->opts.seed, (uint64_t)trial, 0)};
+    return ATH_OK;
+}

@@ -1,0 +1,138 @@
+/* Trials under way: their executions, and how those of an earlier start are taken over. */
+#include "tune/search_internal.h"
+
+#include <math.h>
+
+/* ---- executions ---------------------------------------------------------------------------------- */
+
+void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values) {
+    size_t bytes = (size_t)s->info->n_objectives * sizeof(double);
+    e->n_reports++;
+    if (step == 0) {
+        e->has_final = true;
+        memcpy(e->final, values, bytes);
+        return;
+    }
+    e->last_step = step;
+    memcpy(e->last, values, bytes);
+    if (isnan(values[0])) return;
+    if (e->best_step && !(s->info->maximize[0] ? values[0] > e->best : values[0] < e->best)) return;
+    e->best = values[0], e->best_step = step;
+}
+
+/* With several objectives the best step of one is not that of another: the last report counts. */
+void athi_execution_result(const athi_search *s, const athi_execution *e, double *values) {
+    bool best = s->info->n_objectives == 1 && !s->opts.last_value;
+    for (int k = 0; k < s->info->n_objectives; k++)
+        values[k] = e->has_final ? e->final[k] : e->n_reports ? e->last[k] : NAN;
+    if (!e->has_final && best) values[0] = e->best_step ? e->best : NAN;
+}
+
+/* ---- the list ------------------------------------------------------------------------------------ */
+
+athi_active *athi_active_find(const athi_search *s, int64_t number) {
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->actives[i]->number == number) return s->actives[i];
+    return NULL;
+}
+
+void athi_active_free(athi_search *s, athi_active *a) {
+    if (!a) return;
+    athi_free(s->ctx, a->point);
+    athi_free(s->ctx, a->executions);
+    athi_free(s->ctx, a);
+}
+
+void athi_active_drop(athi_search *s, athi_active *a) {
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->actives[i] == a) {
+            memmove(&s->actives[i], &s->actives[i + 1], (size_t)(s->n - i - 1) * sizeof(*s->actives));
+            s->n--;
+            break;
+        }
+    athi_active_free(s, a);
+}
+
+ath_status athi_active_set_point(athi_search *s, athi_active *a, const double *point) {
+    double *copy = athi_alloc_array(s->ctx, s->opts.space->n, sizeof(double));
+    if (!copy) return ATH_E_NOMEM;
+    if (s->opts.space->n) memcpy(copy, point, (size_t)s->opts.space->n * sizeof(double));
+    athi_free(s->ctx, a->point);
+    a->point = copy;
+    return ATH_OK;
+}
+
+ath_status athi_active_add(athi_search *s, int64_t number, const double *point, int64_t n, athi_active **out) {
+    ATH_TRY(ATHI_GROW(s->ctx, s->actives, s->n, s->cap));
+    athi_active *a = athi_alloc(s->ctx, sizeof(*a));
+    if (!a) return ATH_E_NOMEM;
+    a->number = number, a->n = n;
+    a->executions = athi_alloc_array(s->ctx, n, sizeof(athi_execution));
+    if (!a->executions || athi_active_set_point(s, a, point) != ATH_OK) return athi_active_free(s, a), ATH_E_NOMEM;
+    s->actives[s->n++] = a;
+    if (out) *out = a;
+    return ATH_OK;
+}
+
+athi_execution *athi_execution_running(const athi_search *s, const athi_task *task, athi_active **owner) {
+    athi_active *a = athi_active_find(s, task->trial);
+    *owner = a;
+    return a && task->execution < a->n && a->executions[task->execution].phase == ATHI_PHASE_RUNNING
+               ? &a->executions[task->execution]
+               : NULL;
+}
+
+/* ---- at a start ---------------------------------------------------------------------------------- */
+
+/* The reports of an unfinished execution count again. */
+static ath_status take_reports(athi_search *s, int64_t trial, int64_t index, athi_execution *e) {
+    athi_report *reports = NULL;
+    const char **json = NULL;
+    int64_t n = 0;
+    ATH_TRY(athi_store_reports(s->opts.store, s->scratch, trial, index, &reports, &json, &n));
+    for (int64_t k = 0; k < n; k++) {
+        double values[ATHI_OBJECTIVES_MAX] = {reports[k].value};
+        athi_value *map = NULL;
+        athi_task task = {.trial = trial, .execution = index};
+        if (s->info->n_objectives > 1) {
+            ATH_TRY(athi_json_read(s->ctx, s->scratch, json[k], (int64_t)strlen(json[k]), &map));
+            ATH_TRY(athi_search_read_values(s, &task, reports[k].step, map, values));
+        }
+        athi_execution_take(s, e, reports[k].step, values);
+    }
+    return ATH_OK;
+}
+
+/* A trial that an earlier start left: finished executions count, the others go on where their reports end. */
+static ath_status take_over(athi_search *s, const athi_trial *t) {
+    athi_active *a = NULL;
+    int m = s->info->n_objectives;
+    ATH_TRY(athi_active_add(s, t->number, t->point, ATHI_MAX(s->opts.executions, t->n_executions), &a));
+    for (int64_t i = 0; i < a->n; i++) {
+        athi_execution *e = &a->executions[i];
+        if (i < t->n_executions && !isnan(t->execution_values[i * m])) {
+            e->phase = ATHI_PHASE_DONE, e->best_step = t->execution_best[i];
+            memcpy(e->values, t->execution_values + i * m, (size_t)m * sizeof(double));
+            continue;
+        }
+        ATH_TRY(take_reports(s, t->number, i, e));
+        e->resumed = true;
+    }
+    return ATH_OK;
+}
+
+static bool ours_running(const athi_trial *t) {
+    return t->seen >= 0 && !t->outside && (t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_PAUSED);
+}
+
+ath_status athi_search_take_over(athi_search *s) {
+    const athi_trial *const *trials;
+    int64_t n;
+    ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
+    for (int64_t i = 0; i < n; i++) {
+        if (trials[i]->state == ATHI_TRIAL_COMPLETE) s->any_complete = true;
+        if (trials[i]->ended > 0) s->any_ended = true;
+        if (ours_running(trials[i])) ATH_TRY(take_over(s, trials[i]));
+    }
+    return ATH_OK;
+}
