@@ -17,20 +17,10 @@ const athi_flag athi_flags_ask_tell[] = {
 
 static ath_status open_search(athi_cli *cli, const athi_space_file *file, athi_ask_tell *server) {
     const athi_tune_opts *o = &file->tune;
-    const athi_row *sampler = NULL;
-    void *sampler_opts = NULL;
-    ATH_TRY(athi_spec_resolve(cli->ctx, cli->arena, &athi_samplers, o->sampler, "sampler", &sampler, &sampler_opts));
-    /* Only in order is there anything to wait for. */
-    athi_search_opts opts = {.space = file->space,
-                             .sampler = sampler,
-                             .sampler_opts = sampler_opts,
-                             .store = server->store,
-                             .seed = file->seed,
-                             .max_trials = o->max_trials,
-                             .executions = 1,
-                             .jobs = o->deterministic ? (int)o->jobs : ATHI_MAX((int)o->jobs, 2),
-                             .deterministic = o->deterministic,
-                             .max_failures = INT64_MAX};
+    athi_search_opts opts;
+    ATH_TRY(athi_tune_search(cli->ctx, cli->arena, o, "", file->space, file->seed, server->store, &opts));
+    opts.executions = 1, opts.max_failures = INT64_MAX;
+    if (!o->deterministic) opts.jobs = ATHI_MAX(opts.jobs, 2); /* only in order is there anything to wait for */
     return athi_search_open(cli->ctx, &opts, &server->search);
 }
 

@@ -2,6 +2,8 @@
  * written out. In `model:` a null branch leaves no layer and a list takes its place among the layers. */
 #include "recipe/internal.h"
 
+#include "base/expr.h"
+
 #include <math.h>
 
 typedef struct binder {
@@ -31,27 +33,9 @@ static void same_place(athi_value *v, const athi_value *at) {
 
 /* ---- derived constants --------------------------------------------------------------------------- */
 
-/* A parameter's value as a number. */
-static ath_status named_number(void *user, ath_ctx *ctx, const char *name, double *number, bool *whole) {
+static ath_status operand(void *user, ath_ctx *ctx, const char *name, athi_operand *out) {
     const binder *b = user;
-    int i = athi_space_find(b->space, name);
-    if (i < 0) {
-        const char *near = athi_nearest(name, b->space->params, b->space->n, sizeof *b->space->params);
-        return athi_fail(ctx, ATH_E_OPTION, "'%.100s' is no parameter%s%s%s", name, near ? "; did you mean '" : "",
-                         near ? near : "", near ? "'?" : "");
-    }
-    const athi_space_param *p = &b->space->params[i];
-    *number = b->point[i], *whole = p->type == ATHI_PARAM_INT;
-    if (isnan(*number))
-        return athi_fail(ctx, ATH_E_OPTION, "'%.100s' has no value here: its branch is not taken", name);
-    if (p->type != ATHI_PARAM_CHOICE) return ATH_OK;
-    const athi_value *v = p->branches[(int)*number].value;
-    if (v->type == ATHI_BOOL) *number = v->boolean, *whole = true;
-    if (v->type == ATHI_BOOL) return ATH_OK;
-    *whole = v->type == ATHI_INT;
-    if (athi_value_number(v, number) && !v->tag) return ATH_OK;
-    return athi_fail(ctx, ATH_E_OPTION, "'%.100s' is not a number but '%.60s'", name,
-                     p->branches[(int)b->point[i]].key);
+    return athi_space_operand(ctx, b->space, b->point, name, out);
 }
 
 static ath_status bind_expr(binder *b, const athi_value *v, place at, athi_value **out) {
@@ -60,7 +44,7 @@ static ath_status bind_expr(binder *b, const athi_value *v, place at, athi_value
                             athi_value_type_name(v->type));
     const char *text = athi_with_index(b->arena, v->text, at.index);
     if (!text) return ATH_E_NOMEM;
-    ath_status status = athi_expr(b->ctx, b->arena, text, &(athi_names){named_number, b}, out);
+    ath_status status = athi_expr(b->ctx, b->arena, text, &(athi_names){operand, b}, out);
     if (status != ATH_OK && status != ATH_E_NOMEM) athi_fail_prefix(b->ctx, status, "!expr");
     same_place(*out, v);
     return athi_placed(b->ctx, status, v);

@@ -60,18 +60,10 @@ ath_status athi_repeat_parts(ath_ctx *ctx, const athi_value *v, const athi_value
 ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space);
 /** Of the ranges in one value, named from there. */
 ath_status athi_ranges_gather(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_space **space);
+/** Adds what the tune section says about its space: constraints; and checks the points to be tried first. */
+ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune);
 /** The sections in which ranges may stand, NULL-ended. */
 extern const char *const athi_ranged_sections[];
-
-/* ---- derived constants (expr.c) ------------------------------------------------------------------ */
-
-/** A number of an expression's name: false when there is none, with a sentence on the context. */
-typedef struct athi_names {
-    ath_status (*value)(void *user, ath_ctx *ctx, const char *name, double *number, bool *whole);
-    void *user;
-} athi_names;
-/** Computes `text`; the sentence of an error names the column in it. names->value may be called for names only. */
-ath_status athi_expr(ath_ctx *ctx, athi_arena *arena, const char *text, const athi_names *names, athi_value **out);
 
 /* ---- checks of bound recipes (build.c, check.c) -------------------------------------------------- */
 

@@ -82,7 +82,8 @@ static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
     ATH_TRY(read_stage(r, &athi_tune_row, &r->tune, &r->tunes));
     ATH_TRY(read_stage(r, &athi_retrain_row, &r->retrain, &r->retrains));
     ATH_TRY(read_stage(r, &athi_ensemble_row, &r->ensemble, &r->ensembles));
-    return athi_ranges_walk(r->ctx, r->arena, r->root, &r->space);
+    ATH_TRY(athi_ranges_walk(r->ctx, r->arena, r->root, &r->space));
+    return athi_space_settle(r->ctx, r->space, &r->tune);
 }
 
 static ath_status check_bound(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound) {
@@ -138,8 +139,6 @@ void athi_recipe_destroy(athi_recipe *recipe) {
 /* ---- identity ------------------------------------------------------------------------------------ */
 
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition) {
-    static const char *const free_keys[] = {"sampler", "max_trials", "jobs",        "threads",
-                                            "keep",    "timeout",    "memory_limit"};
     *definition = NULL;
     athi_value *copy = athi_value_copy(arena, recipe->root);
     if (!copy) return ATH_E_NOMEM;
@@ -147,12 +146,9 @@ ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, 
     if (tune && tune->type == ATHI_MAP) {
         athi_value *kept = athi_value_new(arena, ATHI_MAP);
         if (!kept) return ATH_E_NOMEM;
-        for (int64_t i = 0; i < tune->n; i++) {
-            bool free_key = false;
-            for (int k = 0; k < ATHI_COUNT(free_keys); k++)
-                free_key = free_key || strcmp(free_keys[k], tune->keys[i]) == 0;
-            if (!free_key) ATH_TRY(athi_value_push(arena, kept, tune->keys[i], tune->items[i]));
-        }
+        for (int64_t i = 0; i < tune->n; i++)
+            if (!athi_tune_key_is_free(tune->keys[i]))
+                ATH_TRY(athi_value_push(arena, kept, tune->keys[i], tune->items[i]));
         ATH_TRY(athi_value_set(arena, copy, "tune", kept));
     }
     *definition = copy;

@@ -44,6 +44,8 @@ typedef struct athi_tune_opts {
     bool exact;
     ath_spec sampler;             /* bayesian */
     const athi_value *objective;  /* "val_loss"; {metric, direction} */
+    const athi_value *constraints; /* between parameters: list of expressions, or NULL */
+    const athi_value *points;      /* to be tried first: list of maps, or NULL */
     int64_t max_trials;           /* 10 */
     int64_t executions_per_trial; /* 1 */
     int64_t jobs;                 /* 1 */
@@ -71,6 +73,12 @@ typedef struct athi_ensemble_opts {
 } athi_ensemble_opts;
 
 extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row;
+/** May this key of a tune section change between two starts of one study? */
+bool athi_tune_key_is_free(const char *key);
+
+/** What a tune section says about its search. `where` begins the sentences ("tune."); jobs are the caller's to set. */
+ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const char *where,
+                            const athi_space *space, uint64_t seed, athi_store *store, athi_search_opts *search);
 
 /* ---- recipes (recipe.c, ranges.c, bind.c) -------------------------------------------------------- */
 

@@ -30,6 +30,11 @@ static const athi_option tune_options[] = {
      .doc = "what proposes the next point"},
     {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
      .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}"},
+    {"constraints", ATHI_OPT_VALUE, OPT(constraints), "null", .nullable = true,
+     .doc = "between parameters: a list of expressions that hold in every proposed point, such as \"layers * units <= "
+            "512\"; one that names a parameter which a point does not have says nothing there"},
+    {"points", ATHI_OPT_VALUE, OPT(points), "null", .nullable = true,
+     .doc = "points that are tried first: a list of maps of parameters to values; what is left out has its default"},
     {"max_trials", ATHI_OPT_INT, OPT(max_trials), "10", .min = 1, .max = 1e9, .doc = "trials in all"},
     {"executions_per_trial", ATHI_OPT_INT, OPT(executions_per_trial), "1", .min = 1, .max = 1000,
      .doc = "trainings of each point, with different seeds; their mean counts"},
@@ -50,6 +55,14 @@ const athi_row athi_tune_row = {"tune",       "the search over the recipe's rang
                                 tune_options, sizeof(athi_tune_opts),
                                 NULL,         NULL};
 #undef OPT
+
+bool athi_tune_key_is_free(const char *key) {
+    static const char *const free_keys[] = {"sampler", "max_trials", "points",  "jobs",
+                                            "threads", "keep",       "timeout", "memory_limit"};
+    for (int i = 0; i < ATHI_COUNT(free_keys); i++)
+        if (strcmp(free_keys[i], key) == 0) return true;
+    return false;
+}
 
 #define OPT(field) offsetof(athi_retrain_opts, field)
 static const athi_option retrain_options[] = {

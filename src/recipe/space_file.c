@@ -98,8 +98,8 @@ static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets
     ATH_TRY(athi_objective_read(f->ctx, f->tune.objective, "objective", &f->objective, &f->maximize));
     ATH_TRY(check_ranges(f->ctx, f->arena, space, ""));
     ATH_TRY(athi_ranges_gather(f->ctx, f->arena, space, &f->space));
-    if (f->space->n) return ATH_OK;
-    return athi_fail_at(f->ctx, space, "there is nothing to search: space: holds no range");
+    if (!f->space->n) return athi_fail_at(f->ctx, space, "there is nothing to search: space: holds no range");
+    return athi_space_settle(f->ctx, f->space, &f->tune);
 }
 
 /* "spaces/net.yaml" -> "net". */
@@ -148,15 +148,11 @@ void athi_space_file_destroy(athi_space_file *f) {
 
 /* What must be the same when a study is gone on with: all but budgets and the sampler; and the command. */
 static ath_status definition_of(const athi_space_file *f, const char *const *command, athi_value **out) {
-    static const char *const free_keys[] = {"name",    "sampler", "max_trials",  "jobs",
-                                            "threads", "timeout", "memory_limit"};
     athi_value *map = athi_value_new(f->arena, ATHI_MAP), *list = athi_value_new(f->arena, ATHI_LIST);
     if (!map || !list) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < f->root->n; i++) {
-        bool free_key = false;
-        for (int k = 0; k < ATHI_COUNT(free_keys); k++) free_key |= strcmp(free_keys[k], f->root->keys[i]) == 0;
-        if (!free_key) ATH_TRY(athi_value_push(f->arena, map, f->root->keys[i], f->root->items[i]));
-    }
+    for (int64_t i = 0; i < f->root->n; i++)
+        if (strcmp(f->root->keys[i], "name") && !athi_tune_key_is_free(f->root->keys[i]))
+            ATH_TRY(athi_value_push(f->arena, map, f->root->keys[i], f->root->items[i]));
     for (int64_t i = 0; command && command[i]; i++)
         ATH_TRY(athi_value_append(f->arena, list, athi_value_string(f->arena, command[i])));
     if (command) ATH_TRY(athi_value_set(f->arena, map, "command", list));

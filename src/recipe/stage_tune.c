@@ -111,24 +111,13 @@ static ath_status run_search(athi_stages *s, const char *setup) {
 }
 
 ath_status athi_stage_tune(athi_stages *s) {
-    const athi_tune_opts *t = &s->recipe->tune;
     double begin = athi_now();
-    const athi_row *sampler = NULL;
-    void *sampler_opts = NULL;
-    ATH_TRY(athi_spec_resolve(s->ctx, s->arena, &athi_samplers, t->sampler, "tune.sampler", &sampler, &sampler_opts));
     const char *setup = athi_stage_path(s, "worker.json");
     if (!setup) return ATH_E_NOMEM;
     ATH_TRY(write_setup(s, setup));
-    athi_search_opts opts = {.space = s->recipe->space,
-                             .sampler = sampler,
-                             .sampler_opts = sampler_opts,
-                             .store = s->store,
-                             .seed = s->recipe->seed,
-                             .max_trials = t->max_trials,
-                             .executions = t->executions_per_trial,
-                             .jobs = athi_stage_jobs(s),
-                             .deterministic = t->deterministic,
-                             .last_value = t->value != 0};
+    athi_search_opts opts;
+    ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store, &opts));
+    opts.jobs = athi_stage_jobs(s);
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     ATH_TRY(run_search(s, setup));
     ATH_TRY(athi_search_ranking(s->search, s->arena, &s->ranking, &s->n_ranking));

@@ -163,20 +163,10 @@ static ath_status make_report(tuning *t, athi_value **report) {
 /* ---- the search ---------------------------------------------------------------------------------- */
 
 static ath_status open_search(tuning *t, int jobs) {
-    const athi_tune_opts *o = &t->file->tune;
-    const athi_row *sampler = NULL;
-    void *sampler_opts = NULL;
-    ATH_TRY(athi_spec_resolve(t->ctx, t->arena, &athi_samplers, o->sampler, "sampler", &sampler, &sampler_opts));
-    athi_search_opts opts = {.space = t->file->space,
-                             .sampler = sampler,
-                             .sampler_opts = sampler_opts,
-                             .store = t->store,
-                             .seed = t->file->seed,
-                             .max_trials = t->dry ? 1 : o->max_trials,
-                             .executions = t->dry ? 1 : o->executions_per_trial,
-                             .jobs = jobs,
-                             .deterministic = o->deterministic,
-                             .last_value = o->value != 0};
+    athi_search_opts opts;
+    ATH_TRY(athi_tune_search(t->ctx, t->arena, &t->file->tune, "", t->file->space, t->file->seed, t->store, &opts));
+    opts.jobs = jobs;
+    if (t->dry) opts.max_trials = opts.executions = 1, opts.n_points = 0;
     ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));
     if (!t->dry) return ATH_OK;
     double *point = athi_arena_array(t->arena, t->file->space->n, (int64_t)sizeof *point);

@@ -1,4 +1,4 @@
-/* No point twice: which points were tried, and the nearest one that was not.
+/* No point twice, and none that breaks a constraint: which points were tried (or may not be), and the nearest one that was not.
  *
  * Spaces of moderate size are walked whole, so that they are exhausted exactly. In larger ones, and in
  * infinite ones (where a branch without continuous parameters may still repeat), the neighbours of the point
@@ -34,7 +34,9 @@ int64_t athi_tried_at(const athi_view *view, const double *point) {
     return -1;
 }
 
-bool athi_tried(const athi_view *view, const double *point) { return athi_tried_at(view, point) >= 0; }
+bool athi_tried(const athi_view *view, const double *point) {
+    return athi_tried_at(view, point) >= 0 || !athi_space_allows(view->space, point);
+}
 
 /* ---- the set ------------------------------------------------------------------------------------------- */
 
@@ -81,7 +83,7 @@ ath_status athi_tried_set_create(athi_arena *arena, const athi_view *view, athi_
 }
 
 bool athi_tried_set_has(const athi_tried_set *set, const double *point) {
-    return set->slots[find_slot(set, point)] != 0;
+    return set->slots[find_slot(set, point)] != 0 || !athi_space_allows(set->space, point);
 }
 
 /* ---- the nearest untried point ------------------------------------------------------------------------- */

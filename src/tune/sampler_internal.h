@@ -45,7 +45,7 @@ bool athi_walk_next(athi_walk *walk, double *point); /* false: that was the last
 
 /* ---- tried points --------------------------------------------------------------------------------- */
 
-/** Whether a visible trial has this point: one pass without memory, for a question or two. */
+/** Whether a visible trial has this point, or a constraint forbids it: one pass without memory, for a question or two. */
 bool athi_tried(const athi_view *view, const double *point);
 
 typedef struct athi_tried_set {
@@ -55,6 +55,7 @@ typedef struct athi_tried_set {
     int64_t n, mask;
 } athi_tried_set;
 ath_status athi_tried_set_create(athi_arena *arena, const athi_view *view, athi_tried_set *set);
+/** Also true of what a constraint forbids: nobody proposes it. */
 bool athi_tried_set_has(const athi_tried_set *set, const double *point);
 
 /** Squared distance in the unit cube; a parameter that exists in one of the points only, or another branch of

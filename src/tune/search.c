@@ -59,9 +59,18 @@ ath_status athi_search_enqueue(athi_search *s, const double *point) {
 
 /* ---- what is next -------------------------------------------------------------------------------- */
 
+/* The row of the points to be tried first that it is this trial's turn to take, NULL: none is left. */
+static const double *given_point(const athi_search *s, const athi_view *view) {
+    int64_t ours = 0;
+    if (s->n_queue) return s->queue[0];
+    for (int64_t i = 0; i < view->n; i++) ours += view->trials[i]->seen >= 0;
+    return ours < s->opts.n_points ? s->opts.points + ours * s->opts.space->n : NULL;
+}
+
 static ath_status suggest(athi_search *s, const athi_view *view, double *point) {
-    if (!s->n_queue) return s->sampler->suggest(s->ctx, s->opts.sampler_opts, view, point, &s->exhausted);
-    if (s->opts.space->n) memcpy(point, s->queue[0], (size_t)s->opts.space->n * sizeof(double));
+    const double *given = given_point(s, view);
+    if (!given) return s->sampler->suggest(s->ctx, s->opts.sampler_opts, view, point, &s->exhausted);
+    if (s->opts.space->n) memcpy(point, given, (size_t)s->opts.space->n * sizeof(double));
     return ATH_OK;
 }
 

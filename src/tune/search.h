@@ -18,6 +18,8 @@ typedef struct athi_search_opts {
     const void *sampler_opts;
     athi_store *store;
     uint64_t seed;
+    const double *points; /* rows that are tried before the sampler is asked */
+    int64_t n_points;
     int64_t max_trials; /* >= 1, finished ones of earlier starts included */
     int64_t executions; /* per trial, >= 1 */
     int jobs;

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { DRAWS = 1000 }; /* for a point that keeps the constraints */
+
 ath_status athi_space_create(athi_arena *arena, athi_space **space) {
     athi_space *s = athi_arena_alloc(arena, sizeof *s);
     if (!s) return ATH_E_NOMEM;
@@ -164,7 +166,7 @@ void athi_space_default(const athi_space *space, double *point) {
     athi_space_normalize(space, point);
 }
 
-void athi_space_sample(const athi_space *space, athi_rng *rng, double *point) {
+static void draw(const athi_space *space, athi_rng *rng, double *point) {
     for (int64_t i = 0; i < space->n; i++) point[i] = NAN;
     for (int64_t k = 0; k < space->n; k++) {
         int i = space->order[k];
@@ -172,4 +174,11 @@ void athi_space_sample(const athi_space *space, athi_rng *rng, double *point) {
         if (athi_space_exists(space, point, i)) point[i] = athi_param_from_unit(&space->params[i], u);
     }
     athi_space_normalize(space, point);
+}
+
+void athi_space_sample(const athi_space *space, athi_rng *rng, double *point) {
+    for (int i = 0; i < DRAWS; i++) {
+        draw(space, rng, point);
+        if (athi_space_allows(space, point)) return;
+    }
 }

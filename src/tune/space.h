@@ -6,6 +6,7 @@
 #ifndef ATHI_SPACE_H
 #define ATHI_SPACE_H
 
+#include "base/expr.h"
 #include "base/philox.h"
 #include "base/value.h"
 
@@ -50,6 +51,8 @@ typedef struct athi_space {
     athi_space_param *params; /* in the order in which they were added */
     int *order;               /* indices, parents before children */
     int64_t n, cap;
+    const char *const *rules; /* constraints between parameters: expressions that hold in every proposed point */
+    int n_rules;
 } athi_space;
 
 ath_status athi_space_create(athi_arena *arena, athi_space **space);
@@ -57,14 +60,22 @@ ath_status athi_space_create(athi_arena *arena, athi_space **space);
  * another definition is an error that names both places. Errors: min > max, default outside, no branches,
  * weights not positive, log with min <= 0. */
 ath_status athi_space_add(ath_ctx *ctx, athi_space *space, const athi_space_param *param, int *index);
+/** Adds a constraint between parameters (base/expr.h) once they are all there. Errors: a name that is none, a
+ * mistake in the expression, defaults that break it. */
+ath_status athi_space_rule(ath_ctx *ctx, athi_space *space, const char *rule);
+/** Does the point keep every constraint? */
+bool athi_space_allows(const athi_space *space, const double *point);
+/** What a parameter's name stands for in an expression. ATH_E_NOTFOUND: the point does not have it. */
+ath_status athi_space_operand(ath_ctx *ctx, const athi_space *space, const double *point, const char *name,
+                              athi_operand *operand);
 int athi_space_find(const athi_space *space, const char *name); /* -1: none */
-/** How many distinct points there are; infinity with a continuous parameter. */
+/** How many distinct points there are, those that break a constraint counted too; infinity with a continuous parameter. */
 double athi_space_size(const athi_space *space);
 bool athi_space_exists(const athi_space *space, const double *point, int64_t param);
 /** Sets parameters that do not exist to NaN, snaps the others to their grid; a missing value gets the default. */
 void athi_space_normalize(const athi_space *space, double *point);
 void athi_space_default(const athi_space *space, double *point);
-/** A draw from the prior. */
+/** A draw from the prior; from what the constraints leave of it, where a thousand draws find that. */
 void athi_space_sample(const athi_space *space, athi_rng *rng, double *point);
 /** One parameter to and from the unit interval. from_unit snaps to the grid; n grid values share the interval evenly,
  * or by the prior where a step does not carry it (log ints without step, normal, weighted choices). */

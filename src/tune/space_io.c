@@ -73,7 +73,7 @@ static ath_status write_conditions(athi_arena *arena, const athi_space *space, c
     return athi_value_set(arena, m, "conditions", list);
 }
 
-ath_status athi_space_write(athi_arena *arena, const athi_space *space, athi_value **out) {
+static ath_status write_params(athi_arena *arena, const athi_space *space, athi_value **out) {
     athi_value *list = athi_value_new(arena, ATHI_LIST);
     if (!list) return ATH_E_NOMEM;
     for (int64_t i = 0; i < space->n; i++) {
@@ -87,6 +87,20 @@ ath_status athi_space_write(athi_arena *arena, const athi_space *space, athi_val
         ATH_TRY(athi_value_append(arena, list, m));
     }
     *out = list;
+    return ATH_OK;
+}
+
+/* Parameters, in a list; with constraints {"params": that list, "constraints": […]}. */
+ath_status athi_space_write(athi_arena *arena, const athi_space *space, athi_value **out) {
+    athi_value *rules = athi_value_new(arena, ATHI_LIST), *map = athi_value_new(arena, ATHI_MAP);
+    ATH_TRY(write_params(arena, space, out));
+    if (!space->n_rules) return ATH_OK;
+    if (!rules || !map) return ATH_E_NOMEM;
+    for (int i = 0; i < space->n_rules; i++)
+        ATH_TRY(athi_value_append(arena, rules, athi_value_string(arena, space->rules[i])));
+    ATH_TRY(athi_value_set(arena, map, "params", *out));
+    ATH_TRY(athi_value_set(arena, map, "constraints", rules));
+    *out = map;
     return ATH_OK;
 }
 
@@ -167,7 +181,19 @@ static ath_status read_conditions(ath_ctx *ctx, athi_space *space, const athi_va
     return athi_conditions_check(ctx, space, p, space->n);
 }
 
+static ath_status read_rules(ath_ctx *ctx, const athi_value *list, athi_space *space) {
+    for (int64_t i = 0; list && i < list->n; i++) {
+        if (list->type != ATHI_LIST || list->items[i]->type != ATHI_STRING)
+            return athi_fail(ctx, ATH_E_DATA, "space: expected 'constraints' to be texts; the definition is damaged");
+        ATH_TRY(athi_space_rule(ctx, space, list->items[i]->text));
+    }
+    return ATH_OK;
+}
+
 ath_status athi_space_read(ath_ctx *ctx, athi_arena *arena, const athi_value *value, athi_space **out) {
+    const athi_value *rules = NULL;
+    if (value && value->type == ATHI_MAP)
+        rules = athi_value_get(value, "constraints"), value = athi_value_get(value, "params");
     if (!value || value->type != ATHI_LIST)
         return athi_fail(ctx, ATH_E_DATA, "space: expected a list of parameters, got %s",
                          value ? athi_value_type_name(value->type) : "nothing");
@@ -184,6 +210,7 @@ ath_status athi_space_read(ath_ctx *ctx, athi_arena *arena, const athi_value *va
     }
     for (int64_t i = 0; i < value->n; i++) ATH_TRY(read_conditions(ctx, space, value->items[i], i));
     ATH_TRY(athi_space_sort(ctx, space));
+    ATH_TRY(read_rules(ctx, rules, space));
     *out = space;
     return ATH_OK;
 }

@@ -231,6 +231,20 @@ static void test_errors(void **state) {
         {DATA TRAIN "model: [repeat: {time: 1, body: [flatten]}]\n", "repeat: 'time' is not an option of repeat"},
         {DATA MODEL TRAIN "tune: {max_trials: !int {min: 1, max: 2}}\n",
          "the range !int, which is not bound to one value here"},
+        {DATA MODEL TRAIN "tune: {constraints: 3}\n",
+         "t.yaml:4:21: constraints must be a list of expressions such as [\"layers * units <= 512\"], got"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
+                    "tune: {constraints: [\"width < 3\", \"widht < 9\"]}\n",
+         "t.yaml:4:35: at character 1 of \"widht < 9\": 'widht' is no parameter; did you mean 'width'?"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
+                    "tune: {constraints: [\"width > 1\"]}\n",
+         "t.yaml:4:22: the defaults break the constraint \"width > 1\"; give parameters a default that keeps it"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
+                    "tune: {constraints: [\"width < 3\"], points: [{width: 2}, {width: 4}]}\n",
+         "t.yaml:4:57: this point breaks a constraint"},
+        {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
+                    "tune: {points: [{widht: 2}]}\n",
+         "did you mean 'width'?"},
         {DATA MODEL TRAIN "seed: x\n", "t.yaml:4:7: seed must be an integer, got a text"},
         {"data: {batches: 3}\n" MODEL TRAIN,
          "t.yaml:1:8: data: 'batches' is not an option of data; did you mean 'batch'?"},

@@ -101,6 +101,33 @@ static void exhausts(void **state) {
     free(s);
 }
 
+/* What the constraint leaves is visited, every point once, and nothing else. */
+static void keeps_constraints(void **state) {
+    fixture *f = *state;
+    study *s = calloc(1, sizeof *s);
+    for (const athi_row *row = athi_samplers.rows; row->name; row++) {
+        assert_ok(f->ctx, athi_space_create(f->arena, &f->space));
+        athi_branch branches[6];
+        add(f, int_param("units", 1, 4, 1, ATHI_PRIOR_UNIFORM));
+        int kind = add(f, choice_param("kind", 3, branches));
+        add_under(f, int_param("layers", 1, 4, 1, ATHI_PRIOR_UNIFORM), kind, 1, 1);
+        assert_ok(f->ctx, athi_space_rule(f->ctx, f->space, "units * layers <= 4 or units == 4"));
+        assert_ok(f->ctx, athi_space_rule(f->ctx, f->space, "not (kind == 'c' and units > 1)"));
+        const void *opts = options_of(f, row);
+        *s = (study){.space = f->space, .seed = 5};
+        for (bool exhausted = false;;) {
+            double point[6];
+            suggest(f, row, opts, s, point, &exhausted);
+            if (exhausted) break;
+            assert_true(athi_space_allows(f->space, point));
+            record(s, point, bowl(f->space, point), false);
+            assert_true(s->n < MOST);
+        }
+        assert_int_equal(s->n, 4 + 11 + 1); /* a: 4 units; b: 4 + 2 + 1 products up to 4, and 4 with units 4; c: 1 */
+    }
+    free(s);
+}
+
 static void infinite_spaces(void **state) {
     fixture *f = *state;
     study *s = calloc(1, sizeof *s);
@@ -234,6 +261,7 @@ static void nearest_untried(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exhausts, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_constraints, setup, teardown),
         cmocka_unit_test_setup_teardown(infinite_spaces, setup, teardown),
         cmocka_unit_test_setup_teardown(grid_order, setup, teardown),
         cmocka_unit_test_setup_teardown(seeds, setup, teardown),

@@ -48,6 +48,29 @@ static void one_after_the_other(study *t, athi_search *s, int64_t most) {
     }
 }
 
+static void given_points_come_first(void **state) {
+    study *t = *state;
+    study_space(t);
+    study_open(t);
+    athi_search_opts opts = search_opts(t);
+    double points[2 * 4];
+    athi_space_default(t->f.space, points);
+    athi_space_default(t->f.space, points + t->f.space->n);
+    points[0] = 32, points[t->f.space->n] = 64;
+    assert_int_equal(t->f.space->n, 4);
+    opts.points = points, opts.n_points = 2;
+    athi_search *s = begin(t, &opts);
+    one_after_the_other(t, s, 1);
+    athi_search_close(s);
+    s = begin(t, &opts); /* a start goes on with the second */
+    one_after_the_other(t, s, 2);
+    assert_true(study_trial(t, 0)->point[0] == 32);
+    assert_true(study_trial(t, 1)->point[0] == 64);
+    assert_true(study_trial(t, 1)->point[1] == points[1]);
+    assert_false(study_trial(t, 2)->point[1] == points[1]); /* the sampler's */
+    athi_search_close(s);
+}
+
 static void runs_to_max_trials(void **state) {
     study *t = *state;
     study_space(t);
@@ -347,6 +370,7 @@ int main(void) {
         TEST(what_was_running_goes_on),
         TEST(trials_of_others_count),
         TEST(enqueued_points_come_first),
+        TEST(given_points_come_first),
         TEST(options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,16 +1,15 @@
 /* The space: rules and their sentences, unit maps, conditions, size, keys, and both ways through values. */
 #include "tune/space_test.h"
 
-#define FAILS(param, part)                                                                                   \
-    do {                                                                                                     \
-        athi_space_param p_ = (param);                                                                       \
-        assert_fails(f->ctx, athi_space_add(f->ctx, f->space, &p_, NULL), ATH_E_OPTION, part);               \
+#define FAILS(param, part)                                                                                           \
+    do {                                                                                                             \
+        athi_space_param p_ = (param);                                                                               \
+        assert_fails(f->ctx, athi_space_add(f->ctx, f->space, &p_, NULL), ATH_E_OPTION, part);                       \
     } while (0)
 
 static void rules(void **state) {
     fixture *f = *state;
-    FAILS(int_param("units", 64, 16, 0, ATHI_PRIOR_UNIFORM),
-          "'units': min 64 is greater than max 16; swap them");
+    FAILS(int_param("units", 64, 16, 0, ATHI_PRIOR_UNIFORM), "'units': min 64 is greater than max 16; swap them");
     FAILS(int_param("units", 1.5, 16, 0, ATHI_PRIOR_UNIFORM), "whole numbers");
     FAILS(int_param("units", 1, 16, 0.5, ATHI_PRIOR_UNIFORM), "step of an int must be a whole number");
     FAILS(float_param("lr", 0, 1, 0, ATHI_PRIOR_LOG), "prior log needs min > 0");
@@ -80,18 +79,12 @@ static void one_name_twice(void **state) {
 static void unit_maps(void **state) {
     (void)state;
     const athi_space_param cases[] = {
-        float_param("x", 0, 1, 0.2, ATHI_PRIOR_UNIFORM),
-        float_param("x", -0.3, 0.3, 0.1, ATHI_PRIOR_UNIFORM),
-        float_param("x", 0.001, 1, 10, ATHI_PRIOR_LOG),
-        float_param("x", 0.001, 1, 10, ATHI_PRIOR_REVERSE_LOG),
-        float_param("x", 2, 2, 0, ATHI_PRIOR_UNIFORM),
-        int_param("x", 16, 64, 16, ATHI_PRIOR_UNIFORM),
-        int_param("x", 4, 512, 0, ATHI_PRIOR_LOG),
-        int_param("x", 1, 33, 0, ATHI_PRIOR_REVERSE_LOG),
-        int_param("x", 2, 32, 2, ATHI_PRIOR_LOG),
-        int_param("x", 2, 32, 2, ATHI_PRIOR_REVERSE_LOG),
-        int_param("x", -5, 5, 1, ATHI_PRIOR_UNIFORM),
-        int_param("x", 1, 100, 7, ATHI_PRIOR_UNIFORM),
+        float_param("x", 0, 1, 0.2, ATHI_PRIOR_UNIFORM), float_param("x", -0.3, 0.3, 0.1, ATHI_PRIOR_UNIFORM),
+        float_param("x", 0.001, 1, 10, ATHI_PRIOR_LOG),  float_param("x", 0.001, 1, 10, ATHI_PRIOR_REVERSE_LOG),
+        float_param("x", 2, 2, 0, ATHI_PRIOR_UNIFORM),   int_param("x", 16, 64, 16, ATHI_PRIOR_UNIFORM),
+        int_param("x", 4, 512, 0, ATHI_PRIOR_LOG),       int_param("x", 1, 33, 0, ATHI_PRIOR_REVERSE_LOG),
+        int_param("x", 2, 32, 2, ATHI_PRIOR_LOG),        int_param("x", 2, 32, 2, ATHI_PRIOR_REVERSE_LOG),
+        int_param("x", -5, 5, 1, ATHI_PRIOR_UNIFORM),    int_param("x", 1, 100, 7, ATHI_PRIOR_UNIFORM),
     };
     const int64_t counts[] = {6, 7, 4, 4, 1, 4, 509, 33, 5, 5, 11, 15};
     for (int k = 0; k < ATHI_COUNT(cases); k++) {
@@ -113,8 +106,7 @@ static void unit_maps(void **state) {
     assert_true(athi_param_nth(&cases[0], 3) == 0.6 && athi_param_nth(&cases[0], 5) == 1.0);
     assert_true(athi_param_nth(&cases[1], 3) == 0.0 && athi_param_nth(&cases[1], 6) == 0.3);
     assert_true(athi_param_nth(&cases[8], 1) == 4 && athi_param_nth(&cases[9], 3) == 30);
-    const athi_prior priors[] = {ATHI_PRIOR_UNIFORM, ATHI_PRIOR_LOG, ATHI_PRIOR_REVERSE_LOG,
-                                 ATHI_PRIOR_NORMAL};
+    const athi_prior priors[] = {ATHI_PRIOR_UNIFORM, ATHI_PRIOR_LOG, ATHI_PRIOR_REVERSE_LOG, ATHI_PRIOR_NORMAL};
     for (int k = 0; k < 4; k++) {
         athi_space_param p = float_param("x", 1e-3, 2, 0, priors[k]);
         p.mean = 0.5, p.std = 0.4;
@@ -205,21 +197,18 @@ static void reading_points(void **state) {
     assert_ok(f->ctx, read_text(f, "{\"units\": 32.0}", p));
     assert_true(p[0] == 32 && p[1] == 0 && p[2] == 0.001);
     assert_fails(f->ctx, read_text(f, "[1]", p), ATH_E_DATA, "expected a map");
-    assert_fails(f->ctx, read_text(f, "{\"units\": 17}", p), ATH_E_DATA,
-                 "not one of its values; the nearest is 16");
+    assert_fails(f->ctx, read_text(f, "{\"units\": 17}", p), ATH_E_DATA, "not one of its values; the nearest is 16");
     assert_fails(f->ctx, read_text(f, "{\"units\": 80}", p), ATH_E_DATA, "expected 16..64, got 80");
     assert_fails(f->ctx, read_text(f, "{\"units\": \"x\"}", p), ATH_E_DATA, "expected an integer");
     assert_fails(f->ctx, read_text(f, "{\"unit\": 16}", p), ATH_E_DATA, "did you mean 'units'?");
-    assert_fails(f->ctx, read_text(f, "{\"optimizer\": \"x\"}", p), ATH_E_DATA,
-                 "expected one of a, b; got x");
+    assert_fails(f->ctx, read_text(f, "{\"optimizer\": \"x\"}", p), ATH_E_DATA, "expected one of a, b; got x");
     assert_fails(f->ctx, read_text(f, "{\"optimizer\": \"b\", \"lr\": 0.1}", p), ATH_E_DATA,
                  "does not exist with this value of 'optimizer'");
     /* scalar branches stand for themselves */
     athi_branch b[3] = {{.key = "64", .value = athi_value_int(f->arena, 64)},
                         {.key = "null", .value = athi_value_new(f->arena, ATHI_NULL)},
                         {.key = "gelu", .value = athi_value_string(f->arena, "gelu")}};
-    athi_space_param c = {
-        .name = "s", .type = ATHI_PARAM_CHOICE, .branches = b, .n_branches = 3, .fallback = NAN};
+    athi_space_param c = {.name = "s", .type = ATHI_PARAM_CHOICE, .branches = b, .n_branches = 3, .fallback = NAN};
     add(f, c);
     const char *const texts[] = {"{\"s\": 64}", "{\"s\": null}", "{\"s\": \"gelu\"}"};
     for (int i = 0; i < 3; i++) {
@@ -295,8 +284,40 @@ static void definition_round_trip(void **state) {
                  "expected 'type' to be int, float or choice");
 }
 
+static void constraints(void **state) {
+    fixture *f = *state;
+    athi_branch branches[6];
+    add(f, int_param("units", 8, 64, 8, ATHI_PRIOR_UNIFORM));
+    int kind = add(f, choice_param("kind", 2, branches));
+    add_under(f, float_param("rate", 0, 1, 0, ATHI_PRIOR_UNIFORM), kind, 1, 1);
+    assert_ok(f->ctx, athi_space_rule(f->ctx, f->space, "units <= 32 or kind == 'a'"));
+    assert_ok(f->ctx, athi_space_rule(f->ctx, f->space, "rate * units < 10"));
+    assert_fails(f->ctx, athi_space_rule(f->ctx, f->space, "unit < 3"), ATH_E_OPTION,
+                 "'unit' is no parameter; did you mean 'units'?");
+    assert_fails(f->ctx, athi_space_rule(f->ctx, f->space, "units <"), ATH_E_OPTION, "expected a number or a name");
+    assert_true(athi_space_allows(f->space, (double[]){64, 0, NAN})); /* without rate nothing is said of it */
+    assert_false(athi_space_allows(f->space, (double[]){64, 1, 0}));
+    assert_true(athi_space_allows(f->space, (double[]){32, 1, 0.25}));
+    assert_false(athi_space_allows(f->space, (double[]){32, 1, 0.5}));
+    athi_rng rng = athi_rng_at(1, ATHI_PURPOSE(ATHI_RNG_TEST, 1));
+    for (int i = 0; i < 200; i++) {
+        double point[3];
+        athi_space_sample(f->space, &rng, point);
+        assert_true(athi_space_allows(f->space, point));
+    }
+    athi_value *value;
+    athi_space *again;
+    assert_ok(f->ctx, athi_space_write(f->arena, f->space, &value));
+    assert_ok(f->ctx, athi_space_read(f->ctx, f->arena, value, &again));
+    assert_int_equal(again->n_rules, 2);
+    assert_string_equal(again->rules[1], "rate * units < 10");
+    assert_fails(f->ctx, athi_space_rule(f->ctx, f->space, "units > 8"), ATH_E_OPTION,
+                 "the defaults break the constraint \"units > 8\"");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(constraints, setup, teardown),
         cmocka_unit_test_setup_teardown(rules, setup, teardown),
         cmocka_unit_test_setup_teardown(one_name_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(unit_maps, setup, teardown),

@@ -1,18 +1,19 @@
 /* Derived constants: values, types, and the sentences of errors with their column. */
-#include "recipe_test.h"
+#include "recipe/recipe_test.h"
 
-#include "recipe/internal.h"
+#include "base/expr.h"
 
-static ath_status number(void *user, ath_ctx *c, const char *name, double *value, bool *whole) {
+static ath_status operand(void *user, ath_ctx *c, const char *name, athi_operand *out) {
     (void)user;
-    *whole = strcmp(name, "rate") != 0;
-    *value = *whole ? 16 : 0.5;
+    bool whole = strcmp(name, "rate") != 0;
+    *out = (athi_operand){.number = whole ? 16 : 0.5, .whole = whole, .text = strcmp(name, "kind") ? NULL : "adam"};
+    if (out->text) return ATH_OK;
     if (!strcmp(name, "width") || !strcmp(name, "rate") || !strcmp(name, "model.1.dense.units")) return ATH_OK;
     return athi_fail(c, ATH_E_OPTION, "'%s' is no parameter", name);
 }
 
 static ath_status compute(athi_arena *arena, const char *text, athi_value **out) {
-    return athi_expr(ctx, arena, text, &(athi_names){number, NULL}, out);
+    return athi_expr(ctx, arena, text, &(athi_names){operand, NULL}, out);
 }
 
 static void test_values(void **state) {
@@ -45,6 +46,14 @@ static void test_values(void **state) {
         {"width != 16", "false"},
         {"1e-3", "0.001"},
         {" ( ( .5 ) ) ", "0.5"},
+        {"kind == 'adam'", "true"},
+        {"kind != \"adam\"", "false"},
+        {"kind == 'adamw'", "false"},
+        {"kind == 16", "false"},
+        {"width < 3 or kind == 'adam' and rate > 0", "true"},
+        {"not width < 3 and not not rate", "true"},
+        {"not (width < 3 or rate)", "false"},
+        {"2 * (width > 3 and rate < 1)", "2"},
     };
     athi_arena *arena = athi_arena_create(ctx);
     for (int i = 0; i < ATHI_COUNT(rows); i++) {
@@ -74,6 +83,16 @@ static void test_errors(void **state) {
         {"2x", "expected an operator after the number"},
         {"width = 3", "expected an operator or the end"},
         {"", "but it ends"},
+        {"kind + 1", "at character 6 of \"kind + 1\": a text can be compared by == and != only"},
+        {"kind < 'b'", "a text can be compared by == and != only"},
+        {"-kind", "a text has no sign"},
+        {"kind ** 2", "** takes numbers, not texts"},
+        {"max(1, kind)", "max takes numbers, not texts"},
+        {"kind and 1", "a text is neither true nor false"},
+        {"not 'x'", "a text is neither true nor false"},
+        {"kind", "expected a number or a comparison, got a text"},
+        {"kind == 'adam", "the text has no end; expected a second '"},
+        {"1 or", "but it ends"},
     };
     athi_arena *arena = athi_arena_create(ctx);
     athi_value *v;

@@ -1,22 +1,26 @@
-/* Derived constants: `!expr "2 * width"`. Numbers, names of parameters, + - * / // % **, comparisons, and a
- * table of functions; nothing else can be called, changed or reached. Whole numbers stay whole but for `/`;
- * // and % round towards minus infinity.
+/* Expressions: numbers, names, texts in quotes, + - * / // % **, comparisons, and, or, not, and a table of functions;
+ * nothing else can be called, changed or reached. Whole numbers stay whole but for `/`; // and % round towards minus
+ * infinity.
  *
- *   comparison = sum [ (< <= > >= == !=) sum ]      sum   = product { (+ -) product }
- *   product    = unary { (* / // %) unary }         unary = [+ -] unary | power
- *   power      = atom [ ** unary ]                  atom  = number | name | function(…) | (comparison) */
-#include "recipe/internal.h"
+ *   either     = both { or both }                   product    = unary { (* / // %) unary }
+ *   both       = negation { and negation }          unary      = [+ -] unary | power
+ *   negation   = not negation | comparison          power      = atom [ ** unary ]
+ *   comparison = sum [ (< <= > >= == !=) sum ]      atom       = number | text | name | function(…) | (either)
+ *   sum        = product { (+ -) product }          */
+#include "base/expr.h"
 
 #include <ctype.h>
 #include <math.h>
 
 enum { NESTED_MAX = 64, ARGUMENTS_MAX = 16, NAME_MAX_LENGTH = 256 };
 
-typedef enum kind { WHOLE, REAL, TRUTH } kind;
+typedef enum kind { WHOLE, REAL, TRUTH, TEXT } kind;
 
 typedef struct number {
     kind kind;
     double value;
+    const char *text; /* TEXT: not ended by a zero */
+    size_t length;
 } number;
 
 typedef struct parser {
@@ -110,12 +114,23 @@ static kind result_kind(result r, bool all_whole) {
 }
 
 static ath_status check(parser *s, const char *at, const char *what, number *n) {
+    if (n->kind == TEXT) return fail(s, at, "%s takes numbers, not texts", what);
     if (!isfinite(n->value)) return fail(s, at, "%s has no finite value here", what);
     if (n->kind == WHOLE && fabs(n->value) > 0x1p53) return fail(s, at, "%s gives an integer beyond 2^53", what);
     return ATH_OK;
 }
 
+static bool same_text(const number *a, const number *b) {
+    return a->kind == b->kind && a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+}
+
 static ath_status apply(parser *s, const char *at, const binary *op, number *a, const number *b) {
+    if (a->kind == TEXT || b->kind == TEXT) {
+        if (op->compute != equal && op->compute != not_equal)
+            return fail(s, at, "a text can be compared by == and != only");
+        *a = (number){.kind = TRUTH, .value = same_text(a, b) == (op->compute == equal)};
+        return ATH_OK;
+    }
     if (op->divides && b->value == 0) return fail(s, at, "division by zero");
     a->kind = result_kind(op->result, a->kind != REAL && b->kind != REAL);
     a->value = op->compute(a->value, b->value);
@@ -124,7 +139,7 @@ static ath_status apply(parser *s, const char *at, const binary *op, number *a, 
 
 /* ---- atoms --------------------------------------------------------------------------------------- */
 
-static ath_status comparison(parser *s, number *out);
+static ath_status either(parser *s, number *out);
 static ath_status unary(parser *s, number *out);
 
 static ath_status literal(parser *s, number *out) {
@@ -145,7 +160,7 @@ static ath_status literal(parser *s, number *out) {
     if (p - start >= (int)sizeof text) return fail(s, start, "the number is too long");
     memcpy(text, start, (size_t)(p - start));
     text[p - start] = 0;
-    *out = (number){real ? REAL : WHOLE, athi_strtod(text, NULL)};
+    *out = (number){.kind = real ? REAL : WHOLE, .value = athi_strtod(text, NULL)};
     s->p = p;
     return check(s, start, "the number", out);
 }
@@ -155,7 +170,8 @@ static ath_status call(parser *s, const char *at, const function *f, number *out
     bool whole = true;
     for (int n = 0;; n++) {
         if (n == ARGUMENTS_MAX) return fail(s, s->p, "at most %d arguments", ARGUMENTS_MAX);
-        ATH_TRY(comparison(s, &a));
+        ATH_TRY(either(s, &a));
+        if (a.kind == TEXT) return fail(s, at, "%s takes numbers, not texts", f->name);
         whole = whole && a.kind != REAL;
         out->value = n ? f->fold(out->value, a.value) : f->one ? f->one(a.value) : a.value;
         if (f->fold && take(s, ",")) continue;
@@ -185,11 +201,21 @@ static ath_status name(parser *s, number *out) {
                     "'%.60s' is no function%s%s%s; there are min, max, round, floor, ceil, abs, log, exp, sqrt", text,
                     near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
     }
-    bool whole = false;
-    ath_status status = s->names->value(s->names->user, s->ctx, text, &out->value, &whole);
-    out->kind = whole ? WHOLE : REAL;
+    athi_operand operand = {0};
+    ath_status status = s->names->value(s->names->user, s->ctx, text, &operand);
+    *out = (number){.kind = operand.whole ? WHOLE : REAL, .value = operand.number};
+    if (operand.text) *out = (number){.kind = TEXT, .text = operand.text, .length = strlen(operand.text)};
     if (status == ATH_OK || status == ATH_E_NOMEM) return status;
     return athi_fail_prefix(s->ctx, status, "at character %d of \"%.60s\"", (int)(start - s->text) + 1, s->text);
+}
+
+/* 'adam' or "adam"; nothing is escaped. */
+static ath_status quoted(parser *s, number *out) {
+    const char *start = s->p + 1, *end = strchr(start, *s->p);
+    if (!end) return fail(s, s->p, "the text has no end; expected a second %c", *s->p);
+    *out = (number){.kind = TEXT, .text = start, .length = (size_t)(end - start)};
+    s->p = end + 1;
+    return ATH_OK;
 }
 
 static ath_status atom(parser *s, number *out) {
@@ -197,12 +223,13 @@ static ath_status atom(parser *s, number *out) {
     const char *start = s->p;
     unsigned char c = (unsigned char)*start;
     if (take(s, "(")) {
-        ATH_TRY(comparison(s, out));
+        ATH_TRY(either(s, out));
         return take(s, ")") ? ATH_OK
                             : fail(s, s->p, "expected ')' for the '(' at character %d", (int)(start - s->text) + 1);
     }
     if (isdigit(c) || (c == '.' && isdigit((unsigned char)start[1]))) return literal(s, out);
     if (isalpha(c) || c == '_') return name(s, out);
+    if (c == '\'' || c == '"') return quoted(s, out);
     if (!c) return fail(s, start, "expected a number or a name, but it ends");
     return fail(s, start, "expected a number or a name, got '%c'", isprint(c) ? c : '?');
 }
@@ -216,8 +243,9 @@ static ath_status power(parser *s, number *out) {
     const char *at = s->p;
     if (!take(s, "**")) return ATH_OK;
     ATH_TRY(unary(s, &exponent));
+    if (out->kind == TEXT || exponent.kind == TEXT) return fail(s, at, "** takes numbers, not texts");
     bool whole = out->kind != REAL && exponent.kind != REAL && exponent.value >= 0;
-    *out = (number){whole ? WHOLE : REAL, pow(out->value, exponent.value)};
+    *out = (number){.kind = whole ? WHOLE : REAL, .value = pow(out->value, exponent.value)};
     return check(s, at, "**", out);
 }
 
@@ -226,7 +254,9 @@ static ath_status unary(parser *s, number *out) {
     ath_status status;
     bool minus = take(s, "-");
     if (minus || take(s, "+")) {
+        const char *at = s->p;
         status = unary(s, out);
+        if (status == ATH_OK && out->kind == TEXT) status = fail(s, at, "a text has no sign");
         if (out->kind == TRUTH) out->kind = WHOLE;
         if (minus && status == ATH_OK) out->value = 0 - out->value;
     } else {
@@ -256,15 +286,75 @@ static ath_status product(parser *s, number *out) { return chain(s, products, un
 static ath_status sum(parser *s, number *out) { return chain(s, sums, product, false, out); }
 static ath_status comparison(parser *s, number *out) { return chain(s, comparisons, sum, true, out); }
 
-ath_status athi_expr(ath_ctx *ctx, athi_arena *arena, const char *text, const athi_names *names, athi_value **out) {
-    *out = NULL;
+/* A word, not the beginning of a longer name. */
+static bool take_word(parser *s, const char *word) {
+    skip_space(s);
+    size_t n = strlen(word);
+    unsigned char after = strncmp(s->p, word, n) == 0 ? (unsigned char)s->p[n] : 'x';
+    if (isalnum(after) || after == '_' || after == '.') return false;
+    s->p += n;
+    return true;
+}
+
+static ath_status truth(parser *s, const char *at, number *n) {
+    if (n->kind == TEXT) return fail(s, at, "a text is neither true nor false; compare it by == or !=");
+    *n = (number){.kind = TRUTH, .value = n->value != 0};
+    return ATH_OK;
+}
+
+static ath_status negation(parser *s, number *out) {
+    if (!take_word(s, "not")) return comparison(s, out);
+    if (++s->depth > NESTED_MAX) return fail(s, s->p, "nested deeper than %d", NESTED_MAX);
+    const char *at = s->p;
+    ATH_TRY(negation(s, out));
+    s->depth--;
+    ATH_TRY(truth(s, at, out));
+    out->value = out->value == 0;
+    return ATH_OK;
+}
+
+/* Both sides are computed in any case, so that a mistake in the second shows. */
+static ath_status joined(parser *s, const char *word, ath_status (*operand)(parser *, number *), number *out) {
+    const char *at = s->p;
+    ATH_TRY(operand(s, out));
+    while (take_word(s, word)) {
+        number b;
+        const char *second = s->p;
+        ATH_TRY(truth(s, at, out));
+        ATH_TRY(operand(s, &b));
+        ATH_TRY(truth(s, second, &b));
+        out->value = *word == 'a' ? out->value != 0 && b.value != 0 : out->value != 0 || b.value != 0;
+    }
+    return ATH_OK;
+}
+
+static ath_status both(parser *s, number *out) { return joined(s, "and", negation, out); }
+static ath_status either(parser *s, number *out) { return joined(s, "or", both, out); }
+
+/* ---- whole texts --------------------------------------------------------------------------------- */
+
+static ath_status compute(ath_ctx *ctx, const char *text, const athi_names *names, number *n) {
     parser s = {.ctx = ctx, .text = text, .p = text, .names = names};
-    number n = {REAL, 0};
-    ATH_TRY(comparison(&s, &n));
+    *n = (number){.kind = REAL};
+    ATH_TRY(either(&s, n));
     skip_space(&s);
     if (*s.p) return fail(&s, s.p, "expected an operator or the end");
+    return n->kind == TEXT ? fail(&s, text, "expected a number or a comparison, got a text") : ATH_OK;
+}
+
+ath_status athi_expr(ath_ctx *ctx, athi_arena *arena, const char *text, const athi_names *names, athi_value **out) {
+    number n;
+    *out = NULL;
+    ATH_TRY(compute(ctx, text, names, &n));
     *out = n.kind == TRUTH   ? athi_value_bool(arena, n.value != 0)
            : n.kind == WHOLE ? athi_value_int(arena, (int64_t)n.value)
                              : athi_value_float(arena, n.value);
     return *out ? ATH_OK : ATH_E_NOMEM;
+}
+
+ath_status athi_expr_holds(ath_ctx *ctx, const char *text, const athi_names *names, bool *holds) {
+    number n;
+    ATH_TRY(compute(ctx, text, names, &n));
+    *holds = n.value != 0;
+    return ATH_OK;
 }

@@ -1,0 +1,71 @@
+/* What a tune section says about its space (constraints between parameters, points that are tried first), and the
+ * search that it asks for. */
+#include "recipe/internal.h"
+
+static ath_status add_rules(ath_ctx *ctx, athi_space *space, const athi_value *list) {
+    if (list->type != ATHI_LIST || list->tag)
+        return athi_fail_at(ctx, list,
+                            "constraints must be a list of expressions such as [\"layers * units <= 512\"], "
+                            "got %s",
+                            athi_value_type_name(list->type));
+    for (int64_t i = 0; i < list->n; i++) {
+        const athi_value *rule = list->items[i];
+        if (rule->type != ATHI_STRING || rule->tag)
+            return athi_fail_at(ctx, rule, "a constraint is a text such as \"layers * units <= 512\", got %s",
+                                athi_value_type_name(rule->type));
+        ATH_TRY(athi_placed(ctx, athi_space_rule(ctx, space, rule->text), rule));
+    }
+    return ATH_OK;
+}
+
+static ath_status read_point(ath_ctx *ctx, const athi_space *space, const athi_value *map, double *point) {
+    if (map->type != ATHI_MAP || map->tag)
+        return athi_fail_at(ctx, map, "a point is a map of parameters to values, got %s",
+                            athi_value_type_name(map->type));
+    ATH_TRY(athi_placed(ctx, athi_space_point_read(ctx, space, map, point), map));
+    if (athi_space_allows(space, point)) return ATH_OK;
+    return athi_fail_at(ctx, map, "this point breaks a constraint; change it, or the constraint");
+}
+
+static ath_status read_points(ath_ctx *ctx, athi_arena *arena, const athi_space *space, const athi_value *list,
+                              double **points, int64_t *n) {
+    *points = NULL, *n = 0;
+    if (!list) return ATH_OK;
+    if (list->type != ATHI_LIST || list->tag)
+        return athi_fail_at(ctx, list, "points must be a list of maps of parameters to values, got %s",
+                            athi_value_type_name(list->type));
+    int64_t cells;
+    if (!athi_mul(list->n, ATHI_MAX(space->n, 1), &cells)) return ATH_E_NOMEM;
+    if (!(*points = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof **points))) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < list->n; i++) ATH_TRY(read_point(ctx, space, list->items[i], *points + i * space->n));
+    *n = list->n;
+    return ATH_OK;
+}
+
+ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune) {
+    double *points;
+    int64_t n;
+    if (tune->constraints) ATH_TRY(add_rules(ctx, space, tune->constraints));
+    return read_points(ctx, space->arena, space, tune->points, &points, &n);
+}
+
+ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const char *where,
+                            const athi_space *space, uint64_t seed, athi_store *store, athi_search_opts *search) {
+    const char *sampler = athi_arena_printf(arena, "%ssampler", where);
+    double *points;
+    void *sampler_opts = NULL;
+    *search = (athi_search_opts){.space = space,
+                                 .store = store,
+                                 .seed = seed,
+                                 .max_trials = tune->max_trials,
+                                 .executions = tune->executions_per_trial,
+                                 .jobs = (int)tune->jobs,
+                                 .deterministic = tune->deterministic,
+                                 .last_value = tune->value != 0};
+    if (!sampler) return ATH_E_NOMEM;
+    ATH_TRY(athi_spec_resolve(ctx, arena, &athi_samplers, tune->sampler, sampler, &search->sampler, &sampler_opts));
+    search->sampler_opts = sampler_opts;
+    ATH_TRY(read_points(ctx, arena, space, tune->points, &points, &search->n_points));
+    search->points = points;
+    return ATH_OK;
+}
