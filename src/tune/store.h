@@ -33,6 +33,8 @@ const athi_study_info *athi_store_info(const athi_store *store);
  * point. */
 ath_status athi_store_trials(athi_store *store, const athi_space *space, const athi_trial *const **trials,
                              int64_t *n);
+/** The space of a study that another program made, from the distributions of its trials, without conditions. */
+ath_status athi_store_space(athi_store *store, athi_arena *arena, athi_space **space);
 typedef struct athi_beginning {
     const double *point;
     int64_t seen; /* how many finished trials its suggestion had seen, -1: it was none of ours */

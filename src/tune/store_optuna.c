@@ -99,6 +99,7 @@ static bool same_choice(const athi_branch *branch, const athi_value *v) {
     const athi_value *own = branch->value;
     bool scalar = own && own->type != ATHI_LIST && own->type != ATHI_MAP && own->type != ATHI_STRING;
     if (!scalar) {
+        if (own && own->type == v->type && v->type != ATHI_STRING) return athi_value_equal(own, v);
         const char *text = own && own->type == ATHI_STRING ? own->text : branch->key;
         return v->type == ATHI_STRING && !strcmp(v->text, text);
     }

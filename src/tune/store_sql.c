@@ -38,6 +38,9 @@ static const char *const texts[SQL_COUNT] = {
                          "VALUES(?1, ?2, ?3, ?4)",
     [SQL_PARAMS_DELETE] = "DELETE FROM trial_params WHERE trial_id=?1",
     [SQL_PARAMS] = "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id=?1",
+    [SQL_DISTRIBUTIONS] =
+        "SELECT p.param_name, p.distribution_json FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id"
+        " WHERE t.study_id=?1 GROUP BY p.param_name, p.distribution_json ORDER BY MIN(p.param_id)",
     [SQL_VALUE_INSERT] = "INSERT INTO trial_values(trial_id, objective, value, value_type) VALUES(?1, ?2, ?3, ?4)",
     [SQL_VALUES] = "SELECT objective, value, value_type FROM trial_values WHERE trial_id=?1",
     [SQL_INTERMEDIATE_INSERT] = "INSERT OR REPLACE INTO trial_intermediate_values(trial_id, step, intermediate_value,"
