@@ -7,6 +7,7 @@
 #define ATHI_CLI_H
 
 #include "base/value.h"
+#include "report/study.h"
 
 #include <stdio.h>
 
@@ -81,6 +82,8 @@ const char *const *athi_cli_texts(athi_cli *cli, const char *flag, int *n);
 /* Flags that several verbs share. */
 #define ATHI_FLAG_JSON_ROW                                                                                           \
     { "json", ATHI_FLAG_SWITCH, NULL, "the result as JSON on standard output" }
+#define ATHI_FLAG_STUDY_ROW                                                                                          \
+    { "study", ATHI_FLAG_TEXT, "NAME", "which study, where the file holds several" }
 #define ATHI_FLAG_SET_ROW                                                                                            \
     {                                                                                                                \
         "set", ATHI_FLAG_TEXTS, "PATH=VALUE",                                                                        \
@@ -116,6 +119,11 @@ void athi_cli_progress(const char *fmt, ...) ATHI_PRINTF(1, 2);
 /** Prints a value as JSON, indented, on standard output. */
 ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
 
+/* ---- verb_show.c --------------------------------------------------------------------------------- */
+
+/** Opens the study that the verb's argument and --study name, and closes it after `at`. */
+ath_status athi_cli_look(athi_cli *cli, ath_status (*at)(athi_cli *cli, athi_study *study));
+
 /* ---- verbs --------------------------------------------------------------------------------------- */
 
 ath_status athi_verb_run(athi_cli *cli);
@@ -132,8 +140,8 @@ ath_status athi_verb_explain(athi_cli *cli);
 ath_status athi_verb_list(athi_cli *cli);
 ath_status athi_verb_doctor(athi_cli *cli);
 extern const athi_flag athi_flags_run[], athi_flags_tune[], athi_flags_ask_tell[], athi_flags_train[],
-    athi_flags_worker[], athi_flags_predict[], athi_flags_evaluate[], athi_flags_study[], athi_flags_export[],
-    athi_flags_explain[], athi_flags_list[], athi_flags_doctor[];
+    athi_flags_worker[], athi_flags_predict[], athi_flags_evaluate[], athi_flags_study[], athi_flags_best[],
+    athi_flags_export[], athi_flags_explain[], athi_flags_list[], athi_flags_doctor[];
 
 /** docs/options.md: every kind, row and option. */
 ath_status athi_cli_markdown(athi_text *out);

@@ -42,13 +42,11 @@ static void add(maker *m, athi_value *list, maker item) {
 
 /* ---- the search ---------------------------------------------------------------------------------- */
 
-static const char *const state_names[] = {"waiting", "running", "paused", "complete", "pruned", "failed"};
-
 static maker trial_value(athi_stages *s, const athi_trial *t) {
     maker m = make(s->arena);
     athi_value *params = NULL, *executions = athi_value_new(s->arena, ATHI_LIST);
     put_int(&m, "number", t->number);
-    put_text(&m, "state", state_names[t->state]);
+    put_text(&m, "state", athi_state_name(t->state));
     if (t->reason != ATHI_REASON_NONE) put_text(&m, "reason", athi_reason_name(t->reason));
     if (t->message) put_text(&m, "message", t->message);
     if (m.status == ATH_OK) m.status = athi_space_point_write(s->arena, s->recipe->space, t->point, &params);

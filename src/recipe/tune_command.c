@@ -83,18 +83,6 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
     athi_text_free(&text);
 }
 
-/* The command line as a shell would take it, for reading. */
-static void put_quoted(athi_text *out, const char *text) {
-    if (*text &&
-        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") == strlen(text)) {
-        athi_text_printf(out, "%s", text);
-        return;
-    }
-    athi_text_printf(out, "'");
-    for (; *text; text++) athi_text_printf(out, *text == '\'' ? "'\\''" : "%c", *text);
-    athi_text_printf(out, "'");
-}
-
 static ath_status say_understood(tuning *t, const double *point) {
     const char *const *argv = NULL;
     char **variables = NULL;
@@ -107,7 +95,7 @@ static ath_status say_understood(tuning *t, const double *point) {
     athi_text text = {.ctx = t->ctx};
     for (int64_t i = 0; argv[i]; i++) {
         athi_text_printf(&text, i ? " " : "");
-        put_quoted(&text, argv[i]);
+        athi_command_quote(argv[i], &text);
     }
     if (!text.failed) say(t, "command: %s", text.text);
     athi_text_free(&text);

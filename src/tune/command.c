@@ -122,6 +122,17 @@ ath_status athi_command_argv(ath_ctx *ctx, athi_arena *arena, const athi_command
     return ATH_OK;
 }
 
+void athi_command_quote(const char *word, athi_text *out) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        athi_text_printf(out, "%s", word);
+        return;
+    }
+    athi_text_printf(out, "'");
+    for (; *word; word++) athi_text_printf(out, *word == '\'' ? "'\\''" : "%c", *word);
+    athi_text_printf(out, "'");
+}
+
 /* ---- environment --------------------------------------------------------------------------------- */
 
 /* "net.units" -> "ATHANOR_PARAM_NET_UNITS": what a shell can read. */

@@ -25,6 +25,9 @@ ath_status athi_command_argv(ath_ctx *ctx, athi_arena *arena, const athi_command
 ath_status athi_command_variables(ath_ctx *ctx, athi_arena *arena, const athi_command *command, const athi_task *task,
                                   const char *folder, char ***variables, int64_t *n);
 
+/** One word as a shell would take it. */
+void athi_command_quote(const char *word, athi_text *out);
+
 /* What one execution has written so far. */
 typedef struct athi_output {
     int64_t reports, lines;

@@ -15,6 +15,8 @@ typedef enum athi_trial_state {
     ATHI_TRIAL_PRUNED,
     ATHI_TRIAL_FAILED
 } athi_trial_state;
+enum { ATHI_STATES = ATHI_TRIAL_FAILED + 1 };
+const char *athi_state_name(athi_trial_state state); /* "waiting", "running", … */
 
 /* Why a trial failed. Crash, memory, timeout and nan say something about the point; none and lost do not. */
 typedef enum athi_reason {

@@ -85,7 +85,8 @@ static ath_status join_range(athi_space_param *p, const athi_value *attributes, 
     return ATH_OK;
 }
 
-static ath_status find_param(athi_store *s, found *f, const char *name, athi_param_type type, athi_space_param **out) {
+static ath_status find_param(athi_store *s, found *f, const char *name, athi_param_type type,
+                             athi_space_param **out) {
     for (int64_t i = 0; i < f->n; i++)
         if (strcmp(f->params[i].name, name) == 0) {
             *out = &f->params[i];
@@ -114,8 +115,8 @@ static ath_status read_one(athi_store *s, found *f, const char *name, const char
         if (status != ATH_E_DATA) return status;
         break;
     }
-    return athi_fail(s->ctx, ATH_E_DATA, "%s: the distribution of parameter '%s' cannot be read: %.200s", s->path, name,
-                     json);
+    return athi_fail(s->ctx, ATH_E_DATA, "%s: the distribution of parameter '%s' cannot be read: %.200s", s->path,
+                     name, json);
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import signal
 import struct
 import subprocess
@@ -289,7 +290,11 @@ class Program(unittest.TestCase):
         self.assertEqual(max(float(r["val_accuracy"]) for r in rows), best["values"]["val_accuracy"])
         self.assertEqual(len(json.loads(self.succeeds("export", "runs/points", "--format", "json"))["trials"]), 3)
         self.refused_with("there is no such folder or file", "show", "runs/none")
-        self.refused("export: --format is csv or json, got 'xml'", "export", "runs/points", "--format=xml")
+        line = shlex.split(self.succeeds("best", "runs/points", "--command"))
+        self.assertEqual(line[:3], ["athanor", "train", "points.yaml"])
+        again = json.loads(self.succeeds(*line[1:], "--dir", "runs/again", "--json"))
+        log = [json.loads(row) for row in (self.folder / "runs/again/log.jsonl").read_text().splitlines()]
+        self.assertEqual(max(row["val_accuracy"] for row in log), best["values"]["val_accuracy"])
 
     def use_a_model(self, model):
         path = "runs/points/" + model["file"]
