@@ -10,6 +10,7 @@
 
 #include "train/train.h"
 #include "tune/search.h"
+#include "tune/stop_rules.h"
 
 /* ---- reading (yaml.c, set.c) --------------------------------------------------------------------- */
 
@@ -47,6 +48,10 @@ typedef struct athi_tune_opts {
     const athi_value *constraints; /* between parameters: list of expressions, or NULL */
     const athi_value *points;      /* to be tried first: list of maps, or NULL */
     int64_t max_trials;           /* 10 */
+    double max_seconds;           /* of running trials, 0: any */
+    int64_t max_pending;          /* trials under way at a time, 0: any */
+    ath_spec stop;                /* of athi_stop_rules */
+    int64_t rescore;              /* trials of the winner after the search */
     int64_t executions_per_trial; /* 1 */
     int64_t jobs;                 /* 1 */
     int64_t threads;              /* of each job; 0: one when jobs > 1, else all cores */
@@ -56,6 +61,9 @@ typedef struct athi_tune_opts {
     double timeout;      /* seconds an execution may take, 0: any */
     double memory_limit; /* MiB a worker may use, 0: any */
 } athi_tune_opts;
+/** Puts "incumbent" (the best by the model) and "rescored" (the winner on fresh seeds) into `out`, where there is
+ *  something to say, and the same as lines for people. */
+ath_status athi_tune_verdict(athi_arena *arena, athi_search *search, athi_value *out, athi_text *lines);
 
 typedef struct athi_retrain_opts {
     size_t struct_size;

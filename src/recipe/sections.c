@@ -31,11 +31,20 @@ static const athi_option tune_options[] = {
     {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
      .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}"},
     {"constraints", ATHI_OPT_VALUE, OPT(constraints), "null", .nullable = true,
-     .doc = "between parameters: a list of expressions that hold in every proposed point, such as \"layers * units <= "
-            "512\"; one that names a parameter which a point does not have says nothing there"},
+     .doc =
+         "between parameters: a list of expressions that hold in every proposed point, such as \"layers * units <= "
+         "512\"; one that names a parameter which a point does not have says nothing there"},
     {"points", ATHI_OPT_VALUE, OPT(points), "null", .nullable = true,
      .doc = "points that are tried first: a list of maps of parameters to values; what is left out has its default"},
     {"max_trials", ATHI_OPT_INT, OPT(max_trials), "10", .min = 1, .max = 1e9, .doc = "trials in all"},
+    {"max_seconds", ATHI_OPT_FLOAT, OPT(max_seconds), "0", .min = 0, .max = 1e9,
+     .doc = "no new trial begins once trials have run for so long, over all starts; 0: no limit"},
+    {"max_pending", ATHI_OPT_INT, OPT(max_pending), "0", .min = 0, .max = 1e9,
+     .doc = "trials under way at a time, for ask-tell; 0: any number"},
+    {"stop", ATHI_OPT_SPEC, OPT(stop), "null", .nullable = true, .kind = &athi_stop_rules,
+     .doc = "when there is nothing more to be gained"},
+    {"rescore", ATHI_OPT_INT, OPT(rescore), "0", .min = 0, .max = 1000,
+     .doc = "trials of the winner on fresh seeds after the search: what it is worth without luck"},
     {"executions_per_trial", ATHI_OPT_INT, OPT(executions_per_trial), "1", .min = 1, .max = 1000,
      .doc = "trainings of each point, with different seeds; their mean counts"},
     {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "trainings at a time"},
@@ -57,8 +66,9 @@ const athi_row athi_tune_row = {"tune",       "the search over the recipe's rang
 #undef OPT
 
 bool athi_tune_key_is_free(const char *key) {
-    static const char *const free_keys[] = {"sampler", "max_trials", "points",  "jobs",
-                                            "threads", "keep",       "timeout", "memory_limit"};
+    static const char *const free_keys[] = {"sampler", "max_trials", "points",      "jobs",
+                                            "threads", "keep",       "timeout",     "memory_limit",
+                                            "stop",    "rescore",    "max_seconds", "max_pending"};
     for (int i = 0; i < ATHI_COUNT(free_keys); i++)
         if (strcmp(free_keys[i], key) == 0) return true;
     return false;

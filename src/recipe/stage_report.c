@@ -74,6 +74,8 @@ static void put_search(athi_stages *s, maker *m) {
     for (int64_t i = 0; search.status == ATH_OK && i < n; i++) add(&search, list, trial_value(s, trials[i]));
     put(&search, "trials", list);
     if (s->n_ranking) put(&search, "best", trial_value(s, s->ranking[0]).map);
+    for (int64_t i = 0; s->verdict && i < s->verdict->n; i++)
+        put(&search, s->verdict->keys[i], athi_value_copy(s->arena, s->verdict->items[i]));
     put_text(&search, "ended", s->why ? s->why : "");
     put_number(&search, "seconds", s->tune_seconds);
     if (search.status != ATH_OK) m->status = search.status;

@@ -89,6 +89,19 @@ static ath_status drop_states(athi_stages *s) {
     return ATH_OK;
 }
 
+/* What the search has found out about its winner. */
+static ath_status judge(athi_stages *s) {
+    athi_value *verdict = athi_value_new(s->arena, ATHI_MAP);
+    athi_text lines = {.ctx = s->ctx};
+    if (!verdict) return ATH_E_NOMEM;
+    ath_status status = athi_tune_verdict(s->arena, s->search, verdict, &lines);
+    for (char *line = lines.text, *end; status == ATH_OK && line && (end = strchr(line, '\n')); line = end + 1)
+        if (athi_search_handed_out(s->search)) athi_stage_say(s, "tune", "%.*s", (int)(end - line), line);
+    athi_text_free(&lines);
+    s->verdict = verdict;
+    return status;
+}
+
 static ath_status run_search(athi_stages *s, const char *setup) {
     char memory[32];
     snprintf(memory, sizeof memory, "%d", athi_stage_threads(s));
@@ -125,6 +138,7 @@ ath_status athi_stage_tune(athi_stages *s) {
         return athi_fail(s->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s", s->why ? s->why : "",
                          athi_search_last_failure(s->search));
     ATH_TRY(drop_states(s));
+    ATH_TRY(judge(s));
     s->tune_seconds = athi_now() - begin;
     return ATH_OK;
 }

@@ -33,7 +33,8 @@ typedef struct athi_stages {
     athi_search *search;
     const athi_trial **ranking; /* complete trials, best first */
     int64_t n_ranking;
-    const char *why; /* the search ended */
+    const char *why;           /* the search ended */
+    const athi_value *verdict; /* on the search, a map */
     int64_t peak_worker_bytes;
     double tune_seconds;
     athi_member *members;

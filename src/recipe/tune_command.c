@@ -120,6 +120,15 @@ static ath_status best_value(tuning *t, athi_value **out) {
     return ATH_OK;
 }
 
+static ath_status judge(tuning *t, athi_value *report) {
+    athi_text lines = {.ctx = t->ctx};
+    ath_status status = t->dry ? ATH_OK : athi_tune_verdict(t->arena, t->search, report, &lines);
+    for (char *line = lines.text, *end; status == ATH_OK && line && (end = strchr(line, '\n')); line = end + 1)
+        if (athi_search_handed_out(t->search)) say(t, "%.*s", (int)(end - line), line);
+    athi_text_free(&lines);
+    return status;
+}
+
 static ath_status make_report(tuning *t, athi_value **report) {
     const athi_trial *const *trials;
     int64_t n, failed = 0;
@@ -138,6 +147,7 @@ static ath_status make_report(tuning *t, athi_value **report) {
                          t->result.why ? t->result.why : "", athi_search_last_failure(t->search));
     ATH_TRY(best_value(t, &best));
     ATH_TRY(athi_value_set(t->arena, map, "best", best));
+    ATH_TRY(judge(t, map));
     athi_text text = {.ctx = t->ctx};
     ath_status status = athi_json_write(&text, map, 2);
     const char *path = athi_arena_printf(t->arena, "%s/report.json", t->directory);

@@ -58,6 +58,9 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
                                  .store = store,
                                  .seed = seed,
                                  .max_trials = tune->max_trials,
+                                 .max_seconds = tune->max_seconds,
+                                 .max_pending = tune->max_pending,
+                                 .rescore = tune->rescore,
                                  .executions = tune->executions_per_trial,
                                  .jobs = (int)tune->jobs,
                                  .deterministic = tune->deterministic,
@@ -65,6 +68,13 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
     if (!sampler) return ATH_E_NOMEM;
     ATH_TRY(athi_spec_resolve(ctx, arena, &athi_samplers, tune->sampler, sampler, &search->sampler, &sampler_opts));
     search->sampler_opts = sampler_opts;
+    if (tune->stop.name) {
+        void *stop_opts = NULL;
+        const char *stop = athi_arena_printf(arena, "%sstop", where);
+        if (!stop) return ATH_E_NOMEM;
+        ATH_TRY(athi_spec_resolve(ctx, arena, &athi_stop_rules, tune->stop, stop, &search->stop, &stop_opts));
+        search->stop_opts = stop_opts;
+    }
     ATH_TRY(read_points(ctx, arena, space, tune->points, &points, &search->n_points));
     search->points = points;
     return ATH_OK;

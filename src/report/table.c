@@ -227,7 +227,12 @@ static void put_models(athi_text *out, const athi_value *report, bool utf8) {
 static const char *why_ended(const char *why) {
     static const struct {
         const char *why, *text;
-    } reasons[] = {{"max_trials", "max_trials reached"}, {"exhausted", "every point of the space was tried"}};
+    } reasons[] = {{"max_trials", "max_trials reached"},
+                   {"exhausted", "every point of the space was tried"},
+                   {"max_seconds", "max_seconds reached"},
+                   {"target", "the target was reached"},
+                   {"stagnation", "no trial was better for too long"},
+                   {"regret_bound", "nothing more to be gained beyond the noise"}};
     for (int i = 0; i < ATHI_COUNT(reasons); i++)
         if (strcmp(reasons[i].why, why) == 0) return reasons[i].text;
     return why;

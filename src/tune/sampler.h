@@ -34,6 +34,7 @@ bool athi_reason_find(const char *name, athi_reason *out);
 typedef enum athi_relation {
     ATHI_RELATION_NONE,
     ATHI_RELATION_REPEAT, /* the same point on another seed */
+    ATHI_RELATION_RESCORE, /* the same, after the search, to see what the winner is worth without luck */
     ATHI_RELATION_CHILD,  /* it goes on from the other's state (population-based training) */
 } athi_relation;
 

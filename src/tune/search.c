@@ -27,6 +27,7 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
     if (!s) return ATH_E_NOMEM;
     s->ctx = ctx;
     s->info = athi_store_info(opts->store);
+    s->opened = athi_store_clock(), s->rule_seen = -1;
     s->opts = *opts;
     s->opts.jobs = ATHI_MAX(opts->jobs, 1);
     if (s->opts.max_failures <= 0) s->opts.max_failures = FAILURES_DEFAULT;
@@ -63,7 +64,8 @@ ath_status athi_search_enqueue(athi_search *s, const double *point) {
 static const double *given_point(const athi_search *s, const athi_view *view) {
     int64_t ours = 0;
     if (s->n_queue) return s->queue[0];
-    for (int64_t i = 0; i < view->n; i++) ours += view->trials[i]->seen >= 0;
+    for (int64_t i = 0; i < view->n; i++)
+        ours += view->trials[i]->seen >= 0 && view->trials[i]->relation != ATHI_RELATION_RESCORE;
     return ours < s->opts.n_points ? s->opts.points + ours * s->opts.space->n : NULL;
 }
 
@@ -103,6 +105,26 @@ static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, i
     return athi_active_add(s, number, point, s->opts.executions, NULL);
 }
 
+/* After the search: the winner once more, on a fresh seed, as long as it has too few such trials. */
+static ath_status begin_rescoring(athi_search *s, const athi_trial *const *trials, int64_t n) {
+    const athi_trial **ranking;
+    int64_t n_ranking, number, done = 0;
+    if (s->info->n_objectives != 1) return ATH_OK;
+    athi_arena_reset(s->scratch);
+    ATH_TRY(athi_search_ranking(s, s->scratch, &ranking, &n_ranking));
+    if (!n_ranking) return ATH_OK;
+    const athi_trial *best = ranking[0];
+    for (int64_t i = 0; i < n; i++)
+        done += trials[i]->relation == ATHI_RELATION_RESCORE && trials[i]->relative == best->number;
+    if (done >= s->opts.rescore) return ATH_OK;
+    athi_beginning beginning = {.point = best->point,
+                                .seen = n,
+                                .relation = ATHI_RELATION_RESCORE,
+                                .relative = best->number};
+    ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));
+    return athi_active_add(s, number, best->point, s->opts.executions, NULL);
+}
+
 static bool hand_out(athi_search *s, athi_task *task) {
     for (int64_t i = 0; i < s->n; i++) {
         athi_active *a = s->actives[i];
@@ -110,6 +132,7 @@ static bool hand_out(athi_search *s, athi_task *task) {
             athi_execution *e = &a->executions[k];
             if (e->phase != ATHI_PHASE_READY) continue;
             e->phase = ATHI_PHASE_RUNNING;
+            s->handed_out++;
             *task = (athi_task){.trial = a->number,
                                 .execution = k,
                                 .point = a->point,
@@ -135,14 +158,6 @@ static bool any_running(const athi_search *s) {
     return false;
 }
 
-/* Finished trials that another program added are knowledge, not work. */
-static int64_t count_begun(const athi_trial *const *trials, int64_t n) {
-    int64_t begun = 0;
-    for (int64_t i = 0; i < n; i++)
-        begun += trials[i]->state != ATHI_TRIAL_WAITING && !(athi_trial_finished(trials[i]) && trials[i]->seen < 0);
-    return begun;
-}
-
 /* An earlier start may have ended between a trial's last execution and its end. */
 static ath_status end_complete_ones(athi_search *s) {
     for (int64_t i = s->n - 1; i >= 0; i--) ATH_TRY(athi_search_end_if_done(s, s->actives[i]));
@@ -161,9 +176,14 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     const athi_trial *const *trials;
     int64_t n;
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-    if (count_begun(trials, n) >= s->opts.max_trials) return wind_down(s, next, why, "max_trials");
-    if (s->exhausted) return wind_down(s, next, why, "exhausted");
-    if (athi_search_must_wait(s, n)) {
+    const char *limit;
+    ATH_TRY(athi_search_limit(s, trials, n, &limit));
+    if (limit && s->n == 0 && s->opts.rescore > 0) {
+        ATH_TRY(begin_rescoring(s, trials, n));
+        if (hand_out(s, task)) return ATH_OK;
+    }
+    if (limit) return wind_down(s, next, why, limit);
+    if (athi_search_must_wait(s, n) || (s->opts.max_pending > 0 && s->n >= s->opts.max_pending)) {
         *next = ATHI_NEXT_WAIT;
         return ATH_OK;
     }

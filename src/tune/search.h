@@ -25,6 +25,11 @@ typedef struct athi_search_opts {
     int jobs;
     bool deterministic;
     bool last_value;      /* value: last instead of best */
+    int64_t max_pending;  /* trials under way at a time, 0: any */
+    double max_seconds;   /* of running trials, over all starts, 0: any */
+    const athi_row *stop; /* of athi_stop_rules, NULL: none */
+    const void *stop_opts;
+    int64_t rescore;      /* trials of the winner's point after the search */
     int64_t max_failures; /* consecutive failures from the start that end the search; 0: 3 */
 } athi_search_opts;
 
@@ -41,7 +46,7 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
 void athi_search_close(athi_search *search);
 /** The next new trial gets this point (space->n values, copied) instead of asking the sampler. */
 ath_status athi_search_enqueue(athi_search *search, const double *point);
-/** DONE with why: "max_trials", "exhausted", "failures". WAIT: results must come first. */
+/** DONE with why: "max_trials", "max_seconds", "exhausted", "failures", or the stop rule's name. WAIT: results must come first. */
 ath_status athi_search_next(athi_search *search, athi_task *task, athi_next *next, const char **why);
 /** values: the report's map, which must hold the objectives. Reports of steps that were seen before are
  * dropped. step 0 is the execution's final value, which outranks its best step. */
@@ -59,14 +64,33 @@ ath_status athi_search_add(athi_search *search, const double *point, const doubl
 /** The task of a running trial's first execution, also of one that an earlier start handed out. ATH_E_NOTFOUND: there is
  *  no such trial, or it has ended. */
 ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task);
+/** How many tasks this start has handed out: 0 when the study was complete already. */
+int64_t athi_search_handed_out(const athi_search *search);
 /** Has any trial of the study ended, well or badly? */
 bool athi_search_any_ended(const athi_search *search);
 /** False when the task's trial has ended meanwhile (another execution of it failed): its worker can be stopped. */
 bool athi_search_wanted(const athi_search *search, const athi_task *task);
 /** The message of the last failure of this start, "" when there was none: what to say after "failures". */
 const char *athi_search_last_failure(const athi_search *search);
-/** Complete trials, best first; with several objectives the Pareto front, then the front without it, … */
+/** Complete trials, best first; one that was repeated counts with the mean of all, its repeats are left out. With several objectives the Pareto front, then the front without it, … */
 ath_status athi_search_ranking(athi_search *search, athi_arena *arena, const athi_trial ***ranking, int64_t *n);
+
+/** What repeated trials of one point say: their mean, and the deviation of that mean. */
+typedef struct athi_rescored {
+    const athi_trial *trial; /* the winner; NULL: nothing was scored again */
+    int64_t n;
+    double mean, deviation; /* of the fresh trials; deviation NaN for one */
+    bool fitted; /* the search's value lies beyond what the fresh ones allow: luck, or validation data fitted */
+} athi_rescored;
+ath_status athi_search_rescored(athi_search *search, athi_rescored *out);
+
+/** The complete trial that is the best by the posterior mean of a Gaussian process over all, which neighbours and repeats
+ *  inform; trial NULL: too few, or several objectives. */
+typedef struct athi_incumbent {
+    const athi_trial *trial;
+    double mean, deviation, noise; /* noise: deviation of one trial's value */
+} athi_incumbent;
+ath_status athi_search_incumbent(athi_search *search, athi_incumbent *out);
 
 /** A number as reports write it: JSON has no NaN, so "nan", "inf" and "-inf" are texts. */
 bool athi_report_number(const athi_value *v, double *out);

@@ -1,6 +1,7 @@
 /* Between the files of the search: trials under way, and what their executions have reported.
  *
  *   search.c          open, close, what is next        search_trials.c   trials under way, taken over at a start
+ *   search_limits.c   when no new trial begins
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
  *   search_ranking.c  who is best */
 #ifndef ATHI_SEARCH_INTERNAL_H
@@ -37,8 +38,11 @@ struct athi_search {
     int64_t n, cap;
     double **queue; /* enqueued points, first in first out */
     int64_t n_queue, cap_queue;
-    int64_t failures; /* without a single success so far */
-    bool any_complete, any_ended, exhausted;
+    int64_t failures;                                 /* without a single success so far */
+    bool any_complete, any_ended, exhausted, stopped; /* stopped: by the rule */
+    int64_t handed_out;                               /* tasks of this start */
+    int64_t rule_seen;                                /* finished trials when the rule was last asked */
+    double opened;
     athi_arena *scratch;
     char last_failure[ATHI_ERRMSG_MAX];
 };
@@ -69,6 +73,11 @@ bool athi_search_must_wait(const athi_search *s, int64_t next);
 /** What the suggestion after `n` trials may see; *seen: how many finished ones. Lives in the scratch arena. */
 ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int64_t n, athi_view *view,
                             int64_t *seen);
+
+/* ---- search_limits.c ----------------------------------------------------------------------------- */
+
+/** Why no new trial begins, NULL: one may. */
+ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, const char **why);
 
 /* ---- search_results.c ---------------------------------------------------------------------------- */
 

@@ -11,6 +11,8 @@ bool athi_search_wanted(const athi_search *s, const athi_task *task) {
 
 bool athi_search_any_ended(const athi_search *s) { return s->any_ended; }
 
+int64_t athi_search_handed_out(const athi_search *s) { return s->handed_out; }
+
 const char *athi_search_last_failure(const athi_search *s) { return s->last_failure; }
 
 /* ---- reports ------------------------------------------------------------------------------------- */

@@ -68,6 +68,8 @@ typedef struct athi_outcome {
 ath_status athi_store_finish(athi_store *store, int64_t number, const athi_outcome *outcome);
 /** Forgets the reports after last_step, and the result, of an execution that will be done again from there. */
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
+/** Seconds since the epoch, as trials are timed. */
+double athi_store_clock(void);
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */
 ath_status athi_store_put(athi_store *store, const char *key, const char *value);
 ath_status athi_store_get(athi_store *store, athi_arena *arena, const char *key, const char **value);

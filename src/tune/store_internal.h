@@ -128,6 +128,4 @@ athi_flow athi_optuna_flow(double value);
 double athi_optuna_flow_read(double value, bool null, const char *type);
 ath_status athi_optuna_string(ath_ctx *ctx, const char *text, char **json);
 
-double athi_store_clock(void); /* seconds since the epoch */
-
 #endif
