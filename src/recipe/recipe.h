@@ -9,7 +9,7 @@
 #define ATHI_RECIPE_H
 
 #include "train/train.h"
-#include "tune/search.h"
+#include "tune/runner.h"
 #include "tune/stop_rules.h"
 
 /* ---- reading (yaml.c, set.c) --------------------------------------------------------------------- */
@@ -56,10 +56,15 @@ typedef struct athi_tune_opts {
     int64_t jobs;                 /* 1 */
     int64_t threads;              /* of each job; 0: one when jobs > 1, else all cores */
     bool deterministic;
-    int value;           /* best | last */
-    int64_t keep;        /* state of how many best trials is kept */
-    double timeout;      /* seconds an execution may take, 0: any */
-    double memory_limit; /* MiB a worker may use, 0: any */
+    int value;               /* best | last */
+    int64_t keep;            /* state of how many best trials is kept */
+    double timeout;          /* seconds an execution may take, 0: any */
+    double kill_after;       /* seconds between SIGTERM and SIGKILL */
+    double memory_limit;     /* MiB an execution may use, 0: any */
+    double output_limit;     /* MiB of each log, 0: all */
+    const athi_value *cores; /* none, auto or a list */
+    const athi_value *gpus;  /* a list, or NULL */
+    int64_t retries;
 } athi_tune_opts;
 /** Puts "incumbent" (the best by the model) and "rescored" (the winner on fresh seeds) into `out`, where there is
  *  something to say, and the same as lines for people. */
@@ -79,6 +84,9 @@ typedef struct athi_ensemble_opts {
     bool exact;
     ath_spec method; /* weighted | average | geometric: rows of ensemble */
 } athi_ensemble_opts;
+
+/** The limits of an execution that the options name, in the arena. ATH_E_OPTION: cores or gpus are no such list. */
+ath_status athi_tune_limits(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *opts, athi_limits *limits);
 
 extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row;
 /** May this key of a tune section change between two starts of one study? */
@@ -100,6 +108,7 @@ typedef struct athi_recipe {
     athi_space *space;               /* of its ranges, n = 0: none */
     bool tunes, retrains, ensembles; /* which stages it names */
     athi_tune_opts tune;             /* zero where the section is absent */
+    athi_limits limits;              /* of an execution */
     athi_retrain_opts retrain;
     athi_ensemble_opts ensemble;
 } athi_recipe;
@@ -142,6 +151,7 @@ typedef struct athi_space_file {
     athi_value *root; /* as read, with what --set and --param say */
     athi_space *space;
     athi_tune_opts tune;
+    athi_limits limits;
     const char *objective;
     bool maximize;
 } athi_space_file;

@@ -57,8 +57,20 @@ static const athi_option tune_options[] = {
     {"keep", ATHI_OPT_INT, OPT(keep), "10", .min = 0, .max = 1e9, .doc = "of how many best trials the state is kept"},
     {"timeout", ATHI_OPT_FLOAT, OPT(timeout), "0", .min = 0, .max = 1e9,
      .doc = "seconds that an execution may take; 0: any"},
+    {"kill_after", ATHI_OPT_FLOAT, OPT(kill_after), "10", .min = 0.001, .max = 1e6,
+     .doc = "seconds between SIGTERM and SIGKILL for an execution that has to end"},
     {"memory_limit", ATHI_OPT_FLOAT, OPT(memory_limit), "0", .min = 0, .max = 1e9,
-     .doc = "MiB that a worker may use; 0: any"},
+     .doc = "MiB that an execution and what it starts may use, mapped files and shared memory aside; 0: any"},
+    {"output_limit", ATHI_OPT_FLOAT, OPT(output_limit), "64", .min = 0, .max = 1e9,
+     .doc = "MiB of stdout.log and of stderr.log that are kept of an execution; 0: all"},
+    {"cores", ATHI_OPT_VALUE, OPT(cores), "none",
+     .doc =
+         "processors of the jobs: none: the system chooses; auto: each job gets its share of those that there are; "
+         "a list of numbers, shared in order"},
+    {"gpus", ATHI_OPT_VALUE, OPT(gpus), "null", .nullable = true,
+     .doc = "a list of devices, of which each job sees one (CUDA_VISIBLE_DEVICES), in turn"},
+    {"retries", ATHI_OPT_INT, OPT(retries), "0", .min = 0, .max = 1000,
+     .doc = "how often an execution that crashed is tried again; one that was lost is at least three times"},
     {0}};
 const athi_row athi_tune_row = {"tune",       "the search over the recipe's ranges",
                                 tune_options, sizeof(athi_tune_opts),
@@ -66,9 +78,11 @@ const athi_row athi_tune_row = {"tune",       "the search over the recipe's rang
 #undef OPT
 
 bool athi_tune_key_is_free(const char *key) {
-    static const char *const free_keys[] = {"sampler", "max_trials", "points",      "jobs",
-                                            "threads", "keep",       "timeout",     "memory_limit",
-                                            "stop",    "rescore",    "max_seconds", "max_pending"};
+    static const char *const free_keys[] = {
+        /* budgets */ "max_trials", "max_seconds", "max_pending", "stop", "rescore", "points", "keep",
+        /* means */ "sampler", "jobs", "threads", "cores", "gpus",
+        /* limits */ "timeout", "memory_limit", "output_limit", "kill_after", "retries",
+    };
     for (int i = 0; i < ATHI_COUNT(free_keys); i++)
         if (strcmp(free_keys[i], key) == 0) return true;
     return false;

@@ -95,6 +95,7 @@ static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets
                             "1e-5, max: 0.1, prior: log}, or --param 'lr=!float {…}'");
     ATH_TRY(read_own(f));
     ATH_TRY(athi_options_read(f->ctx, f->arena, &athi_tune_row, f->root, own_keys, "space file", &f->tune));
+    ATH_TRY(athi_tune_limits(f->ctx, f->arena, &f->tune, &f->limits));
     ATH_TRY(athi_objective_read(f->ctx, f->tune.objective, "objective", &f->objective, &f->maximize));
     ATH_TRY(check_ranges(f->ctx, f->arena, space, ""));
     ATH_TRY(athi_ranges_gather(f->ctx, f->arena, space, &f->space));

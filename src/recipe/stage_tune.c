@@ -112,8 +112,7 @@ static ath_status run_search(athi_stages *s, const char *setup) {
                                .directory = s->opts->directory,
                                .jobs = athi_stage_jobs(s),
                                .threads = athi_stage_threads(s),
-                               .timeout_seconds = s->recipe->tune.timeout,
-                               .memory_limit = (int64_t)(s->recipe->tune.memory_limit * 1048576.0),
+                               .limits = s->recipe->limits,
                                .progress = on_event,
                                .user = s,
                                .interrupted = s->opts->interrupted};

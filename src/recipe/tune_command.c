@@ -187,8 +187,7 @@ static ath_status search(tuning *t) {
                                .directory = t->directory,
                                .jobs = jobs,
                                .threads = t->opts->threads > 0 ? t->opts->threads : (int)o->threads,
-                               .timeout_seconds = o->timeout,
-                               .memory_limit = (int64_t)(o->memory_limit * 1048576.0),
+                               .limits = t->file->limits,
                                .progress = on_event,
                                .user = t,
                                .interrupted = t->opts->interrupted};

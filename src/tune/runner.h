@@ -8,8 +8,9 @@
  *
  * Standard error goes to <dir>/stderr.log. A worker that dies, runs out of memory, hangs or answers with
  * anything else fails its task (exit status and last words as the reason), and is replaced; one that leaves
- * with status 0 between two tasks is started again. Each has a process group of its own: an interrupt closes
- * its input and sends SIGTERM, and ten seconds later SIGKILL. When the runner dies, its workers do
+ * with status 0 between two tasks is started again. A task that was lost (killed from outside, no space left)
+ * is tried again, later each time. Each worker has a process group of its own: an interrupt closes its input
+ * and sends SIGTERM, and `kill_after` seconds later SIGKILL. When the runner dies, its workers do
  * (PR_SET_PDEATHSIG and end of file).
  *
  * With `command` there are no workers: each execution is one process of that program, its output is read as
@@ -21,6 +22,22 @@
 
 #include "tune/command.h"
 
+/* What one execution may use. Zero: no limit, or the default that is told. */
+typedef struct athi_limits {
+    double timeout;     /* seconds */
+    double kill_after;  /* seconds between SIGTERM and SIGKILL, 0: 10 */
+    int64_t memory;     /* bytes that its processes may have written: private ones together; RLIMIT_DATA of each */
+    int64_t output;     /* bytes of each of its logs */
+    int retries;        /* how often a crashed execution is tried again; a lost one at least three times */
+    double retry_after; /* seconds before the first of these, twice as many each time; 0: 0.5 */
+    /* Processors that the slots share, in order; n_cores 0: whatever there is. */
+    const int *cores;
+    int n_cores;
+    /* CUDA_VISIBLE_DEVICES of the slots in turn; n_gpus 0: as it is. */
+    const char *const *gpus;
+    int n_gpus;
+} athi_limits;
+
 typedef struct athi_runner_opts {
     athi_search *search;
     const athi_space *space;
@@ -28,10 +45,10 @@ typedef struct athi_runner_opts {
     const athi_command *command; /* instead of argv; NULL: workers */
     const char *directory;       /* of the run: trials/<n>/<execution> below it */
     int jobs;
-    int threads;            /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
-    double timeout_seconds; /* of one execution, 0: none */
-    int64_t memory_limit;   /* RLIMIT_AS-like cap in bytes, 0: none */
-    /** After every event, for progress lines. May be NULL. */
+    int threads; /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
+    athi_limits limits;
+    /** After every event, for progress lines: a report, {"done":true}, {"failed":reason,"message":…} or
+     *  {"retry":reason,"message":…,"seconds":…}. May be NULL. */
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
     void *user;
     const volatile int *interrupted; /* set by the program's signal handler */

@@ -1,4 +1,4 @@
-/* Worker processes: fork, exec, pipes, and what their endings mean. */
+/* Worker processes: fork, exec, pipes, and an end for certain. */
 #include "tune/worker_process.h"
 
 #include "base/file.h"
@@ -43,15 +43,16 @@ char **athi_process_environment(athi_arena *arena, int threads) {
 }
 
 enum { IN, OUT, ERR, PROBLEM, PIPES };
+enum { AT_ONCE = 1 << 20 }; /* bytes: nobody can keep us from hearing the others */
 
 /* Between fork and exec: only calls that are safe after the fork of a process with threads. */
-static _Noreturn void become(int pipes[PIPES][2], pid_t parent, const char *const *argv, char *const *environment,
-                             int64_t memory_limit) {
+static _Noreturn void become(int pipes[PIPES][2], pid_t parent, const athi_process_opts *o) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127); /* it died before the line above */
-    struct rlimit limit = {(rlim_t)memory_limit, (rlim_t)memory_limit}, no_core = {0, 0};
-    if (memory_limit > 0) setrlimit(RLIMIT_AS, &limit);
+    struct rlimit limit = {(rlim_t)o->memory_limit, (rlim_t)o->memory_limit}, no_core = {0, 0};
+    if (o->memory_limit > 0) setrlimit(RLIMIT_DATA, &limit);
+    if (o->cores) sched_setaffinity(0, sizeof(*o->cores), o->cores);
     setrlimit(RLIMIT_CORE, &no_core);
     sigset_t none;
     sigemptyset(&none);
@@ -63,8 +64,8 @@ static _Noreturn void become(int pipes[PIPES][2], pid_t parent, const char *cons
     dup2(pipes[OUT][1], 1);
     dup2(pipes[ERR][1], 2);
     char *const *arguments;
-    memcpy(&arguments, &argv, sizeof(arguments)); /* execvpe takes pointers it does not write through */
-    execvpe(argv[0], arguments, environment);
+    memcpy(&arguments, &o->argv, sizeof(arguments)); /* execvpe takes pointers it does not write through */
+    execvpe(o->argv[0], arguments, o->environment);
     int problem = errno;
     if (write(pipes[PROBLEM][1], &problem, sizeof(problem)) < 0) _exit(126);
     _exit(127);
@@ -98,21 +99,15 @@ static ath_status started(ath_ctx *ctx, int fd, const char *noun, const char *pr
                      noun, program, strerror(problem));
 }
 
-ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv, char *const *environment,
-                              int64_t memory_limit) {
+ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const athi_process_opts *opts) {
     int pipes[PIPES][2];
-    *p = (athi_process){.in = -1,
-                        .out = -1,
-                        .err = -1,
-                        .log = -1,
-                        .input.ctx = ctx,
-                        .output.ctx = ctx,
-                        .noun = p->noun ? p->noun : "worker"};
+    *p = (athi_process){
+        .in = -1, .out = -1, .err = -1, .log.fd = -1, .input.ctx = ctx, .output.ctx = ctx, .noun = opts->noun};
     ATH_TRY(make_pipes(ctx, pipes));
     pid_t parent = getpid();
     p->pid = fork();
     int problem = errno;
-    if (p->pid == 0) become(pipes, parent, argv, environment, memory_limit);
+    if (p->pid == 0) become(pipes, parent, opts);
     close(pipes[IN][0]), close(pipes[OUT][1]), close(pipes[ERR][1]), close(pipes[PROBLEM][1]);
     p->in = pipes[IN][1], p->out = pipes[OUT][0], p->err = pipes[ERR][0];
     for (int i = 0; i < 3; i++) fcntl((int[]){p->in, p->out, p->err}[i], F_SETFL, O_NONBLOCK);
@@ -122,7 +117,7 @@ ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *
         status = athi_fail(ctx, ATH_E_FAILED, "starting a worker: %s; use fewer jobs", strerror(problem));
     } else {
         setpgid(p->pid, p->pid); /* here and there: whoever comes first */
-        status = started(ctx, pipes[PROBLEM][0], p->noun, argv[0]);
+        status = started(ctx, pipes[PROBLEM][0], p->noun, opts->argv[0]);
     }
     close(pipes[PROBLEM][0]);
     if (status != ATH_OK) athi_process_end(p, 0, &(athi_ending){0});
@@ -177,7 +172,6 @@ static ssize_t take(int *fd, char *buffer, size_t size) {
 
 /* Lines that were taken leave the buffer here, all at once: a program may write millions of short ones. */
 ath_status athi_process_read(athi_process *p, bool *ended) {
-    enum { AT_ONCE = 1 << 20 };
     char buffer[16384];
     ssize_t n = 0;
     p->output.length -= p->taken;
@@ -202,12 +196,11 @@ static void keep_words(athi_process *p, const char *data, int64_t n) {
 }
 
 void athi_process_read_errors(athi_process *p) {
-    char buffer[4096];
+    char buffer[16384];
     ssize_t n;
-    while ((n = take(&p->err, buffer, sizeof(buffer))) > 0) {
+    for (int64_t got = 0; got < AT_ONCE && (n = take(&p->err, buffer, sizeof(buffer))) > 0; got += n) {
         keep_words(p, buffer, n);
-        if (p->log < 0 && p->log_path) p->log = open(p->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-        if (p->log >= 0 && write(p->log, buffer, (size_t)n) < 0) close_fd(&p->log); /* a log is not worth a trial */
+        athi_capture_write(&p->log, buffer, n);
     }
 }
 
@@ -251,7 +244,8 @@ bool athi_process_reap(athi_process *p, athi_ending *ending) {
     kill(-p->pid, SIGKILL); /* what it started itself */
     p->pid = 0;
     athi_process_read_errors(p);
-    close_fd(&p->in), close_fd(&p->err), close_fd(&p->log);
+    close_fd(&p->in), close_fd(&p->err);
+    athi_capture_close(&p->log);
     return true;
 }
 
@@ -268,54 +262,9 @@ void athi_process_end(athi_process *p, double patience, athi_ending *ending) {
 }
 
 void athi_process_free(athi_process *p) {
-    close_fd(&p->in), close_fd(&p->out), close_fd(&p->err), close_fd(&p->log);
+    close_fd(&p->in), close_fd(&p->out), close_fd(&p->err);
+    athi_capture_close(&p->log);
     athi_text_free(&p->input);
     athi_text_free(&p->output);
     p->taken = 0;
-}
-
-int64_t athi_oom_kills(void) {
-    FILE *f = fopen("/proc/vmstat", "re");
-    char line[128];
-    long long kills = 0;
-    while (f && fgets(line, sizeof(line), f))
-        if (sscanf(line, "oom_kill %lld", &kills) == 1) break;
-    if (f) fclose(f);
-    return kills;
-}
-
-static bool speaks_of_memory(const char *words) {
-    static const char *const phrases[] = {"out of memory",          "Out of memory",   "Cannot allocate memory",
-                                          "cannot allocate memory", "MemoryError",     "bad_alloc",
-                                          "memory exhausted",       "Memory exhausted"};
-    for (int i = 0; i < ATHI_COUNT(phrases); i++)
-        if (strstr(words, phrases[i])) return true;
-    return false;
-}
-
-/* The last line that says something. */
-static void last_line(const char *words, char *out, size_t size) {
-    size_t end = strlen(words);
-    while (end > 0 && (words[end - 1] == '\n' || words[end - 1] == '\r' || words[end - 1] == ' ')) end--;
-    size_t begin = end;
-    while (begin > 0 && words[begin - 1] != '\n') begin--;
-    snprintf(out, size, "%.*s", (int)(end - begin), words + begin);
-}
-
-athi_reason athi_ending_explain(const athi_process *p, const athi_ending *e, bool oom, char *text, size_t size) {
-    char words[ATHI_LAST_WORDS + 1];
-    last_line(p->words, words, sizeof(words));
-    const char *colon = words[0] ? ": " : "";
-    bool signalled = WIFSIGNALED(e->how), killed = signalled && WTERMSIG(e->how) == SIGKILL;
-    bool by_shell = !signalled && WEXITSTATUS(e->how) == 128 + SIGKILL; /* a shell's child was killed */
-    bool memory = speaks_of_memory(p->words) || ((killed || by_shell) && oom);
-    if (killed && oom)
-        snprintf(text, size, "the %s was killed because the machine was out of memory%s%s", p->noun, colon, words);
-    else if (signalled)
-        snprintf(text, size, "the %s was ended by signal %d (%s)%s%s", p->noun, WTERMSIG(e->how),
-                 strsignal(WTERMSIG(e->how)), colon, words);
-    else
-        snprintf(text, size, "the %s exited with status %d before its task was done%s%s", p->noun,
-                 WEXITSTATUS(e->how), colon, words);
-    return memory ? ATHI_REASON_MEMORY : ATHI_REASON_CRASH;
 }

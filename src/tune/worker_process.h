@@ -5,19 +5,31 @@
 
 #include "tune/sampler.h"
 
+#include <sched.h>
 #include <sys/types.h>
 
 enum { ATHI_LAST_WORDS = 400 };
 
+/* A log of limited size: what goes beyond is dropped, with a line that says so. A log is not worth a trial: one that
+ * cannot be written is given up. */
+typedef struct athi_capture {
+    const char *path; /* opened at the first byte, at its end; borrowed; NULL: nothing is kept */
+    int64_t limit;    /* bytes, 0: any */
+    int fd;           /* -1: not open */
+    int64_t room;
+} athi_capture;
+void athi_capture_write(athi_capture *c, const char *data, int64_t n);
+/** Closes it and forgets its path. */
+void athi_capture_close(athi_capture *c);
+
 typedef struct athi_process {
-    pid_t pid;                       /* 0: none */
-    int in, out, err;                /* our ends of its standard streams, -1: closed */
-    athi_text input;                 /* not taken by it yet */
-    athi_text output;                /* read from it, lines not taken yet */
-    int64_t taken;                   /* bytes of output that were */
-    const char *noun;                /* what sentences call it: "worker" unless set before the start */
-    int log;                         /* where its standard error is kept, -1: not open */
-    const char *log_path;            /* opened at the first byte; borrowed */
+    pid_t pid;        /* 0: none */
+    int in, out, err; /* our ends of its standard streams, -1: closed */
+    athi_text input;  /* not taken by it yet */
+    athi_text output; /* read from it, lines not taken yet */
+    int64_t taken;    /* bytes of output that were */
+    const char *noun;
+    athi_capture log;                /* its standard error */
     char words[ATHI_LAST_WORDS + 1]; /* the end of its standard error */
     int64_t n_words;
 } athi_process;
@@ -32,15 +44,22 @@ typedef struct athi_ending {
 char **athi_process_environment(athi_arena *arena, int threads);
 /** `base` with the n texts NAME=VALUE in place of what it has under these names. */
 char **athi_environment_with(athi_arena *arena, char *const *base, char *const *own, int64_t n);
-/** memory_limit: RLIMIT_AS in bytes, 0: none. It gets a process group of its own, and dies with this thread. */
-ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const char *const *argv, char *const *environment,
-                              int64_t memory_limit);
+typedef struct athi_process_opts {
+    const char *const *argv; /* NULL-ended */
+    char *const *environment;
+    const char *noun;       /* what sentences call it: "worker" */
+    int64_t memory_limit;   /* RLIMIT_DATA in bytes: private memory of each process that can be written; 0: none */
+    const cpu_set_t *cores; /* NULL: all */
+} athi_process_opts;
+/** It gets a process group of its own, and dies with this thread. */
+ath_status athi_process_start(ath_ctx *ctx, athi_process *p, const athi_process_opts *opts);
 /** Queues a line; athi_process_flush writes what fits. */
 ath_status athi_process_send(athi_process *p, const char *line);
 void athi_process_flush(athi_process *p);
 void athi_process_close_input(athi_process *p);
 /** Reads what is there, about a mebibyte at most. *ended: it has closed its output. ATH_E_NOMEM only. */
 ath_status athi_process_read(athi_process *p, bool *ended);
+/** About a mebibyte at most, too. */
 void athi_process_read_errors(athi_process *p);
 /** The next whole line without its end, NULL: none yet (or no memory, with the sentence). Free it with athi_free. */
 char *athi_process_line(athi_process *p, int64_t *length);

@@ -5,6 +5,7 @@
 #include "tune/runner.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 
 static volatile int interrupted;
@@ -26,6 +27,9 @@ static const char *script(study *t, const char *body) {
 typedef struct setting {
     int jobs, executions;
     int64_t max_trials, memory;
+    int64_t output;
+    int retries;
+    const int *core;
     double timeout;
     const char *program; /* NULL: sh */
 } setting;
@@ -43,6 +47,7 @@ static ath_status run(study *t, const char *body, setting set) {
     const char *argv[] = {set.program ? set.program : "sh", "-c", script(t, body), NULL};
     athi_search *search;
     assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &opts, &search));
+    static const char *const gpus[] = {"3", "MIG-7"};
     interrupted = 0;
     athi_runner_opts runner = {.search = search,
                                .space = t->f.space,
@@ -50,8 +55,16 @@ static ath_status run(study *t, const char *body, setting set) {
                                .directory = t->folder,
                                .jobs = opts.jobs,
                                .threads = 3,
-                               .timeout_seconds = set.timeout,
-                               .memory_limit = set.memory,
+                               .limits = {.timeout = set.timeout,
+                                          .memory = set.memory,
+                                          .kill_after = 1,
+                                          .retry_after = 0.01,
+                                          .retries = set.retries,
+                                          .output = set.output,
+                                          .cores = set.core,
+                                          .n_cores = set.core != NULL,
+                                          .gpus = gpus,
+                                          .n_gpus = ATHI_COUNT(gpus)},
                                .interrupted = &interrupted};
     ath_status status = athi_runner_run(t->f.ctx, &runner, &result);
     athi_search_close(search);
@@ -68,6 +81,13 @@ static const char *words(study *t, int trial, int execution) {
     const char *copy = athi_arena_strdup(t->f.arena, data);
     athi_free(t->f.ctx, data);
     return copy;
+}
+
+static void study_anew(study *t) {
+    athi_store_close(t->store);
+    assert_ok(t->f.ctx, athi_remove_tree(t->f.ctx, t->folder));
+    assert_ok(t->f.ctx, athi_make_dirs(t->f.ctx, t->folder));
+    study_open(t);
 }
 
 static void begin(study *t) {
@@ -113,8 +133,8 @@ static void one_goes_wrong(void **state) {
          "status 3 before its task was done: boom: bad kernel",
          {0}},
         {"exit 0", ATHI_REASON_CRASH, "status 0", {0}},
-        {"kill -9 $$", ATHI_REASON_CRASH, "signal 9", {0}},
-        {"kill -SEGV $$", ATHI_REASON_CRASH, "signal 11", {0}},
+        {"kill -9 $$", ATHI_REASON_LOST, "signal 9 (SIGKILL, Killed)", {0}},
+        {"kill -SEGV $$", ATHI_REASON_CRASH, "signal 11 (SIGSEGV, Segmentation fault)", {0}},
         {"echo Hello; ok", ATHI_REASON_CRASH, "not an answer: 'Hello'", {0}},
         {"echo '[1,2]'; ok", ATHI_REASON_CRASH, "not an answer: '[1,2]'", {0}},
         {"echo '{\"step\":1}'; ok", ATHI_REASON_CRASH, "not an answer", {0}},
@@ -126,12 +146,18 @@ static void one_goes_wrong(void **state) {
         {"echo '{\"failed\":\"nan\",\"message\":\"loss is nan\"}'", ATHI_REASON_NAN, "loss is nan", {0}},
         {"echo 'cannot allocate memory' >&2; exit 1", ATHI_REASON_MEMORY, "cannot allocate memory", {0}},
         {"head -c 900000000 /dev/zero | tail -c 900000000 >/dev/null || exit 1", ATHI_REASON_MEMORY, "memory exhausted", {.memory = 200 << 20}},
+        {"(head -c 150000000 /dev/zero | tail -c 150000000 >/dev/null & head -c 150000000 /dev/zero | "
+         "tail -c 150000000 >/dev/null & sleep 9 & wait)",
+         ATHI_REASON_MEMORY,
+         "more than memory_limit allows (200 MiB)", /* none of them alone */
+         {.memory = 200 << 20}},
+        {"head -c 3000000 /dev/zero | tr '\\0' x; sleep 60", ATHI_REASON_CRASH, "not an answer: 'xxxx", {0}},
         {"sleep 60; ok", ATHI_REASON_TIMEOUT, "no end within 0.7 seconds", {.timeout = 0.7}},
         {"trap '' TERM; sleep 60; sleep 60",
          ATHI_REASON_TIMEOUT,
          "no end within 0.7 seconds",
          {.timeout = 0.7}},
-        {"exec >&-; sleep 60", ATHI_REASON_CRASH, "signal 9", {0}},
+        {"exec >&-; sleep 60", ATHI_REASON_CRASH, "closed its standard output", {0}},
     };
     for (int i = 0; i < ATHI_COUNT(rows); i++) {
         const char *body = athi_arena_printf(t->f.arena, "if [ $t = 1 ]; then %s; else ok; fi", rows[i].how);
@@ -141,10 +167,70 @@ static void one_goes_wrong(void **state) {
             fail_msg("%s: %s, '%s'", rows[i].how, athi_reason_name(x->reason), x->message ? x->message : "");
         for (int k = 0; k < 4; k++)
             if (k != 1) assert_int_equal(study_trial(t, k)->state, ATHI_TRIAL_COMPLETE);
-        athi_store_close(t->store);
-        unlink(t->path);
-        study_open(t);
+        study_anew(t);
     }
+}
+
+/* What was lost is tried again by itself, what crashed where it is asked for; reports of the first try count. */
+static void tried_again(void **state) {
+    study *t = *state;
+    begin(t);
+    const char *once = "echo '{\"step\":1,\"values\":{\"score\":9}}'; d=$(field dir | tr -d '\"'); "
+                       "field resumed >&2; [ -e $d/once ] || { touch $d/once; %s; }; ok";
+    const char *killed = athi_arena_printf(t->f.arena, once, "kill -9 $$");
+    assert_ok(t->f.ctx, run(t, killed, (setting){.max_trials = 2}));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(study_trial(t, i)->state, ATHI_TRIAL_COMPLETE);
+        assert_true(study_trial(t, i)->values[0] == 9);
+        assert_string_equal(words(t, i, 0), "false\ntrue\n");
+    }
+    study_anew(t);
+    const char *crashed = athi_arena_printf(t->f.arena, once, "exit 3");
+    assert_ok(t->f.ctx, run(t, crashed, (setting){.max_trials = 2, .retries = 1}));
+    assert_int_equal(study_trial(t, 1)->state, ATHI_TRIAL_COMPLETE);
+    study_anew(t);
+    assert_fails(t->f.ctx, run(t, "echo $$ >&2; exit 3", (setting){.retries = 2}), ATH_E_FAILED, "status 3");
+    int tries = 0;
+    for (const char *p = words(t, 0, 0); *p; p++) tries += *p == '\n';
+    assert_int_equal(tries, 3);
+}
+
+/* A full disk ends the search and blames no trial. */
+static void a_full_disk(void **state) {
+    study *t = *state;
+    begin(t);
+    const char *full = "[ $t = 1 ] && { echo 'cp: x: No space left on device' >&2; exit 1; }; ok";
+    assert_fails(t->f.ctx, run(t, full, (setting){0}), ATH_E_IO, "free some and start again");
+    assert_int_equal(study_trial(t, 1)->state, ATHI_TRIAL_RUNNING);
+    assert_ok(t->f.ctx, run(t, "ok", (setting){0}));
+    for (int i = 0; i < 4; i++) assert_int_equal(study_trial(t, i)->state, ATHI_TRIAL_COMPLETE);
+}
+
+/* A runaway printer fills neither disk nor memory, and keeps nobody from being heard. */
+static void much_is_printed(void **state) {
+    study *t = *state;
+    begin(t);
+    const char *body = "[ $t = 0 ] && head -c 30000000 /dev/zero | tr '\\0' x >&2; ok";
+    assert_ok(t->f.ctx, run(t, body, (setting){.jobs = 2, .output = 5000}));
+    const char *log = words(t, 0, 0);
+    assert_int_equal(strlen(log), 5000 + strlen(strchr(log, '\n')));
+    assert_string_equal(strchr(log, '\n'), "\n[cut by athanor: more than output_limit, 0.004768 MiB]\n");
+    assert_int_equal(study_count(t), 4);
+}
+
+static void cores_and_devices(void **state) {
+    study *t = *state;
+    begin(t);
+    cpu_set_t mine;
+    assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
+    int first = 0;
+    while (!CPU_ISSET((size_t)first, &mine)) first++;
+    const char *body = "echo $CUDA_VISIBLE_DEVICES $(grep Cpus_allowed_list /proc/self/status) >&2; "
+                       "[ $t -lt 2 ] && sleep 0.3; ok";
+    assert_ok(t->f.ctx, run(t, body, (setting){.jobs = 2, .max_trials = 2, .core = &first}));
+    const char *expected[] = {"3", "MIG-7"};
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(words(t, i, 0), athi_arena_printf(t->f.arena, "%s Cpus_allowed_list: %d\n", expected[i], first));
 }
 
 static void all_go_wrong(void **state) {
@@ -244,6 +330,10 @@ int main(void) {
         TEST(workers_answer),
         TEST(in_parallel),
         TEST(one_goes_wrong),
+        TEST(tried_again),
+        TEST(a_full_disk),
+        TEST(much_is_printed),
+        TEST(cores_and_devices),
         TEST(all_go_wrong),
         TEST(a_worker_that_does_not_exist),
         TEST(workers_may_leave_between_tasks),

@@ -1,0 +1,139 @@
+/* What comes back: the answers of workers, and what commands print. */
+#include "tune/runner_internal.h"
+
+#include <stdio.h>
+
+enum { LINE_MAX_BYTES = 1 << 20 };
+
+/* ---- workers ------------------------------------------------------------------------------------- */
+
+static ath_status garbage(athi_runner *r, athi_slot *w, const char *line) {
+    char message[ATHI_SENTENCE];
+    snprintf(message, sizeof(message),
+             "the worker wrote a line that is not an answer: '%.80s'; expected a JSON object with "
+             "\"values\", \"done\" or \"failed\"",
+             line);
+    return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
+}
+
+/* A report that cannot be one fails its task, not the search; the sentence is the context's. */
+static ath_status wrong_report(athi_runner *r, athi_slot *w) {
+    char message[ATHI_SENTENCE];
+    snprintf(message, sizeof(message), "%s", ath_errmsg(r->ctx));
+    return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
+}
+
+static ath_status take_report(athi_runner *r, athi_slot *w, const athi_value *event, const char *line) {
+    const athi_value *step = athi_value_get(event, "step"), *values = athi_value_get(event, "values");
+    if (!values || values->type != ATHI_MAP || (step && step->type != ATHI_INT)) return garbage(r, w, line);
+    ath_status status = athi_search_report(r->opts->search, &w->task, step ? step->integer : 0, values);
+    return status == ATH_E_DATA ? wrong_report(r, w) : status;
+}
+
+static ath_status take_failure(athi_runner *r, athi_slot *w, const athi_value *event) {
+    const athi_value *name = athi_value_get(event, "failed"), *message = athi_value_get(event, "message");
+    athi_reason reason = ATHI_REASON_CRASH;
+    if (name->type == ATHI_STRING && (!athi_reason_find(name->text, &reason) || reason == ATHI_REASON_NONE))
+        reason = ATHI_REASON_CRASH;
+    return athi_slot_fail(r, w, reason,
+                          message && message->type == ATHI_STRING ? message->text : athi_reason_name(reason));
+}
+
+static ath_status take_done(athi_runner *r, athi_slot *w) {
+    athi_task task = w->task;
+    athi_process_read_errors(&w->process);
+    athi_slot_free(r, w);
+    w->served++;
+    return athi_search_finish(r->opts->search, &task);
+}
+
+static ath_status take_answer(athi_runner *r, athi_slot *w, const char *line, int64_t length) {
+    athi_value *event = NULL;
+    athi_arena_reset(r->scratch);
+    w->lines++;
+    ath_status status = athi_json_read(r->ctx, r->scratch, line, length, &event);
+    if (status == ATH_E_NOMEM) return status;
+    if (status != ATH_OK || event->type != ATHI_MAP) return garbage(r, w, line);
+    const athi_value *peak = athi_value_get(event, "peak_rss");
+    if (peak && peak->type == ATHI_INT) athi_runner_count_peak(r, peak->integer);
+    athi_task task = w->task;
+    if (athi_value_get(event, "failed")) {
+        if (r->stopping) return ATH_OK; /* it goes on at the next start */
+        return take_failure(r, w, event);
+    }
+    status = athi_value_get(event, "done") ? take_done(r, w) : take_report(r, w, event, line);
+    if (status == ATH_OK) athi_runner_tell(r, &task, event);
+    return status;
+}
+
+/* ---- commands ------------------------------------------------------------------------------------ */
+
+static ath_status take_output(athi_runner *r, athi_slot *w, const char *line, int64_t length) {
+    athi_value *values = NULL, *event;
+    int64_t step = 0;
+    athi_task task = w->task;
+    athi_arena_reset(r->scratch);
+    ath_status status =
+        athi_command_line(r->ctx, r->scratch, r->opts->command, &w->output, line, length, &step, &values);
+    if (status == ATH_OK && !values) {
+        athi_capture_write(&w->log, line, length);
+        athi_capture_write(&w->log, "\n", 1);
+        return ATH_OK;
+    }
+    if (status == ATH_OK) status = athi_search_report(r->opts->search, &w->task, step, values);
+    if (status == ATH_E_DATA) return wrong_report(r, w);
+    ATH_TRY(status);
+    if (!(event = athi_value_new(r->scratch, ATHI_MAP))) return ATH_E_NOMEM;
+    if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
+    ATH_TRY(athi_value_set(r->scratch, event, "values", values));
+    athi_runner_tell(r, &task, event);
+    return ATH_OK;
+}
+
+ath_status athi_slot_command_done(athi_runner *r, athi_slot *w) {
+    char message[ATHI_SENTENCE];
+    athi_task task = w->task;
+    athi_arena_reset(r->scratch);
+    athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
+    if (!event) return ATH_E_NOMEM;
+    if (!w->output.reports) {
+        athi_command_silent(r->opts->command, &w->output, message, sizeof(message));
+        return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
+    }
+    ATH_TRY(athi_value_set(r->scratch, event, "done", athi_value_bool(r->scratch, true)));
+    athi_slot_free(r, w);
+    ATH_TRY(athi_search_finish(r->opts->search, &task));
+    athi_runner_tell(r, &task, event);
+    return ATH_OK;
+}
+
+/* ---- lines --------------------------------------------------------------------------------------- */
+
+static bool heard(const athi_slot *w) { return w->busy && !w->again_at && !w->kill_at; }
+
+ath_status athi_slot_take_rest(athi_runner *r, athi_slot *w) {
+    int64_t length;
+    char *line = heard(w) ? athi_process_rest(&w->process, &length) : NULL;
+    if (!line) return ATH_OK;
+    ath_status status = r->opts->command ? take_output(r, w, line, length) : garbage(r, w, line);
+    athi_free(r->ctx, line);
+    return status;
+}
+
+ath_status athi_slot_take_lines(athi_runner *r, athi_slot *w) {
+    int64_t length;
+    char *line;
+    while (w->alive && (line = athi_process_line(&w->process, &length))) {
+        ath_status status = ATH_OK;
+        if (heard(w))
+            status = r->opts->command ? take_output(r, w, line, length) : take_answer(r, w, line, length);
+        else if (!w->busy) /* nobody asked: it cannot be trusted with a task */
+            athi_slot_end(r, w, 0);
+        athi_free(r->ctx, line);
+        ATH_TRY(status);
+    }
+    if (!w->alive || w->process.output.length - w->process.taken <= LINE_MAX_BYTES) return ATH_OK;
+    if (heard(w)) return athi_slot_take_rest(r, w);
+    w->process.taken = w->process.output.length; /* of nobody's interest, and without end */
+    return ATH_OK;
+}

@@ -1,0 +1,156 @@
+/* How a task ends that does not end well: what it means, what is tried again, and how long that waits. */
+#include "tune/runner_internal.h"
+
+#include "base/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+enum { LOST_RETRIES = 3 };
+static const double KILL_SECONDS = 10, RETRY_SECONDS = 0.5, RETRY_SECONDS_MAX = 60;
+static const double ROOM_BYTES = 1 << 20; /* less is a full disk */
+
+void athi_runner_tell(const athi_runner *r, const athi_task *task, const athi_value *event) {
+    if (r->opts->progress) r->opts->progress(r->opts->user, r->opts->search, task, event);
+}
+
+void athi_runner_count_peak(athi_runner *r, int64_t bytes) {
+    r->result->peak_worker_bytes = ATHI_MAX(r->result->peak_worker_bytes, bytes);
+}
+
+/* ---- slots --------------------------------------------------------------------------------------- */
+
+void athi_slot_free(athi_runner *r, athi_slot *w) {
+    athi_capture_close(&w->log);
+    athi_capture_close(&w->process.log);
+    athi_free(r->ctx, w->folder);
+    athi_free(r->ctx, w->errors_path);
+    athi_free(r->ctx, w->log_path);
+    athi_free(r->ctx, w->request);
+    w->folder = w->errors_path = w->log_path = w->request = NULL;
+    w->busy = false;
+    w->deadline = w->kill_at = w->again_at = 0;
+}
+
+void athi_slot_end(athi_runner *r, athi_slot *w, double patience) {
+    athi_ending ending = {0};
+    if (!w->alive) return;
+    athi_process_end(&w->process, patience, &ending);
+    athi_runner_count_peak(r, ending.peak_bytes);
+    w->alive = false;
+    w->served = 0;
+}
+
+double athi_runner_patience(const athi_runner *r) {
+    return r->opts->limits.kill_after > 0 ? r->opts->limits.kill_after : KILL_SECONDS;
+}
+
+void athi_slot_ask_to_end(athi_runner *r, athi_slot *w, athi_reason reason, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    athi_vsnprintf(w->why, sizeof(w->why), fmt, args);
+    va_end(args);
+    w->reason = reason;
+    w->kill_at = athi_now() + athi_runner_patience(r);
+    athi_process_signal(&w->process, SIGTERM);
+}
+
+/* ---- failures ------------------------------------------------------------------------------------ */
+
+static ath_status event_of(athi_runner *r, const char *key, athi_reason reason, const char *message,
+                           athi_value **event) {
+    athi_arena *a = r->scratch;
+    if (!(*event = athi_value_new(a, ATHI_MAP))) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_set(a, *event, key, athi_value_string(a, athi_reason_name(reason))));
+    return athi_value_set(a, *event, "message", athi_value_string(a, message));
+}
+
+/* Half a second, one, two, …: what takes workers away (a reboot, a full queue) may last. */
+static ath_status try_later(athi_runner *r, athi_slot *w, athi_reason reason, const char *message) {
+    double first = r->opts->limits.retry_after > 0 ? r->opts->limits.retry_after : RETRY_SECONDS;
+    double seconds = ATHI_MIN(first * (double)((int64_t)1 << ATHI_MIN(w->tries, 30)), RETRY_SECONDS_MAX);
+    athi_value *event = NULL;
+    ATH_TRY(event_of(r, "retry", reason, message, &event));
+    ATH_TRY(athi_value_set(r->scratch, event, "seconds", athi_value_float(r->scratch, seconds)));
+    athi_slot_end(r, w, 0);
+    athi_capture_close(&w->log);
+    w->tries++;
+    w->deadline = w->kill_at = 0;
+    w->again_at = athi_now() + seconds;
+    athi_runner_tell(r, &w->task, event);
+    return ATH_OK;
+}
+
+/* What another execution of the trial has decided meanwhile. */
+static void end_unwanted(athi_runner *r) {
+    for (int i = 0; i < r->n; i++)
+        if (r->slots[i].busy && !athi_search_wanted(r->opts->search, &r->slots[i].task)) {
+            athi_slot_end(r, &r->slots[i], 0);
+            athi_slot_free(r, &r->slots[i]);
+        }
+}
+
+static ath_status record_failure(athi_runner *r, athi_slot *w, athi_reason reason, const char *message) {
+    athi_task task = w->task;
+    athi_value *event = NULL;
+    ATH_TRY(event_of(r, "failed", reason, message, &event));
+    athi_slot_end(r, w, 0);
+    athi_slot_free(r, w);
+    ATH_TRY(athi_search_fail(r->opts->search, &task, reason, message));
+    athi_runner_tell(r, &task, event);
+    end_unwanted(r);
+    return ATH_OK;
+}
+
+/* Nothing that would begin now could be saved. */
+static bool disk_is_full(const athi_runner *r, const char *message) {
+    struct statvfs about;
+    if (strcasestr(message, "no space left") || strcasestr(message, "quota exceeded")) return true;
+    return statvfs(r->opts->directory, &about) == 0 && (double)about.f_bavail * (double)about.f_frsize < ROOM_BYTES;
+}
+
+ath_status athi_slot_fail(athi_runner *r, athi_slot *w, athi_reason reason, const char *message) {
+    int retries = reason == ATHI_REASON_CRASH  ? r->opts->limits.retries
+                  : reason == ATHI_REASON_LOST ? ATHI_MAX(r->opts->limits.retries, LOST_RETRIES)
+                                               : 0;
+    if (reason == ATHI_REASON_LOST && disk_is_full(r, message))
+        return athi_fail(r->ctx, ATH_E_IO,
+                         "trial %lld was lost, since %s has no space left (%s); free some and start again to go on",
+                         (long long)w->task.trial, r->opts->directory, message);
+    return w->tries < retries ? try_later(r, w, reason, message) : record_failure(r, w, reason, message);
+}
+
+/* ---- ends of processes --------------------------------------------------------------------------- */
+
+static ath_status explain(athi_runner *r, athi_slot *w, const athi_ending *ending) {
+    char message[ATHI_SENTENCE];
+    athi_arena_reset(r->scratch);
+    if (w->kill_at) return athi_slot_fail(r, w, w->reason, w->why);
+    athi_reason reason =
+        athi_ending_explain(&w->process, ending, athi_oom_kills() > w->oom_kills, message, sizeof(message));
+    return athi_slot_fail(r, w, reason, message);
+}
+
+static ath_status command_gone(athi_runner *r, athi_slot *w, const athi_ending *ending) {
+    if (!w->process.n_words) /* its last words stand elsewhere */
+        w->process.n_words = snprintf(w->process.words, sizeof(w->process.words), "%s", w->output.last);
+    return ending->how == 0 && !w->kill_at ? athi_slot_command_done(r, w) : explain(r, w, ending);
+}
+
+/* A worker that left between tasks (a program that takes only so many) is replaced without a word. */
+ath_status athi_slot_gone(athi_runner *r, athi_slot *w, const athi_ending *ending) {
+    bool left = w->served > 0 && !w->lines && ending->how == 0 && !w->kill_at;
+    athi_runner_count_peak(r, ending->peak_bytes);
+    ath_status status = r->opts->command ? athi_slot_take_rest(r, w) : ATH_OK;
+    athi_process_free(&w->process);
+    w->alive = false;
+    ATH_TRY(status);
+    if (!w->busy || w->again_at) return ATH_OK;
+    if (r->stopping) {
+        athi_slot_free(r, w);
+        return ATH_OK;
+    }
+    if (r->opts->command) return command_gone(r, w, ending);
+    return left ? athi_slot_send(r, w) : explain(r, w, ending);
+}
