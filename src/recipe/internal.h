@@ -107,4 +107,10 @@ ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const d
 typedef ath_status athi_visit(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound);
 ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void *user);
 
+/* ---- the runner (tune_runner.c) ------------------------------------------------------------------ */
+
+enum { ATHI_EVENT_LINE = 1024 };
+/** A line for people about an event of the runner; false: another kind of event (a report, a good end). */
+bool athi_tune_event_line(const athi_task *task, const athi_value *event, char line[ATHI_EVENT_LINE]);
+
 #endif

@@ -2,6 +2,7 @@
 #include "recipe/stages.h"
 
 #include "base/file.h"
+#include "recipe/internal.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -58,10 +59,8 @@ static void describe_point(athi_stages *s, const double *point, athi_text *out) 
 static void on_event(void *user, const athi_search *search, const athi_task *task, const athi_value *event) {
     athi_stages *s = user;
     (void)search;
-    const athi_value *failed = athi_value_get(event, "failed"), *message = athi_value_get(event, "message");
-    if (failed && failed->type == ATHI_STRING)
-        athi_stage_say(s, "tune", "trial %lld failed (%s): %s", (long long)task->trial, failed->text,
-                       message && message->type == ATHI_STRING ? message->text : "");
+    char line[ATHI_EVENT_LINE];
+    if (athi_tune_event_line(task, event, line)) athi_stage_say(s, "tune", "%s", line);
     if (!athi_value_get(event, "done")) return;
     const athi_trial *const *trials = NULL;
     int64_t n = 0;

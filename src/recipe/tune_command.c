@@ -1,5 +1,5 @@
 /* `athanor tune … -- COMMAND`: the folder, the study, the search and its report around the runner. */
-#include "recipe/recipe.h"
+#include "recipe/internal.h"
 
 #include "base/file.h"
 #include "tune/runner.h"
@@ -63,9 +63,8 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
     tuning *t = user;
     (void)search;
     athi_arena_reset(t->scratch);
-    const athi_value *failed = athi_value_get(event, "failed"), *message = athi_value_get(event, "message");
-    if (failed)
-        say(t, "trial %lld failed (%s): %s", (long long)task->trial, failed->text, message ? message->text : "");
+    char line[ATHI_EVENT_LINE];
+    if (athi_tune_event_line(task, event, line)) say(t, "%s", line);
     if (t->dry && athi_value_get(event, "values")) say_report(t, event);
     if (!athi_value_get(event, "done")) return;
     const athi_trial *const *trials = NULL;

@@ -146,8 +146,7 @@ static void one_goes_wrong(void **state) {
         {"echo '{\"failed\":\"nan\",\"message\":\"loss is nan\"}'", ATHI_REASON_NAN, "loss is nan", {0}},
         {"echo 'cannot allocate memory' >&2; exit 1", ATHI_REASON_MEMORY, "cannot allocate memory", {0}},
         {"head -c 900000000 /dev/zero | tail -c 900000000 >/dev/null || exit 1", ATHI_REASON_MEMORY, "memory exhausted", {.memory = 200 << 20}},
-        {"(head -c 150000000 /dev/zero | tail -c 150000000 >/dev/null & head -c 150000000 /dev/zero | "
-         "tail -c 150000000 >/dev/null & sleep 9 & wait)",
+        {"hold() { (head -c 150000000 /dev/zero; sleep 60) | tail -c 150000000 >/dev/null; }; hold & hold & wait; exit 1",
          ATHI_REASON_MEMORY,
          "more than memory_limit allows (200 MiB)", /* none of them alone */
          {.memory = 200 << 20}},

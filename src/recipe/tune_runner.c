@@ -1,7 +1,9 @@
-/* The limits of an execution, from the options of a search. */
-#include "recipe/recipe.h"
+/* What both kinds of search, over a recipe and over a command, say to the runner and hear from it: the limits of an
+ * execution, from the options, and the lines about executions that did not go well. */
+#include "recipe/internal.h"
 
 #include <sched.h>
+#include <stdio.h>
 
 static const double MEBIBYTES = 1 << 20;
 
@@ -73,4 +75,23 @@ ath_status athi_tune_limits(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
                             .retries = (int)opts->retries};
     ATH_TRY(read_cores(ctx, arena, opts->cores, limits));
     return read_gpus(ctx, arena, opts->gpus, limits);
+}
+
+/* ---- lines for people ---------------------------------------------------------------------------- */
+
+static const char *text_of(const athi_value *event, const char *key) {
+    const athi_value *v = athi_value_get(event, key);
+    return v && v->type == ATHI_STRING ? v->text : NULL;
+}
+
+bool athi_tune_event_line(const athi_task *task, const athi_value *event, char line[ATHI_EVENT_LINE]) {
+    const char *failed = text_of(event, "failed"), *retry = text_of(event, "retry"),
+               *message = text_of(event, "message");
+    long long trial = (long long)task->trial;
+    double seconds = 0;
+    if (failed) snprintf(line, ATHI_EVENT_LINE, "trial %lld failed (%s): %s", trial, failed, message ? message : "");
+    if (retry && athi_value_number(athi_value_get(event, "seconds"), &seconds))
+        snprintf(line, ATHI_EVENT_LINE, "trial %lld: %s (%s); it is tried again in %g s", trial,
+                 message ? message : "", retry, seconds);
+    return failed || retry;
 }
