@@ -116,6 +116,8 @@ bool athi_cli_utf8(FILE *out);
 void athi_cli_line(const char *fmt, ...) ATHI_PRINTF(1, 2);
 /** A line that the next one replaces; nothing where there is no terminal. */
 void athi_cli_progress(const char *fmt, ...) ATHI_PRINTF(1, 2);
+/** Prints a text that may hold anything: control characters as \u001b. */
+void athi_cli_plain(FILE *out, const char *text);
 /** Prints a value as JSON, indented, on standard output. */
 ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
 

@@ -57,11 +57,11 @@ static void watch_signals(void) {
 
 /* ---- one verb ------------------------------------------------------------------------------------ */
 
-static void say(const char *sentence) { fprintf(stderr, "athanor: %s\n", sentence); }
+static void say(const char *sentence) { athi_cli_line("athanor: %s", sentence); }
 
 static void on_log(void *user, ath_log_level level, const char *line) {
     (void)user;
-    if (level >= ATH_LOG_WARNING) fprintf(stderr, "athanor: %s\n", line);
+    if (level >= ATH_LOG_WARNING) say(line);
 }
 
 static int exit_code(const athi_cli *cli, ath_status status) {

@@ -17,14 +17,28 @@ static void clear_line(void) {
     line_open = false;
 }
 
+/* Names, values and last words come from anywhere: what would move the cursor or change a terminal is shown as text. */
+void athi_cli_plain(FILE *out, const char *text) {
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        const bool c1 = *p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0; /* U+0080 to U+009F */
+        if (c1)
+            fprintf(out, "\\u%04x", *++p);
+        else if ((*p < ' ' && *p != '\t') || *p == 0x7F)
+            fprintf(out, "\\u%04x", *p);
+        else
+            fputc(*p, out);
+    }
+}
+
 void athi_cli_line(const char *fmt, ...) {
-    char line[2048];
+    char line[4096];
     va_list args;
     va_start(args, fmt);
     athi_vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     clear_line();
-    fprintf(stderr, "%s\n", line);
+    athi_cli_plain(stderr, line);
+    fputc('\n', stderr);
 }
 
 void athi_cli_progress(const char *fmt, ...) {

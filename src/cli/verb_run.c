@@ -97,8 +97,11 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     athi_text_free(&text);
     for (int64_t i = 0; i < params->n; i++) {
         athi_text one = {.ctx = cli->ctx};
-        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed)
-            printf("  %s: %s\n", params->keys[i], one.text);
+        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed) {
+            printf("  ");
+            athi_cli_plain(stdout, params->keys[i]);
+            printf(": %s\n", one.text);
+        }
         athi_text_free(&one);
     }
     athi_cli_line("the study: %s/study.db (athanor show %s)", directory, directory);

@@ -30,7 +30,7 @@ static bool open_capture(athi_capture *c) {
 
 static bool cut(athi_capture *c) {
     char line[96];
-    int n = snprintf(line, sizeof(line), "\n[cut by athanor: more than output_limit, %.4g MiB]\n",
+    int n = snprintf(line, sizeof(line), "\n[cut by athanor: more than output_limit, %.3g MiB]\n",
                      (double)c->limit / MEBIBYTE);
     write_all(c->fd, line, n);
     return false;

@@ -213,7 +213,7 @@ static void much_is_printed(void **state) {
     assert_ok(t->f.ctx, run(t, body, (setting){.jobs = 2, .output = 5000}));
     const char *log = words(t, 0, 0);
     assert_int_equal(strlen(log), 5000 + strlen(strchr(log, '\n')));
-    assert_string_equal(strchr(log, '\n'), "\n[cut by athanor: more than output_limit, 0.004768 MiB]\n");
+    assert_string_equal(strchr(log, '\n'), "\n[cut by athanor: more than output_limit, 0.00477 MiB]\n");
     assert_int_equal(study_count(t), 4);
 }
 
