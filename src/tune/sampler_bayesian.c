@@ -9,7 +9,6 @@
  */
 #include "tune/acquisition.h"
 
-#include <cblas.h>
 #include <math.h>
 
 enum { MOST_FITTED = 120, MOST_MODELLED = 500, MOST_TOP = 5, MOST_INITIAL = 20 };
@@ -273,8 +272,8 @@ static ath_status modelled_point(ath_ctx *ctx, athi_arena *arena, const athi_bay
 
 static const athi_bayesian_opts defaults = {.alpha = 1e-4, .feasibility = 1};
 
-static ath_status search(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts,
-                         const athi_view *view, double *point, bool *exhausted) {
+static ath_status search(ath_ctx *ctx, athi_arena *arena, const void *opts, const athi_view *view, double *point,
+                         bool *exhausted) {
     athi_rng rng = athi_rng_at(view->seed, ATHI_PURPOSE(ATHI_RNG_SAMPLER, view->trial));
     data d;
     ATH_TRY(read_trials(arena, view, &d));
@@ -289,16 +288,9 @@ static ath_status search(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_op
     return athi_avoid_duplicate(ctx, view, point, exhausted);
 }
 
-static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view, double *point,
-                          bool *exhausted) {
-    athi_arena *arena = athi_arena_create(ctx);
-    if (!arena) return ATH_E_NOMEM;
-    int threads = openblas_get_num_threads(); /* matrices this small lose by threads, and sums would differ */
-    openblas_set_num_threads(1);
-    ath_status status = search(ctx, arena, opts ? opts : &defaults, view, point, exhausted);
-    openblas_set_num_threads(threads);
-    athi_arena_destroy(arena);
-    return status;
+static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view, double *point, bool *exhausted) {
+    static const athi_suggestion frame = {.search = search};
+    return athi_suggestion_run(ctx, &frame, opts ? opts : &defaults, view, point, exhausted);
 }
 
 const athi_sampler_impl athi_sampler_bayesian = {suggest};

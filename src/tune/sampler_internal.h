@@ -26,6 +26,17 @@ typedef struct athi_tpe_opts {
     int64_t candidates;         /* drawn from the density of the good trials */
 } athi_tpe_opts;
 
+/* ---- the frame of a suggestion ------------------------------------------------------------------- */
+
+typedef struct athi_suggestion {
+    ath_status (*search)(ath_ctx *ctx, athi_arena *arena, const void *opts, const athi_view *view, double *point,
+                         bool *exhausted);
+    int64_t (*room)(const void *opts, const athi_view *view); /* bytes that the arena begins with; NULL: a few */
+} athi_suggestion;
+/** Runs `search` with an arena that ends with it and OpenBLAS held to one thread. */
+ath_status athi_suggestion_run(ath_ctx *ctx, const athi_suggestion *s, const void *opts, const athi_view *view,
+                               double *point, bool *exhausted);
+
 /* ---- all points ----------------------------------------------------------------------------------- */
 /*
  * The conditional tree is walked like an odometer whose wheels come and go: the last parameter that exists

@@ -8,7 +8,6 @@
  *   silent         lost trials, those without a point */
 #include "tune/parzen.h"
 
-#include <cblas.h>
 #include <math.h>
 
 enum { MOST_GOOD = 25, RECENT = 25, REDRAWS = 32 };
@@ -155,8 +154,9 @@ static ath_status choose(ath_ctx *ctx, const athi_view *view, const athi_candida
     return athi_avoid_duplicate(ctx, view, point, exhausted);
 }
 
-static ath_status search(ath_ctx *ctx, athi_arena *arena, const athi_tpe_opts *opts, const athi_view *view,
-                         double *point, bool *exhausted) {
+static ath_status search(ath_ctx *ctx, athi_arena *arena, const void *options, const athi_view *view, double *point,
+                         bool *exhausted) {
+    const athi_tpe_opts *opts = options;
     athi_rng rng = athi_rng_at(view->seed, ATHI_PURPOSE(ATHI_RNG_SAMPLER, view->trial));
     int64_t n = opts->candidates;
     athi_axes axes;
@@ -182,7 +182,8 @@ static const athi_tpe_opts defaults = {.num_initial_points = 10, .candidates = 2
 
 /* About what a suggestion takes, as one piece and a power of two: the next, a little larger, then gets the same memory
  * again, rather than fresh pages from the system (a quarter of the time). */
-static int64_t room_for(const athi_tpe_opts *opts, const athi_view *view) {
+static int64_t room_for(const void *options, const athi_view *view) {
+    const athi_tpe_opts *opts = options;
     double columns = (double)view->space->n + 2 * (double)opts->candidates + 48,
            bytes = 8 * columns * (double)view->n;
     int64_t room = 1 << 16;
@@ -191,18 +192,8 @@ static int64_t room_for(const athi_tpe_opts *opts, const athi_view *view) {
 }
 
 static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view, double *point, bool *exhausted) {
-    athi_arena *arena = athi_arena_create(ctx);
-    *exhausted = false;
-    if (!arena || !athi_arena_reserve(arena, room_for(opts ? opts : &defaults, view))) {
-        athi_arena_destroy(arena);
-        return ATH_E_NOMEM;
-    }
-    int threads = openblas_get_num_threads(); /* matrices this small lose by threads, and sums would differ */
-    openblas_set_num_threads(1);
-    ath_status status = search(ctx, arena, opts ? opts : &defaults, view, point, exhausted);
-    openblas_set_num_threads(threads);
-    athi_arena_destroy(arena);
-    return status;
+    static const athi_suggestion frame = {search, room_for};
+    return athi_suggestion_run(ctx, &frame, opts ? opts : &defaults, view, point, exhausted);
 }
 
 const athi_sampler_impl athi_sampler_tpe = {suggest};
