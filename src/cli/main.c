@@ -25,6 +25,8 @@ const athi_verb athi_verbs[] = {
      athi_verb_best, false, false},
     {"export", "STUDY", "All trials of a study as CSV, JSON, TensorBoard's event files or MLflow's folders.",
      athi_flags_export, athi_verb_export, false, false},
+    {"report", "STUDY", "A page with all pictures and tables of a study, for any browser, without network.",
+     athi_flags_report, athi_verb_report, false, false},
     {"explain", "RECIPE", "The space; which kernel runs each op and why; parameters, memory, FLOPs.",
      athi_flags_explain, athi_verb_explain, false, false},
     {"list", "[KIND]", "What there is: layers, optimizers, samplers, ...; alone: the kinds.", athi_flags_list,

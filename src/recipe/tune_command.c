@@ -196,7 +196,8 @@ static ath_status search(tuning *t) {
 /* ---- the folder ---------------------------------------------------------------------------------- */
 
 static ath_status empty_folder(tuning *t) {
-    static const char *const contents[] = {"trials", "study.db", "study.db-wal", "study.db-shm", "report.json"};
+    static const char *const contents[] = {"trials",       "study.db",    "study.db-wal",
+                                           "study.db-shm", "report.json", "report.html"};
     for (int i = 0; i < ATHI_COUNT(contents); i++) {
         const char *path = athi_arena_printf(t->arena, "%s/%s", t->directory, contents[i]);
         if (!path) return ATH_E_NOMEM;
