@@ -1,6 +1,7 @@
 /* run, tune and the worker that they start. */
 #include "cli/cli.h"
 #include "recipe/recipe.h"
+#include "report/page.h"
 #include "report/table.h"
 
 #include <signal.h>
@@ -17,10 +18,24 @@ const athi_flag athi_flags_run[] = {
     {0},
 };
 
+/* What follows a run: lines, and the page of its study. */
+typedef struct watcher {
+    athi_cli *cli;
+    athi_live_page page; /* without a folder: none is written */
+} watcher;
+
 static void on_event(void *user, const athi_run_event *event) {
-    athi_cli *cli = user;
-    cli->started = true;
+    watcher *w = user;
+    w->cli->started = true;
     athi_cli_line("%-9s %s", event->stage, event->what);
+    if (w->page.folder) athi_live_page_write(&w->page, false);
+}
+
+/* However it ended: the page shows what there is. */
+static ath_status end_watching(watcher *w, ath_status status) {
+    if (w->page.folder && (status == ATH_OK || w->cli->started)) athi_live_page_write(&w->page, true);
+    athi_live_page_close(&w->page);
+    return status;
 }
 
 static ath_status show_report(athi_cli *cli, const athi_value *report) {
@@ -41,6 +56,7 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                          recipe->path);
     athi_value *report = NULL;
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
+    watcher w = {.cli = cli, .page = {.ctx = cli->ctx, .folder = recipe->tunes ? directory : NULL}};
     athi_run_opts opts = {.directory = directory,
                           .cache = athi_cli_cache(cli->arena),
                           .program = athi_cli_program(cli->arena),
@@ -49,14 +65,14 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                           .only_tune = only_tune,
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
-                          .user = cli,
+                          .user = &w,
                           .interrupted = cli->interrupted};
     if (!directory || !opts.program) return ATH_E_NOMEM;
     signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
-    ATH_TRY(athi_run(recipe, cli->arena, &opts, &report));
+    ATH_TRY(end_watching(&w, athi_run(recipe, cli->arena, &opts, &report)));
     cli->started = true;
     ATH_TRY(show_report(cli, report));
-    athi_cli_line("the whole report: %s/report.json", directory);
+    athi_cli_line("the whole report: %s/report.json%s", directory, recipe->tunes ? "; as a page: report.html" : "");
     return ATH_OK;
 }
 
@@ -104,7 +120,8 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
         }
         athi_text_free(&one);
     }
-    athi_cli_line("the study: %s/study.db (athanor show %s)", directory, directory);
+    athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, directory,
+                  directory);
     return ATH_OK;
 }
 
@@ -119,16 +136,17 @@ static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
     bool dry = athi_cli_has(cli, "dry-run");
     int jobs = (int)athi_cli_count(cli, "jobs", file->tune.jobs);
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
+    watcher w = {.cli = cli, .page = {.ctx = cli->ctx, .folder = dry ? NULL : directory}};
     athi_run_opts opts = {.directory = directory,
                           .jobs = jobs,
                           .threads = command_threads(cli, file, jobs),
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
-                          .user = cli,
+                          .user = &w,
                           .interrupted = cli->interrupted};
     if (!directory) return ATH_E_NOMEM;
     signal(SIGPIPE, SIG_IGN);
-    ATH_TRY(athi_tune_command(file, cli->arena, &opts, cli->command, dry, &report));
+    ATH_TRY(end_watching(&w, athi_tune_command(file, cli->arena, &opts, cli->command, dry, &report)));
     cli->started = true;
     if (dry && !athi_cli_has(cli, "json")) return ATH_OK;
     return show_best(cli, report, directory);
