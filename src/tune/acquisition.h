@@ -39,6 +39,10 @@ typedef struct athi_encoder {
 ath_status athi_encoder_create(athi_arena *arena, const athi_space *space, athi_encoder *encoder);
 void athi_encode(const athi_encoder *encoder, const double *point, double *row);
 
+/** Another value near v: a normal step of 0.2, 0.05 or 0.01 of the unit interval, one or two steps of a small grid, any
+ * branch of an unordered choice. */
+double athi_param_move(const athi_space_param *p, double v, athi_rng *rng);
+
 /** Writes the best untried point that it finds: all of a small finite space, else draws and mutations of
  * `top` (points of the best trials), of which the best start L-BFGS on the continuous parameters in turn with
  * trying the values of the others. *found false: everything looked at had been tried. */

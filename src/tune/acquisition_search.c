@@ -45,8 +45,7 @@ static double evaluate(search *s, const double *point) {
 
 static double clip(double u) { return fmin(fmax(u, 0), 1); }
 
-/* Another value near the present one. */
-static double move(const athi_space_param *p, double v, athi_rng *rng) {
+double athi_param_move(const athi_space_param *p, double v, athi_rng *rng) {
     int64_t count = athi_param_count(p);
     if (p->type == ATHI_PARAM_CHOICE && !p->ordered) return (double)athi_rng_below(rng, (uint64_t)count);
     double u = athi_param_to_unit(p, v);
@@ -66,7 +65,7 @@ static void mutate(search *s, double *point) {
             bool chosen = athi_rng_uniform(s->rng) < fmax(1.5 / (double)e->d, 0.1);
             int i = e->param[j];
             if (!chosen || isnan(point[i])) continue;
-            point[i] = move(&e->space->params[i], point[i], s->rng);
+            point[i] = athi_param_move(&e->space->params[i], point[i], s->rng);
             moved++;
         }
     athi_space_normalize(e->space, point);

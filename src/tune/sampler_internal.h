@@ -7,8 +7,8 @@
 extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
     athi_sampler_sobol;
 extern const athi_option athi_sampler_bayesian_options[];
-extern const athi_sampler_impl athi_sampler_tpe;
-extern const athi_option athi_sampler_tpe_options[];
+extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest;
+extern const athi_option athi_sampler_tpe_options[], athi_sampler_forest_options[];
 
 typedef struct athi_bayesian_opts {
     size_t struct_size;
@@ -25,6 +25,15 @@ typedef struct athi_tpe_opts {
     int64_t num_initial_points; /* finished trials before the model is used */
     int64_t candidates;         /* drawn from the density of the good trials */
 } athi_tpe_opts;
+
+typedef struct athi_forest_sampler_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t num_initial_points; /* 0: chosen from the space and the budget */
+    int64_t trees;
+    double random_share; /* of the suggestions that are plain draws */
+    double feasibility;  /* weight of the probability that a point does not fail; 0: failures are ignored */
+} athi_forest_sampler_opts;
 
 /* ---- the frame of a suggestion ------------------------------------------------------------------- */
 

@@ -21,6 +21,12 @@ static const athi_row rows[] = {
      .options = athi_sampler_tpe_options,
      .opts_size = sizeof(athi_tpe_opts),
      .impl = &athi_sampler_tpe},
+    {.name = "forest",
+     .doc = "Random forest with log expected improvement, as in SMAC (https://arxiv.org/abs/2109.09831): for many "
+            "choices and conditions.",
+     .options = athi_sampler_forest_options,
+     .opts_size = sizeof(athi_forest_sampler_opts),
+     .impl = &athi_sampler_forest},
     {0},
 };
 
