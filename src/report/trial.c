@@ -18,11 +18,11 @@ void athi_study_put_value(const athi_space_param *p, double value, athi_text *ou
 
 void athi_study_time(double seconds, char out[32]) {
     struct tm tm;
-    double whole = floor(seconds);
-    time_t t = (time_t)whole;
-    int milli = (int)((seconds - whole) * 1000);
+    int64_t milliseconds = llround(seconds * 1000);
+    time_t whole = (time_t)(milliseconds / 1000);
+    int milli = (int)(milliseconds % 1000);
     out[0] = 0;
-    if (!gmtime_r(&t, &tm)) return;
+    if (milliseconds < 0 || !gmtime_r(&whole, &tm)) return;
     size_t n = strftime(out, 24, "%Y-%m-%dT%H:%M:%S", &tm);
     const char tail[] = {'.', (char)('0' + milli / 100), (char)('0' + milli / 10 % 10), (char)('0' + milli % 10), 'Z',
                          0};
@@ -70,18 +70,20 @@ static bool has_values(const athi_study *s, const athi_trial *t) {
 
 /* ---- executions and reports ---------------------------------------------------------------------- */
 
-static athi_value *report_value(const athi_study *s, athi_arena *arena, const athi_report *r, const char *json) {
-    maker m = make(arena);
+/* What a report said, or where only its value is known, the first objective. */
+static ath_status add_report(const athi_study *s, athi_arena *arena, const athi_report *r, const char *json,
+                             athi_value *list) {
     athi_value *values = NULL;
+    maker m = make(arena);
+    if (json && athi_json_read(s->ctx, arena, json, (int64_t)strlen(json), &values) == ATH_E_NOMEM)
+        return ATH_E_NOMEM;
+    if (!values || values->type != ATHI_MAP || values->n == 0) {
+        if (!(values = athi_value_new(arena, ATHI_MAP))) return ATH_E_NOMEM;
+        ATH_TRY(athi_value_set(arena, values, s->info->objective_names[0], athi_value_float(arena, r->value)));
+    }
     put(&m, "step", athi_value_int(arena, r->step));
-    if (json && athi_json_read(s->ctx, arena, json, (int64_t)strlen(json), &values) == ATH_OK && values->n)
-        put(&m, "values", values);
-    else
-        put(&m, "values", s->info->n_objectives ? athi_value_new(arena, ATHI_MAP) : NULL);
-    if (m.status == ATH_OK && !(values && values->n))
-        m.status = athi_value_set(arena, athi_value_get(m.map, "values"), s->info->objective_names[0],
-                                  athi_value_float(arena, r->value));
-    return m.status == ATH_OK ? m.map : NULL;
+    put(&m, "values", values);
+    return m.status == ATH_OK ? athi_value_append(arena, list, m.map) : m.status;
 }
 
 /* Ours with all their values; of a trial that Optuna ran, its intermediate values. */
@@ -92,10 +94,9 @@ static ath_status put_reports(const athi_study *s, athi_arena *arena, const athi
     athi_value *list = athi_value_new(arena, ATHI_LIST);
     if (!list) return ATH_E_NOMEM;
     ATH_TRY(athi_store_reports(s->store, arena, t->number, e, &reports, &json, &n));
-    for (int64_t i = 0; i < n; i++)
-        ATH_TRY(athi_value_append(arena, list, report_value(s, arena, &reports[i], json[i])));
+    for (int64_t i = 0; i < n; i++) ATH_TRY(add_report(s, arena, &reports[i], json[i], list));
     for (int64_t i = 0; !n && e == 0 && i < t->n_reports; i++)
-        ATH_TRY(athi_value_append(arena, list, report_value(s, arena, &t->reports[i], NULL)));
+        ATH_TRY(add_report(s, arena, &t->reports[i], NULL, list));
     if (list->n) put(m, "reports", list);
     return m->status;
 }

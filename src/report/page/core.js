@@ -100,7 +100,7 @@ const css = name => getComputedStyle(document.documentElement).getPropertyValue(
 const isDark = () => document.documentElement.dataset.theme === "dark";
 /* Cividis (Nuñez et al. 2018), the same to readers with and without a colour vision deficiency. */
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
-const shades = () => isDark() ? CIVIDIS.slice(2) : CIVIDIS.slice(0, 9);
+const shades = () => isDark() ? CIVIDIS.slice(3) : CIVIDIS.slice(0, 9);
 /* The best end is the one that stands out from the page. */
 function ramp(best) {
   const c = shades(), colors = isDark() ? c : c.slice().reverse(), scale = d3.scale.linear().domain(d3.range(c.length).map(k => k / (c.length - 1))).range(colors).clamp(true);

@@ -1,7 +1,7 @@
 /* What the parameters do: importances, parallel coordinates, slices, contours. */
 "use strict";
 
-const MOST_WAYS = 600, MOST_SLICE = 500;
+const MOST_WAYS = 400, MOST_SLICE = 500;
 
 /* ---- importance ---------------------------------------------------------------------------------- */
 
@@ -59,7 +59,7 @@ function parallel(body) {
   const y = d3.scale.linear().domain(o.max ? domain : domain.slice().reverse()).range([pic.height, 0]).clamp(true);
   const way = i => d3.svg.line()(scales.map((at, j) => [x(j), at(T.params[shown[j].index][i])]).concat([[x(axes - 1), y(value(i, k))]]));
   const ways = pic.g.append("g").selectAll("path").data(drawn.slice().sort((a, b) => good(a) - good(b))).enter().append("path")
-    .attr({class: i => `way ${isBest.has(i) ? "front" : ""}`, d: way}).style("stroke", i => isBest.has(i) ? null : color(good(i)));
+    .attr({class: i => `way ${isBest.has(i) ? "front" : ""}`, d: way}).style({stroke: i => isBest.has(i) ? null : color(good(i)), "stroke-opacity": i => isBest.has(i) || drawn.length < 150 ? null : .3});
   reachable(ways, i => i, describe);
   shown.forEach((p, j) => {
     const g = pic.g.append("g").attr({class: "axis plain", transform: `translate(${x(j)},0)`, "aria-hidden": true});
@@ -102,10 +102,19 @@ function slices(body) {
 
 const CELLS = 56;
 
+/* Trials that lie together count once, with their mean: a search looks most where it is best already. */
+function clusters(points) {
+  const places = d3.map(), side = CELLS / 2;
+  for (const p of points) {
+    const key = `${Math.floor(p.u * side)},${Math.floor(p.v * side)}`, c = places.get(key) || {u: 0, v: 0, z: 0, n: 0};
+    places.set(key, {u: c.u + p.u, v: c.v + p.v, z: c.z + p.z, n: c.n + 1});
+  }
+  return places.values().map(c => ({u: c.u / c.n, v: c.v / c.n, z: c.z / c.n}));
+}
 /* A smooth surface through the trials: at each cell the mean of the values, weighed by a Gaussian of the distance in the
  * unit square. Where no trial is near, `near` is small and the cell fades. */
-function surface(points) {
-  const width = Math.max(.05, .55 / Math.pow(points.length, 1 / 3)), cells = [];
+function surface(trials) {
+  const points = clusters(trials), width = Math.max(.05, .4 / Math.pow(points.length, 1 / 3)), cells = [];
   for (let r = 0; r < CELLS; r++) for (let c = 0; c < CELLS; c++) {
     const u = (c + .5) / CELLS, v = 1 - (r + .5) / CELLS;
     let sum = 0, weight = 0;
