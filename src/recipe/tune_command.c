@@ -66,7 +66,7 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
     char line[ATHI_EVENT_LINE];
     if (athi_tune_event_line(task, event, line)) say(t, "%s", line);
     if (t->dry && athi_value_get(event, "values")) say_report(t, event);
-    if (!athi_value_get(event, "done")) return;
+    if (!athi_value_get(event, "done") || task->trial < 0) return;
     const athi_trial *const *trials = NULL;
     int64_t n = 0;
     if (athi_store_trials(t->store, t->file->space, &trials, &n) != ATH_OK || task->trial >= n) return;

@@ -85,11 +85,19 @@ static const char *text_of(const athi_value *event, const char *key) {
 }
 
 bool athi_tune_event_line(const athi_task *task, const athi_value *event, char line[ATHI_EVENT_LINE]) {
+    static const struct {
+        const char *key, *format;
+    } of_study[] = {{"away", "%s; what runs goes on, and the study is asked again every second"}, {"back", "%s"}};
     const char *failed = text_of(event, "failed"), *retry = text_of(event, "retry"),
                *message = text_of(event, "message");
     long long trial = (long long)task->trial;
     double seconds = 0;
     if (failed) snprintf(line, ATHI_EVENT_LINE, "trial %lld failed (%s): %s", trial, failed, message ? message : "");
+    for (int i = 0; i < ATHI_COUNT(of_study); i++)
+        if (text_of(event, of_study[i].key)) {
+            snprintf(line, ATHI_EVENT_LINE, of_study[i].format, text_of(event, of_study[i].key));
+            return true;
+        }
     if (retry && athi_value_number(athi_value_get(event, "seconds"), &seconds))
         snprintf(line, ATHI_EVENT_LINE, "trial %lld: %s (%s); it is tried again in %g s", trial,
                  message ? message : "", retry, seconds);

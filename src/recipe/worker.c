@@ -1,11 +1,12 @@
 /* The worker's side of tune/runner.h: tasks in as JSON lines, reports out, one training after the other. Between two
- * tasks everything is freed; the data stays open while the recipe's `data:` stays the same. */
+ * tasks everything is freed; the data stays open while the recipe's `data:` stays the same. A training stops with its
+ * state saved after the step `until` of its task, or when it is told to stop. */
 #include "recipe/recipe.h"
 
 #include "base/file.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -19,9 +20,55 @@ typedef struct worker {
     athi_data *data;
     athi_arena *data_arena;     /* holds data_key */
     const athi_value *data_key; /* the `data:` section that `data` was opened for */
-    int out;
+    int in, out;
+    athi_text lines;   /* read and not taken yet */
+    int64_t until;     /* of the training under way, 0: its end */
+    volatile int halt; /* it stops, with its state saved */
     const volatile int *interrupted;
 } worker;
+
+/* ---- lines in ------------------------------------------------------------------------------------ */
+
+/* Reads what is there, after waiting for it if told to; false at the end. */
+static bool read_more(worker *w, bool wait) {
+    char buffer[4096];
+    struct pollfd polled = {.fd = w->in, .events = POLLIN};
+    if (poll(&polled, 1, wait ? -1 : 0) <= 0) return !w->interrupted || !*w->interrupted;
+    ssize_t n = read(w->in, buffer, sizeof buffer);
+    if (n > 0) athi_text_add(&w->lines, buffer, n);
+    return n > 0 && !w->lines.failed;
+}
+
+/* How long the first whole line is, with its end; 0: there is none. */
+static int64_t first_line(const worker *w) {
+    const char *end = w->lines.length ? memchr(w->lines.text, '\n', (size_t)w->lines.length) : NULL;
+    return end ? end - w->lines.text + 1 : 0;
+}
+
+static void drop_line(worker *w) {
+    int64_t n = first_line(w);
+    w->lines.length -= n;
+    memmove(w->lines.text, w->lines.text + n, (size_t)w->lines.length);
+}
+
+static bool is_op(const athi_value *map, const char *op) {
+    const athi_value *v = map->type == ATHI_MAP ? athi_value_get(map, "op") : NULL;
+    return v && v->type == ATHI_STRING && strcmp(v->text, op) == 0;
+}
+
+/* Under way only one thing may be said to a worker. */
+static ath_status look_for_stop(worker *w, athi_arena *arena) {
+    athi_value *map = NULL;
+    if (w->interrupted && *w->interrupted) w->halt = 1;
+    read_more(w, false);
+    int64_t n = first_line(w);
+    if (!n) return ATH_OK;
+    ATH_TRY(athi_json_read(w->ctx, arena, w->lines.text, n, &map));
+    if (!is_op(map, "stop")) return ATH_OK; /* a task for later */
+    drop_line(w);
+    w->halt = 1;
+    return ATH_OK;
+}
 
 /* ---- lines out ----------------------------------------------------------------------------------- */
 
@@ -59,8 +106,19 @@ static ath_status on_epoch(void *user, const athi_epoch *e, bool *stop) {
     if (status == ATH_OK) status = athi_value_set(arena, line, "values", values);
     if (status == ATH_OK) status = athi_value_set(arena, line, "peak_rss", athi_value_int(arena, peak_bytes()));
     if (status == ATH_OK) status = send(w, line);
+    if (status == ATH_OK) status = look_for_stop(w, arena);
+    if (w->until && e->epoch >= w->until) w->halt = 1;
     athi_arena_destroy(arena);
     return status;
+}
+
+static void on_batch(void *user, int64_t epoch, int64_t batch, int64_t batches) {
+    worker *w = user;
+    (void)epoch, (void)batch, (void)batches;
+    athi_arena *arena = athi_arena_create(w->ctx);
+    ath_status ignored = arena ? look_for_stop(w, arena) : ATH_E_NOMEM; /* what is wrong with a line is told later */
+    (void)ignored;
+    if (arena) athi_arena_destroy(arena);
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------- */
@@ -87,7 +145,9 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
     athi_value *bound = NULL;
     ATH_TRY(athi_recipe_bind(w->recipe, arena, point, strtoull(seed->text, NULL, 10), &bound));
     ATH_TRY(open_data(w, bound));
-    const athi_value *resumed = athi_value_get(task, "resumed");
+    const athi_value *resumed = athi_value_get(task, "resumed"), *until = athi_value_get(task, "until");
+    w->until = until && until->type == ATHI_INT ? until->integer : 0;
+    w->halt = 0;
     if (!resumed || !resumed->boolean) ATH_TRY(athi_remove_tree(w->ctx, dir->text));
     athi_training_opts opts = {.bound = bound,
                                .data = w->data,
@@ -96,8 +156,9 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
                                .maximize = w->maximize,
                                .n_callbacks = -1,
                                .on_epoch = on_epoch,
+                               .on_batch = on_batch,
                                .user = w,
-                               .interrupted = w->interrupted};
+                               .interrupted = &w->halt};
     athi_job job;
     ATH_TRY(athi_train_one(w->ctx, arena, &opts, &job));
     athi_model_destroy(job.model);
@@ -115,25 +176,43 @@ static const char *reason_of(ath_status status) {
     return athi_reason_name(ATHI_REASON_CRASH);
 }
 
-static ath_status serve(worker *w, const char *line, int64_t n) {
+/* How the training ended: {"done":true}, {"stopped":true}, {"failed":reason,"message":…}. */
+static ath_status answer(worker *w, athi_arena *arena, ath_status ended) {
+    athi_value *map = athi_value_new(arena, ATHI_MAP);
+    if (!map) return ATH_E_NOMEM;
+    if (ended == ATH_OK || ended == ATH_E_INTERRUPTED) {
+        const char *key = ended == ATH_OK ? "done" : "stopped";
+        ATH_TRY(athi_value_set(arena, map, key, athi_value_bool(arena, true)));
+    } else {
+        ATH_TRY(athi_value_set(arena, map, "failed", athi_value_string(arena, reason_of(ended))));
+        ATH_TRY(athi_value_set(arena, map, "message", athi_value_string(arena, ath_errmsg(w->ctx))));
+    }
+    return send(w, map);
+}
+
+static ath_status serve(worker *w, athi_arena *arena) {
+    athi_value *task = NULL;
+    ATH_TRY(athi_json_read(w->ctx, arena, w->lines.text, first_line(w), &task));
+    drop_line(w);
+    if (is_op(task, "stop")) return ATH_OK; /* what it is about has ended meanwhile */
+    ath_status ended = train(w, arena, task);
+    if (ended == ATH_E_INTERRUPTED && w->interrupted && *w->interrupted) return ended;
+    return answer(w, arena, ended);
+}
+
+static ath_status serve_all(worker *w) {
+    ath_status status = ATH_OK;
     athi_arena *arena = athi_arena_create(w->ctx);
     if (!arena) return ATH_E_NOMEM;
-    athi_value *task = NULL, *answer = athi_value_new(arena, ATHI_MAP);
-    ath_status status = answer ? athi_json_read(w->ctx, arena, line, n, &task) : ATH_E_NOMEM;
-    if (status == ATH_OK) {
-        status = train(w, arena, task);
-        if (status == ATH_OK)
-            status = athi_value_set(arena, answer, "done", athi_value_bool(arena, true));
-        else if (status != ATH_E_INTERRUPTED) {
-            const char *reason = reason_of(status);
-            status = athi_value_set(arena, answer, "failed", athi_value_string(arena, reason));
-            if (status == ATH_OK)
-                status = athi_value_set(arena, answer, "message", athi_value_string(arena, ath_errmsg(w->ctx)));
-        }
+    while (status == ATH_OK && !(w->interrupted && *w->interrupted)) {
+        athi_arena_reset(arena);
+        if (first_line(w))
+            status = serve(w, arena);
+        else if (!read_more(w, true))
+            break;
     }
-    if (status == ATH_OK) status = send(w, answer);
     athi_arena_destroy(arena);
-    return status;
+    return w->lines.failed ? ATH_E_NOMEM : status;
 }
 
 /* ---- the worker ---------------------------------------------------------------------------------- */
@@ -163,21 +242,15 @@ static ath_status open_worker(worker *w, const char *path) {
 
 ath_status athi_worker_serve(ath_ctx *ctx, const char *setup, int in, int out, const volatile int *interrupted) {
     worker w = {.ctx = ctx,
+                .in = in,
                 .out = out,
+                .lines.ctx = ctx,
                 .interrupted = interrupted,
                 .arena = athi_arena_create(ctx),
                 .data_arena = athi_arena_create(ctx)};
     ath_status status = w.arena && w.data_arena ? open_worker(&w, setup) : ATH_E_NOMEM;
-    FILE *lines = status == ATH_OK ? fdopen(dup(in), "r") : NULL;
-    char *line = NULL;
-    size_t cap = 0;
-    while (status == ATH_OK && lines && !(interrupted && *interrupted)) {
-        ssize_t n = getline(&line, &cap, lines);
-        if (n <= 0) break;
-        status = serve(&w, line, n);
-    }
-    free(line);
-    if (lines) fclose(lines);
+    if (status == ATH_OK) status = serve_all(&w);
+    athi_text_free(&w.lines);
     athi_data_close(w.data);
     athi_recipe_destroy(w.recipe);
     athi_arena_destroy(w.data_arena);

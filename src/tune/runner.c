@@ -14,7 +14,7 @@ static const double LEAVE_SECONDS = 2;
 
 /* All that it wrote before it died. */
 static ath_status read_all(athi_runner *r, athi_slot *w) {
-    for (bool more = true, ended = false; more && !ended && w->alive;) {
+    for (bool more = true, ended = false; more && !ended && w->alive && !r->away;) {
         int64_t before = w->process.output.length - w->process.taken;
         ATH_TRY(athi_process_read(&w->process, &ended));
         more = w->process.output.length > before;
@@ -23,56 +23,79 @@ static ath_status read_all(athi_runner *r, athi_slot *w) {
     return ATH_OK;
 }
 
+/* It is gone, and all that is left of it is read. */
+static ath_status finish(athi_runner *r, athi_slot *w) {
+    w->reaped = true;
+    ATH_TRY(read_all(r, w));
+    return w->alive && !r->away ? athi_slot_gone(r, w, &w->ending) : ATH_OK;
+}
+
+/* At the end, when the study cannot be told what it says; its state is saved, and its log says it again. */
+static ath_status let_go(athi_runner *r, athi_slot *w) {
+    bool ended;
+    ATH_TRY(athi_process_read(&w->process, &ended));
+    w->process.taken = w->process.output.length;
+    if (w->reaped || athi_process_reap(&w->process, &w->ending)) athi_slot_end(r, w, 0);
+    return ATH_OK;
+}
+
 /* It leaves, or has closed what we hear it by; a command may go on in silence. */
 static ath_status wait_for_end(athi_runner *r, athi_slot *w) {
-    athi_ending ending = {0};
     bool command = r->opts->command;
     double until = athi_now() + (command ? BRIEF_SECONDS : LEAVE_SECONDS);
-    while (!athi_process_reap(&w->process, &ending)) {
+    while (!athi_process_reap(&w->process, &w->ending)) {
         if (athi_now() <= until) {
             poll(NULL, 0, 1);
             continue;
         }
         if (command) return ATH_OK;
-        if (w->busy && !w->kill_at)
+        if (athi_slot_heard(w))
             athi_slot_ask_to_end(r, w, ATHI_REASON_CRASH,
                                  "the worker closed its standard output before its task was done");
         athi_process_signal(&w->process, SIGKILL);
     }
-    return athi_slot_gone(r, w, &ending);
+    return finish(r, w);
 }
 
 static ath_status serve(athi_runner *r, athi_slot *w) {
     bool ended = false;
     if (!w->alive) return ATH_OK;
+    if (r->away) return r->stopping ? let_go(r, w) : ATH_OK;
+    if (w->reaped) return finish(r, w);
     athi_process_flush(&w->process);
     athi_process_read_errors(&w->process);
     ATH_TRY(athi_process_read(&w->process, &ended));
     ATH_TRY(athi_slot_take_lines(r, w));
     if (!w->alive) return ATH_OK;
     if (ended) return wait_for_end(r, w);
-    athi_ending ending = {0};
-    if (!athi_process_reap(&w->process, &ending)) return ATH_OK;
-    ATH_TRY(read_all(r, w));
-    return w->alive ? athi_slot_gone(r, w, &ending) : ATH_OK;
+    return athi_process_reap(&w->process, &w->ending) ? finish(r, w) : ATH_OK;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------ */
+
+/* Milliseconds until somebody has to look, whatever happens. */
+static int patience(const athi_runner *r) {
+    double now = athi_now(), ms = r->opts->limits.memory > 0 ? LOOK_MS : POLL_MS;
+    for (int i = 0; i < r->n; i++)
+        if (r->slots[i].state == ATHI_SLOT_WAITING) ms = ATHI_MIN(ms, 1000 * (r->slots[i].again_at - now));
+    return (int)ATHI_MAX(ms, 1);
+}
 
 static void wait_for_events(athi_runner *r, struct pollfd *polled) {
     nfds_t n = 0;
     for (int i = 0; i < r->n; i++) {
         const athi_process *p = &r->slots[i].process;
-        if (!r->slots[i].alive) continue;
+        if (!r->slots[i].alive || r->away) continue; /* nothing is read then, whatever there is */
         polled[n++] = (struct pollfd){.fd = p->out, .events = POLLIN};
         if (p->err >= 0) polled[n++] = (struct pollfd){.fd = p->err, .events = POLLIN};
         if (p->in >= 0 && p->input.length) polled[n++] = (struct pollfd){.fd = p->in, .events = POLLOUT};
     }
-    poll(polled, n, r->opts->limits.memory > 0 ? LOOK_MS : POLL_MS);
+    poll(polled, n, patience(r));
 }
 
 static ath_status turn(athi_runner *r, struct pollfd *polled) {
     wait_for_events(r, polled);
+    athi_runner_ask_again(r);
     athi_runner_watch(r);
     for (int i = 0; i < r->n; i++) ATH_TRY(serve(r, &r->slots[i]));
     return ATH_OK;
@@ -87,7 +110,7 @@ static ath_status stop(athi_runner *r, struct pollfd *polled) {
             athi_process_close_input(&r->slots[i].process);
             athi_process_signal(&r->slots[i].process, SIGTERM);
         }
-    while (athi_runner_count(r, false) && athi_now() < until) ATH_TRY(turn(r, polled));
+    while (athi_runner_alive(r) && athi_now() < until) ATH_TRY(turn(r, polled));
     return ATH_OK;
 }
 
@@ -100,7 +123,7 @@ static ath_status loop(athi_runner *r, struct pollfd *polled) {
             return athi_fail(r->ctx, ATH_E_INTERRUPTED, "interrupted: the state is saved; start again to go on");
         }
         ATH_TRY(athi_runner_give_tasks(r, &waiting));
-        if (!athi_runner_count(r, true)) {
+        if (!athi_runner_busy(r)) {
             if (r->done) return ATH_OK;
             if (waiting)
                 return athi_fail(r->ctx, ATH_E_STATE,

@@ -47,8 +47,9 @@ typedef struct athi_runner_opts {
     int jobs;
     int threads; /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
     athi_limits limits;
-    /** After every event, for progress lines: a report, {"done":true}, {"failed":reason,"message":…} or
-     *  {"retry":reason,"message":…,"seconds":…}. May be NULL. */
+    /** After every event, for progress lines: a report, {"done":…}, {"failed":reason,"message":…},
+     *  {"retry":reason,"message":…,"seconds":…}; {"away":message} and {"back":message} (of no trial: -1) when the
+     *  study cannot be reached for a while. May be NULL. */
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
     void *user;
     const volatile int *interrupted; /* set by the program's signal handler */

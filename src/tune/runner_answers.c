@@ -23,11 +23,24 @@ static ath_status wrong_report(athi_runner *r, athi_slot *w) {
     return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
 }
 
+static ath_status report(athi_runner *r, athi_slot *w, int64_t step, athi_value *values) {
+    ath_status status = athi_search_report(r->opts->search, &w->task, step, values);
+    if (status == ATH_E_DATA) return wrong_report(r, w);
+    ATH_TRY(athi_runner_bear(r, status));
+    if (r->away) return ATH_OK;
+    athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
+    if (!event) return ATH_E_NOMEM;
+    if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
+    ATH_TRY(athi_value_set(r->scratch, event, "values", values));
+    athi_runner_tell(r, &w->task, event);
+    return ATH_OK;
+}
+
 static ath_status take_report(athi_runner *r, athi_slot *w, const athi_value *event, const char *line) {
-    const athi_value *step = athi_value_get(event, "step"), *values = athi_value_get(event, "values");
+    const athi_value *step = athi_value_get(event, "step");
+    athi_value *values = athi_value_get(event, "values");
     if (!values || values->type != ATHI_MAP || (step && step->type != ATHI_INT)) return garbage(r, w, line);
-    ath_status status = athi_search_report(r->opts->search, &w->task, step ? step->integer : 0, values);
-    return status == ATH_E_DATA ? wrong_report(r, w) : status;
+    return report(r, w, step ? step->integer : 0, values);
 }
 
 static ath_status take_failure(athi_runner *r, athi_slot *w, const athi_value *event) {
@@ -39,14 +52,6 @@ static ath_status take_failure(athi_runner *r, athi_slot *w, const athi_value *e
                           message && message->type == ATHI_STRING ? message->text : athi_reason_name(reason));
 }
 
-static ath_status take_done(athi_runner *r, athi_slot *w) {
-    athi_task task = w->task;
-    athi_process_read_errors(&w->process);
-    athi_slot_free(r, w);
-    w->served++;
-    return athi_search_finish(r->opts->search, &task);
-}
-
 static ath_status take_answer(athi_runner *r, athi_slot *w, const char *line, int64_t length) {
     athi_value *event = NULL;
     athi_arena_reset(r->scratch);
@@ -56,22 +61,22 @@ static ath_status take_answer(athi_runner *r, athi_slot *w, const char *line, in
     if (status != ATH_OK || event->type != ATHI_MAP) return garbage(r, w, line);
     const athi_value *peak = athi_value_get(event, "peak_rss");
     if (peak && peak->type == ATHI_INT) athi_runner_count_peak(r, peak->integer);
-    athi_task task = w->task;
-    if (athi_value_get(event, "failed")) {
-        if (r->stopping) return ATH_OK; /* it goes on at the next start */
-        return take_failure(r, w, event);
+    if (athi_value_get(event, "failed"))
+        return r->stopping ? ATH_OK /* it goes on at the next start */
+                           : take_failure(r, w, event);
+    if (athi_value_get(event, "done")) {
+        athi_process_read_errors(&w->process);
+        w->served++;
+        return athi_slot_done(r, w);
     }
-    status = athi_value_get(event, "done") ? take_done(r, w) : take_report(r, w, event, line);
-    if (status == ATH_OK) athi_runner_tell(r, &task, event);
-    return status;
+    return take_report(r, w, event, line);
 }
 
 /* ---- commands ------------------------------------------------------------------------------------ */
 
 static ath_status take_output(athi_runner *r, athi_slot *w, const char *line, int64_t length) {
-    athi_value *values = NULL, *event;
+    athi_value *values = NULL;
     int64_t step = 0;
-    athi_task task = w->task;
     athi_arena_reset(r->scratch);
     ath_status status =
         athi_command_line(r->ctx, r->scratch, r->opts->command, &w->output, line, length, &step, &values);
@@ -80,60 +85,46 @@ static ath_status take_output(athi_runner *r, athi_slot *w, const char *line, in
         athi_capture_write(&w->log, "\n", 1);
         return ATH_OK;
     }
-    if (status == ATH_OK) status = athi_search_report(r->opts->search, &w->task, step, values);
     if (status == ATH_E_DATA) return wrong_report(r, w);
-    ATH_TRY(status);
-    if (!(event = athi_value_new(r->scratch, ATHI_MAP))) return ATH_E_NOMEM;
-    if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
-    ATH_TRY(athi_value_set(r->scratch, event, "values", values));
-    athi_runner_tell(r, &task, event);
-    return ATH_OK;
-}
-
-ath_status athi_slot_command_done(athi_runner *r, athi_slot *w) {
-    char message[ATHI_SENTENCE];
-    athi_task task = w->task;
-    athi_arena_reset(r->scratch);
-    athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
-    if (!event) return ATH_E_NOMEM;
-    if (!w->output.reports) {
-        athi_command_silent(r->opts->command, &w->output, message, sizeof(message));
-        return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
-    }
-    ATH_TRY(athi_value_set(r->scratch, event, "done", athi_value_bool(r->scratch, true)));
-    athi_slot_free(r, w);
-    ATH_TRY(athi_search_finish(r->opts->search, &task));
-    athi_runner_tell(r, &task, event);
-    return ATH_OK;
+    return status == ATH_OK ? report(r, w, step, values) : status;
 }
 
 /* ---- lines --------------------------------------------------------------------------------------- */
 
-static bool heard(const athi_slot *w) { return w->busy && !w->again_at && !w->kill_at; }
+bool athi_slot_heard(const athi_slot *w) { return w->state == ATHI_SLOT_RUNNING && !w->kill_at; }
+
+static ath_status take(athi_runner *r, athi_slot *w, const char *line, int64_t length) {
+    return r->opts->command ? take_output(r, w, line, length) : take_answer(r, w, line, length);
+}
+
+/* What the study could not be told stays where it is. */
+static bool must_wait(const athi_runner *r, const athi_slot *w) { return r->away && athi_slot_heard(w); }
 
 ath_status athi_slot_take_rest(athi_runner *r, athi_slot *w) {
     int64_t length;
-    char *line = heard(w) ? athi_process_rest(&w->process, &length) : NULL;
+    char *line = athi_slot_heard(w) ? athi_process_rest(&w->process, &length) : NULL;
     if (!line) return ATH_OK;
-    ath_status status = r->opts->command ? take_output(r, w, line, length) : garbage(r, w, line);
+    ath_status status = r->opts->command ? take(r, w, line, length) : garbage(r, w, line);
     athi_free(r->ctx, line);
+    if (must_wait(r, w)) w->process.taken -= length;
     return status;
 }
 
 ath_status athi_slot_take_lines(athi_runner *r, athi_slot *w) {
     int64_t length;
     char *line;
-    while (w->alive && (line = athi_process_line(&w->process, &length))) {
+    while (w->alive && !r->away && (line = athi_process_line(&w->process, &length))) {
         ath_status status = ATH_OK;
-        if (heard(w))
-            status = r->opts->command ? take_output(r, w, line, length) : take_answer(r, w, line, length);
-        else if (!w->busy) /* nobody asked: it cannot be trusted with a task */
+        if (athi_slot_heard(w))
+            status = take(r, w, line, length);
+        else if (w->state == ATHI_SLOT_IDLE) /* nobody asked: it cannot be trusted with a task */
             athi_slot_end(r, w, 0);
         athi_free(r->ctx, line);
+        if (must_wait(r, w)) w->process.taken -= length + 1;
         ATH_TRY(status);
     }
-    if (!w->alive || w->process.output.length - w->process.taken <= LINE_MAX_BYTES) return ATH_OK;
-    if (heard(w)) return athi_slot_take_rest(r, w);
+    if (!w->alive || r->away || w->process.output.length - w->process.taken <= LINE_MAX_BYTES) return ATH_OK;
+    if (athi_slot_heard(w)) return athi_slot_take_rest(r, w);
     w->process.taken = w->process.output.length; /* of nobody's interest, and without end */
     return ATH_OK;
 }

@@ -1,4 +1,4 @@
-/* How a task ends that does not end well: what it means, what is tried again, and how long that waits. */
+/* How tasks end: what the end of a process means, what is tried again and when, and what the study is told. */
 #include "tune/runner_internal.h"
 
 #include "base/file.h"
@@ -29,8 +29,8 @@ void athi_slot_free(athi_runner *r, athi_slot *w) {
     athi_free(r->ctx, w->log_path);
     athi_free(r->ctx, w->request);
     w->folder = w->errors_path = w->log_path = w->request = NULL;
-    w->busy = false;
-    w->deadline = w->kill_at = w->again_at = 0;
+    w->state = ATHI_SLOT_IDLE;
+    w->deadline = w->kill_at = 0;
 }
 
 void athi_slot_end(athi_runner *r, athi_slot *w, double patience) {
@@ -38,7 +38,7 @@ void athi_slot_end(athi_runner *r, athi_slot *w, double patience) {
     if (!w->alive) return;
     athi_process_end(&w->process, patience, &ending);
     athi_runner_count_peak(r, ending.peak_bytes);
-    w->alive = false;
+    w->alive = w->reaped = false;
     w->served = 0;
 }
 
@@ -56,7 +56,7 @@ void athi_slot_ask_to_end(athi_runner *r, athi_slot *w, athi_reason reason, cons
     athi_process_signal(&w->process, SIGTERM);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------ */
+/* ---- ends of tasks ------------------------------------------------------------------------------------ */
 
 static ath_status event_of(athi_runner *r, const char *key, athi_reason reason, const char *message,
                            athi_value **event) {
@@ -77,6 +77,7 @@ static ath_status try_later(athi_runner *r, athi_slot *w, athi_reason reason, co
     athi_capture_close(&w->log);
     w->tries++;
     w->deadline = w->kill_at = 0;
+    w->state = ATHI_SLOT_WAITING;
     w->again_at = athi_now() + seconds;
     athi_runner_tell(r, &w->task, event);
     return ATH_OK;
@@ -85,22 +86,48 @@ static ath_status try_later(athi_runner *r, athi_slot *w, athi_reason reason, co
 /* What another execution of the trial has decided meanwhile. */
 static void end_unwanted(athi_runner *r) {
     for (int i = 0; i < r->n; i++)
-        if (r->slots[i].busy && !athi_search_wanted(r->opts->search, &r->slots[i].task)) {
+        if (r->slots[i].state != ATHI_SLOT_IDLE && !athi_search_wanted(r->opts->search, &r->slots[i].task)) {
             athi_slot_end(r, &r->slots[i], 0);
             athi_slot_free(r, &r->slots[i]);
         }
 }
 
-static ath_status record_failure(athi_runner *r, athi_slot *w, athi_reason reason, const char *message) {
-    athi_task task = w->task;
+static ath_status record_done(athi_runner *r, athi_slot *w) { return athi_search_finish(r->opts->search, &w->task); }
+
+static ath_status record_failed(athi_runner *r, athi_slot *w) {
+    return athi_search_fail(r->opts->search, &w->task, w->reason, w->why);
+}
+
+static const struct {
+    const char *event;
+    ath_status (*record)(athi_runner *r, athi_slot *w);
+} verdicts[] = {[ATHI_VERDICT_DONE] = {"done", record_done}, [ATHI_VERDICT_FAILED] = {"failed", record_failed}};
+
+ath_status athi_slot_settle(athi_runner *r, athi_slot *w) {
     athi_value *event = NULL;
-    ATH_TRY(event_of(r, "failed", reason, message, &event));
-    athi_slot_end(r, w, 0);
+    if (w->state != ATHI_SLOT_ENDED || r->away) return ATH_OK;
+    athi_arena_reset(r->scratch);
+    ATH_TRY(event_of(r, verdicts[w->verdict].event, w->reason, w->why, &event));
+    ATH_TRY(athi_runner_bear(r, verdicts[w->verdict].record(r, w)));
+    if (r->away) return ATH_OK;
+    athi_task task = w->task;
     athi_slot_free(r, w);
-    ATH_TRY(athi_search_fail(r->opts->search, &task, reason, message));
     athi_runner_tell(r, &task, event);
     end_unwanted(r);
     return ATH_OK;
+}
+
+static ath_status conclude(athi_runner *r, athi_slot *w, athi_verdict verdict, athi_reason reason, const char *why) {
+    w->state = ATHI_SLOT_ENDED;
+    w->verdict = verdict, w->reason = reason;
+    if (why != w->why) snprintf(w->why, sizeof(w->why), "%s", why);
+    athi_capture_close(&w->log);
+    athi_capture_close(&w->process.log);
+    return athi_slot_settle(r, w);
+}
+
+ath_status athi_slot_done(athi_runner *r, athi_slot *w) {
+    return conclude(r, w, ATHI_VERDICT_DONE, ATHI_REASON_NONE, "");
 }
 
 /* Nothing that would begin now could be saved. */
@@ -118,7 +145,9 @@ ath_status athi_slot_fail(athi_runner *r, athi_slot *w, athi_reason reason, cons
         return athi_fail(r->ctx, ATH_E_IO,
                          "trial %lld was lost, since %s has no space left (%s); free some and start again to go on",
                          (long long)w->task.trial, r->opts->directory, message);
-    return w->tries < retries ? try_later(r, w, reason, message) : record_failure(r, w, reason, message);
+    if (w->tries < retries) return try_later(r, w, reason, message);
+    athi_slot_end(r, w, 0);
+    return conclude(r, w, ATHI_VERDICT_FAILED, reason, message);
 }
 
 /* ---- ends of processes --------------------------------------------------------------------------- */
@@ -132,21 +161,29 @@ static ath_status explain(athi_runner *r, athi_slot *w, const athi_ending *endin
     return athi_slot_fail(r, w, reason, message);
 }
 
+/* Status 0 and a report are a good end. */
 static ath_status command_gone(athi_runner *r, athi_slot *w, const athi_ending *ending) {
+    char message[ATHI_SENTENCE];
     if (!w->process.n_words) /* its last words stand elsewhere */
         w->process.n_words = snprintf(w->process.words, sizeof(w->process.words), "%s", w->output.last);
-    return ending->how == 0 && !w->kill_at ? athi_slot_command_done(r, w) : explain(r, w, ending);
+    if (ending->how != 0 || w->kill_at) return explain(r, w, ending);
+    if (w->output.reports) return athi_slot_done(r, w);
+    athi_command_silent(r->opts->command, &w->output, message, sizeof(message));
+    return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
 }
 
 /* A worker that left between tasks (a program that takes only so many) is replaced without a word. */
 ath_status athi_slot_gone(athi_runner *r, athi_slot *w, const athi_ending *ending) {
     bool left = w->served > 0 && !w->lines && ending->how == 0 && !w->kill_at;
     athi_runner_count_peak(r, ending->peak_bytes);
-    ath_status status = r->opts->command ? athi_slot_take_rest(r, w) : ATH_OK;
+    if (r->opts->command) ATH_TRY(athi_slot_take_rest(r, w));
+    if (r->away) {
+        w->reaped = true, w->ending = *ending;
+        return ATH_OK;
+    }
     athi_process_free(&w->process);
-    w->alive = false;
-    ATH_TRY(status);
-    if (!w->busy || w->again_at) return ATH_OK;
+    w->alive = w->reaped = false;
+    if (w->state != ATHI_SLOT_RUNNING) return ATH_OK;
     if (r->stopping) {
         athi_slot_free(r, w);
         return ATH_OK;

@@ -82,7 +82,7 @@ static void watch_memory(athi_runner *r) {
     closedir(folder);
     for (int i = 0; i < r->n; i++) {
         athi_slot *w = &r->slots[i];
-        if (!w->alive || !w->busy || w->kill_at || w->memory <= r->opts->limits.memory) continue;
+        if (!w->alive || w->state != ATHI_SLOT_RUNNING || w->kill_at || w->memory <= r->opts->limits.memory) continue;
         athi_slot_ask_to_end(r, w, ATHI_REASON_MEMORY, "the %s used %.0f MiB, more than memory_limit allows (%g MiB)",
                              w->process.noun, (double)w->memory / MEBIBYTES,
                              (double)r->opts->limits.memory / MEBIBYTES);
@@ -94,7 +94,7 @@ void athi_runner_watch(athi_runner *r) {
     double now = athi_now();
     if (r->stopping) return;
     for (int i = 0; i < r->n; i++)
-        if (r->slots[i].busy && r->slots[i].alive) watch_time(r, &r->slots[i], now);
+        if (r->slots[i].state == ATHI_SLOT_RUNNING && r->slots[i].alive) watch_time(r, &r->slots[i], now);
     if (r->opts->limits.memory <= 0 || now < r->looked_at + LOOK_SECONDS) return;
     r->looked_at = now;
     watch_memory(r);

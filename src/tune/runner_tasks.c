@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int athi_runner_count(const athi_runner *r, bool only_busy) {
+int athi_runner_alive(const athi_runner *r) {
     int n = 0;
-    for (int i = 0; i < r->n; i++) n += only_busy ? r->slots[i].busy : r->slots[i].alive;
+    for (int i = 0; i < r->n; i++) n += r->slots[i].alive;
+    return n;
+}
+
+int athi_runner_busy(const athi_runner *r) {
+    int n = 0;
+    for (int i = 0; i < r->n; i++) n += r->slots[i].state != ATHI_SLOT_IDLE;
     return n;
 }
 
@@ -40,8 +46,9 @@ static ath_status write_request(athi_runner *r, athi_slot *w) {
 /* A task begins: nothing of the one before is left. */
 static void begin_task(athi_runner *r, athi_slot *w) {
     const athi_limits *limits = &r->opts->limits;
+    w->state = ATHI_SLOT_RUNNING;
     w->lines = 0;
-    w->kill_at = w->again_at = 0;
+    w->kill_at = 0;
     athi_capture_close(&w->process.log);
     w->process.log = (athi_capture){.path = w->errors_path, .limit = limits->output, .fd = -1};
     w->process.n_words = 0, w->process.words[0] = 0;
@@ -91,6 +98,12 @@ static ath_status start_task(athi_runner *r, athi_slot *w) {
     return athi_slot_send(r, w);
 }
 
+static ath_status try_again(athi_runner *r, athi_slot *w) {
+    if (w->state != ATHI_SLOT_WAITING || athi_now() < w->again_at) return ATH_OK;
+    if (w->tries) w->task.resumed = true; /* what the try before has saved and reported may count */
+    return athi_runner_bear(r, start_task(r, w));
+}
+
 static char *path_of(athi_runner *r, const char *folder, const char *name) {
     const char *path = athi_arena_printf(r->scratch, "%s/%s", folder, name);
     return path ? athi_strdup(r->ctx, path) : NULL;
@@ -99,38 +112,34 @@ static char *path_of(athi_runner *r, const char *folder, const char *name) {
 static ath_status give_task(athi_runner *r, athi_slot *w, const athi_task *task) {
     athi_arena_reset(r->scratch);
     w->task = *task;
-    w->busy = true;
     w->tries = 0;
+    w->state = ATHI_SLOT_WAITING, w->again_at = 0; /* until it has begun */
     char below[64];
     snprintf(below, sizeof(below), "trials/%lld/%lld", (long long)task->trial, (long long)task->execution);
     if (!(w->folder = path_of(r, r->opts->directory, below))) return ATH_E_NOMEM;
     if (!(w->errors_path = path_of(r, w->folder, "stderr.log"))) return ATH_E_NOMEM;
     if (!(w->log_path = path_of(r, w->folder, "stdout.log"))) return ATH_E_NOMEM;
-    return start_task(r, w);
+    return try_again(r, w);
 }
 
 /* ---- from the search ----------------------------------------------------------------------------- */
 
-static ath_status try_again(athi_runner *r, athi_slot *w) {
-    if (!w->busy || !w->again_at || athi_now() < w->again_at) return ATH_OK;
-    w->task.resumed = true; /* what the try before has saved and reported may count */
-    return start_task(r, w);
-}
-
 /* Of a command's first trial it is unknown whether it works at all. */
 static bool alone(const athi_runner *r) {
-    return r->opts->command && athi_runner_count(r, true) && !athi_search_any_ended(r->opts->search);
+    return r->opts->command && athi_runner_busy(r) && !athi_search_any_ended(r->opts->search);
 }
 
 ath_status athi_runner_give_tasks(athi_runner *r, bool *waiting) {
     *waiting = false;
+    for (int i = 0; i < r->n; i++) ATH_TRY(athi_slot_settle(r, &r->slots[i]));
     for (int i = 0; i < r->n; i++) ATH_TRY(try_again(r, &r->slots[i]));
-    for (int i = 0; i < r->n && !r->done && !alone(r); i++) {
+    for (int i = 0; i < r->n && !r->done && !r->away && !alone(r); i++) {
         athi_task task;
         athi_next next;
         const char *why = NULL;
-        if (r->slots[i].busy) continue;
-        ATH_TRY(athi_search_next(r->opts->search, &task, &next, &why));
+        if (r->slots[i].state != ATHI_SLOT_IDLE) continue;
+        ATH_TRY(athi_runner_bear(r, athi_search_next(r->opts->search, &task, &next, &why)));
+        if (r->away) return ATH_OK;
         if (next == ATHI_NEXT_WAIT) {
             *waiting = true;
             return ATH_OK;

@@ -5,6 +5,7 @@
 #include "tune/runner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 
@@ -30,6 +31,8 @@ typedef struct setting {
     int64_t output;
     int retries;
     const int *core;
+    void (*progress)(void *, const athi_search *, const athi_task *, const athi_value *);
+    pid_t child; /* that the test has started itself */
     double timeout;
     const char *program; /* NULL: sh */
 } setting;
@@ -65,9 +68,11 @@ static ath_status run(study *t, const char *body, setting set) {
                                           .n_cores = set.core != NULL,
                                           .gpus = gpus,
                                           .n_gpus = ATHI_COUNT(gpus)},
+                               .progress = set.progress,
                                .interrupted = &interrupted};
     ath_status status = athi_runner_run(t->f.ctx, &runner, &result);
     athi_search_close(search);
+    if (set.child) waitpid(set.child, NULL, 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, dead or alive */
     assert_int_equal(errno, ECHILD);
     return status;
@@ -217,6 +222,52 @@ static void much_is_printed(void **state) {
     assert_int_equal(study_count(t), 4);
 }
 
+/* Holds the database for a second and a half once there is a file "hold"; says so with a file "held". */
+static pid_t hold_database(const study *t) {
+    pid_t child = fork();
+    if (child) return child;
+    char path[160];
+    snprintf(path, sizeof path, "%s/hold", t->folder);
+    for (int i = 0; i < 1000 && !athi_file_exists(path); i++) usleep(10000);
+    sqlite3 *db;
+    sqlite3_open(t->path, &db);
+    sqlite3_busy_timeout(db, 1000);
+    sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    snprintf(path, sizeof path, "%s/held", t->folder);
+    close(open(path, O_CREAT | O_WRONLY, 0666));
+    usleep(1500000);
+    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    sqlite3_close(db);
+    _exit(0);
+}
+
+static int away, back;
+static void count_absences(void *user, const athi_search *search, const athi_task *task, const athi_value *event) {
+    (void)user, (void)search, (void)task;
+    away += athi_value_get(event, "away") != NULL, back += athi_value_get(event, "back") != NULL;
+}
+
+/* The study cannot be reached for a while: nothing is lost, and nobody's trial fails for it. */
+static void the_study_is_away(void **state) {
+    study *t = *state;
+    begin(t);
+    athi_store_patience(t->store, 20);
+    away = back = 0;
+    pid_t child = hold_database(t);
+    const char *body = "if [ $t = 1 ]; then f=$(field dir | tr -d '\"')/../../..; touch $f/hold; "
+                       "while ! [ -e $f/held ]; do sleep 0.01; done; "
+                       "echo '{\"step\":1,\"values\":{\"score\":7}}'; echo '{\"step\":2,\"values\":{\"score\":8}}'; "
+                       "echo '{\"done\":true}'; exit 0; fi; ok";
+    ath_status status = run(t, body, (setting){.progress = count_absences, .child = child});
+    assert_ok(t->f.ctx, status);
+    assert_int_equal(away, 1);
+    assert_int_equal(back, 1);
+    assert_int_equal(study_count(t), 4);
+    for (int i = 0; i < 4; i++) assert_int_equal(study_trial(t, i)->state, ATHI_TRIAL_COMPLETE);
+    assert_int_equal(study_trial(t, 1)->n_reports, 2);
+    assert_true(study_trial(t, 1)->values[0] == 8);
+}
+
 static void cores_and_devices(void **state) {
     study *t = *state;
     begin(t);
@@ -332,6 +383,7 @@ int main(void) {
         TEST(tried_again),
         TEST(a_full_disk),
         TEST(much_is_printed),
+        TEST(the_study_is_away),
         TEST(cores_and_devices),
         TEST(all_go_wrong),
         TEST(a_worker_that_does_not_exist),
