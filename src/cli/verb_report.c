@@ -17,8 +17,11 @@ static const char *default_path(const athi_cli *cli, const athi_study *s) {
 }
 
 static ath_status report(athi_cli *cli, athi_study *s) {
-    const char *path = athi_cli_text(cli, "out", default_path(cli, s));
-    if (!path) return ATH_E_NOMEM;
+    const char *path = athi_cli_text(cli, "out", NULL);
+    if (!path && strstr(s->path, "://"))
+        return athi_fail(cli->ctx, ATH_E_OPTION,
+                         "report: a study on a server has no folder; name a file: --out FILE");
+    if (!path && !(path = default_path(cli, s))) return ATH_E_NOMEM;
     ATH_TRY(athi_cli_check_output(cli, path));
     ATH_TRY(athi_report_html(s, false, path));
     athi_cli_line("%lld trials: %s", (long long)s->n, path);

@@ -11,6 +11,10 @@
 
 static ath_status find_file(athi_study *s, const char *given) {
     struct stat about;
+    if (strstr(given, "://")) { /* a database elsewhere: the store knows which there are */
+        s->path = athi_arena_strdup(s->arena, given);
+        return s->path ? ATH_OK : ATH_E_NOMEM;
+    }
     if (stat(given, &about) != 0)
         return athi_fail(s->ctx, ATH_E_NOTFOUND,
                          "%s: there is no such folder or file; give a run's folder or a study.db", given);
@@ -128,8 +132,8 @@ ath_status athi_study_best(const athi_study *s, athi_arena *arena, const athi_tr
     int m = s->info->n_objectives;
     *n = 0;
     if (m > ATHI_OBJECTIVES_MAX)
-        return athi_fail(s->ctx, ATH_E_UNSUPPORTED, "%s: study '%s' has %d objectives; at most %d can be looked at",
-                         s->path, s->info->name, m, ATHI_OBJECTIVES_MAX);
+        return athi_fail(s->ctx, ATH_E_UNSUPPORTED, "study '%s' has %d objectives; at most %d can be looked at",
+                         s->info->name, m, ATHI_OBJECTIVES_MAX);
     const athi_trial **front = athi_arena_array(arena, s->n + 1, (int64_t)sizeof *front);
     double *losses = athi_arena_array(arena, (s->n + 1) * m, (int64_t)sizeof *losses);
     if (!front || !losses) return ATH_E_NOMEM;

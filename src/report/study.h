@@ -21,7 +21,7 @@ typedef struct athi_study {
     int64_t n;
 } athi_study;
 
-/** given: a run's folder or a database. name: which study of several, NULL: the only one. A study that no program of
+/** given: a run's folder, a database file, or the URL of a database. name: which study of several, NULL: the only one. A study that no program of
  *  ours made has the space that its trials' distributions say. Close it also after a failure. */
 ath_status athi_study_open(ath_ctx *ctx, athi_arena *arena, const char *given, const char *name, athi_study *study);
 /** Reads what has changed since. */

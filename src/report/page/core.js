@@ -18,12 +18,13 @@ const text = v => {
 const duration = s => {
   if (s === null || !isFinite(s)) return "";
   if (s < 1) return `${Math.round(s * 1000)} ms`;
-  if (s < 120) return `${+s.toPrecision(3)} s`;
+  if (s < 120) return `${+ s.toPrecision(3)} s`;
   if (s < 7200) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
   return `${Math.floor(s / 3600)} h ${Math.round(s % 3600 / 60)} min`;
 };
 const plural = (k, word) => `${many(k)} ${word}${k === 1 ? "" : "s"}`;
-const clock = s => new Date((study.begun + s) * 1000).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"});
+const clock = s =>
+  new Date((study.begun + s) * 1000).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "medium"});
 const paramText = (p, v) => v === null ? "" : p.choices ? p.choices[v] : text(v);
 const state = i => STATES[T.state[i]];
 const value = (i, k) => T.values[k][i];
@@ -31,7 +32,8 @@ const seconds = i => T.end[i] === null || T.start[i] === null ? null : T.end[i] 
 
 /* "train.optimizer.lr" is shown as "lr" where that is the only one. */
 const lasts = study.params.map(p => p.name.slice(p.name.lastIndexOf(".") + 1));
-const hasPoint = d3.range(n).map(i => T.params.some(column => column[i] !== null)); /* not yet, for one that was only asked for */
+const hasPoint =
+  d3.range(n).map(i => T.params.some(column => column[i] !== null)); /* not yet, for one that was only asked for */
 study.params.forEach((p, j) => {
   p.index = j;
   p.short = lasts[j] && lasts.filter(l => l === lasts[j]).length === 1 ? lasts[j] : p.name;
@@ -41,7 +43,9 @@ const cut = (s, size) => s.length > size ? s.slice(0, size - 1) + "…" : s;
 
 function describe(i) {
   const lines = [`Trial ${T.number[i]}: ${state(i)}${T.reason[i] ? ` (${T.reason[i]})` : ""}`];
-  study.objectives.forEach((o, k) => { if (value(i, k) !== null) lines.push(`${o.name}: ${text(value(i, k))}`); });
+  study.objectives.forEach((o, k) => {
+    if (value(i, k) !== null) lines.push(`${o.name}: ${text(value(i, k))}`);
+  });
   study.params.slice(0, 12).forEach(p => {
     const v = T.params[p.index][i];
     if (v !== null) lines.push(`${cut(p.short, 60)}: ${cut(paramText(p, v), 80)}`);
@@ -59,7 +63,8 @@ function make(tag, attributes, ...children) {
   const e = document.createElement(tag);
   for (const [key, v] of Object.entries(attributes || {}))
     if (v !== null && v !== false) e.setAttribute(key, v === true ? "" : v);
-  for (const c of children.flat()) if (c !== null && c !== undefined) e.append(c);
+  for (const c of children.flat())
+    if (c !== null && c !== undefined) e.append(c);
   return e;
 }
 
@@ -67,9 +72,9 @@ const sections = [];
 /* fill(body) draws; it is called again when the width or the palette has changed. */
 function section(id, title, about, fill) {
   const body = make("div");
-  document.getElementById("main").append(
-    make("section", {id, "aria-labelledby": id + "-title"}, make("h2", {id: id + "-title"}, title),
-         about ? make("p", {class: "about"}, about) : null, body));
+  document.getElementById("main").append(make(
+    "section", {id, "aria-labelledby": id + "-title"}, make("h2", {id: id + "-title"}, title),
+    about ? make("p", {class: "about"}, about) : null, body));
   document.getElementById("contents").append(make("li", {}, make("a", {href: "#" + id}, title)));
   sections.push({body, fill});
 }
@@ -84,13 +89,20 @@ function drawAll() {
 const chosen = {};
 function picker(id, label, options, otherwise, change) {
   if (!(id in chosen)) chosen[id] = otherwise;
-  const select = make("select", {id}, options.map(([v, shown]) => make("option", {value: v, selected: String(v) === String(chosen[id])}, cut(shown, 60))));
-  select.addEventListener("change", () => { chosen[id] = select.value; change(); });
+  const select = make(
+    "select", {id},
+    options.map(
+      ([v, shown]) => make("option", {value: v, selected: String(v) === String(chosen[id])}, cut(shown, 60))));
+  select.addEventListener("change", () => {
+    chosen[id] = select.value;
+    change();
+  });
   return make("label", {}, label, select);
 }
 function objectivePicker(id, change) {
   if (study.objectives.length === 1) return null;
-  return make("div", {class: "controls"}, picker(id, "Objective", study.objectives.map((o, k) => [k, o.name]), 0, change));
+  return make(
+    "div", {class: "controls"}, picker(id, "Objective", study.objectives.map((o, k) => [k, o.name]), 0, change));
 }
 const objectiveOf = id => study.objectives.length === 1 ? 0 : +(chosen[id] || 0);
 
@@ -99,11 +111,13 @@ const objectiveOf = id => study.objectives.length === 1 ? 0 : +(chosen[id] || 0)
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isDark = () => document.documentElement.dataset.theme === "dark";
 /* Cividis (Nuñez et al. 2018), the same to readers with and without a colour vision deficiency. */
-const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
+const CIVIDIS =
+  ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 const shades = () => isDark() ? CIVIDIS.slice(3) : CIVIDIS.slice(0, 9);
 /* The best end is the one that stands out from the page. */
 function ramp(best) {
-  const c = shades(), colors = isDark() ? c : c.slice().reverse(), scale = d3.scale.linear().domain(d3.range(c.length).map(k => k / (c.length - 1))).range(colors).clamp(true);
+  const c = shades(), colors = isDark() ? c : c.slice().reverse(),
+        scale = d3.scale.linear().domain(d3.range(c.length).map(k => k / (c.length - 1))).range(colors).clamp(true);
   const f = u => scale(best ? u : 1 - u);
   f.css = `linear-gradient(90deg, ${colors.join(", ")})`;
   return f;
@@ -111,11 +125,14 @@ function ramp(best) {
 /* Where a value stands between the worst that matters and the best: 0..1. */
 function goodness(k) {
   const [low, high] = robust(T.values[k].filter(v => v !== null), study.objectives[k].max);
-  const scale = d3.scale.linear().domain(study.objectives[k].max ? [low, high] : [high, low]).range([0, 1]).clamp(true);
+  const scale =
+    d3.scale.linear().domain(study.objectives[k].max ? [low, high] : [high, low]).range([0, 1]).clamp(true);
   return i => low === high ? 1 : scale(value(i, k));
 }
 function scaleLegend(k, color) {
-  return make("div", {class: "scale"}, "worse", make("i", {style: `background: ${color.css}`}), `better ${study.objectives[k].name}`);
+  return make(
+    "div", {class: "scale"}, "worse", make("i", {style: `background: ${color.css}`}),
+    `better ${study.objectives[k].name}`);
 }
 
 /* ---- scales -------------------------------------------------------------------------------------- */
@@ -135,7 +152,8 @@ function padded([low, high]) {
 
 /* Where a parameter's values lie on an axis of `length` pixels; those that lack it have a place of their own at 0. */
 function paramScale(p, length, from) {
-  const gap = p.absent ? Math.min(46, length * .2) : 0, range = [gap + (p.choices ? 8 : 0), length - (p.choices ? 8 : 0)];
+  const gap = p.absent ? Math.min(46, length * .2) : 0,
+        range = [gap + (p.choices ? 8 : 0), length - (p.choices ? 8 : 0)];
   let scale, ticks = null;
   if (p.choices) {
     scale = d3.scale.ordinal().domain(d3.range(p.choices.length)).rangePoints(range);
@@ -143,7 +161,10 @@ function paramScale(p, length, from) {
     ticks = d3.range(0, p.choices.length, every);
   } else {
     let low = p.min, high = p.max;
-    if (low === high) { low -= .5; high += .5; }
+    if (low === high) {
+      low -= .5;
+      high += .5;
+    }
     scale = (p.log && low > 0 ? d3.scale.log() : d3.scale.linear()).domain([low, high]).range(range);
   }
   const place = v => from === "end" ? length - v : v;
@@ -168,7 +189,8 @@ function paramScale(p, length, from) {
 /* An SVG with margins that is as wide as its place; `label` is what a screen reader says of the whole. */
 function picture(parent, height, margin, label, fixed) {
   const width = fixed || Math.max(200, Math.min(parent.clientWidth || 1100, 1180));
-  const svg = d3.select(parent).append("svg").attr({viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": label});
+  const svg = d3.select(parent).append("svg").attr(
+    {viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": label});
   const g = svg.append("g").attr("transform", `translate(${margin.left},${margin.top})`);
   return {svg, g, width: width - margin.left - margin.right, height: height - margin.top - margin.bottom};
 }
@@ -177,37 +199,89 @@ function xAxis(pic, scale, label, ticks, format) {
   const axis = d3.svg.axis().scale(scale).orient("bottom").ticks(ticks || 6).tickSize(-pic.height).tickPadding(6);
   if (format) axis.tickFormat(format);
   pic.g.append("g").attr({class: "axis", transform: `translate(0,${pic.height})`, "aria-hidden": true}).call(axis);
-  if (label) pic.g.append("text").attr({x: pic.width, y: pic.height + 34, "text-anchor": "end", "aria-hidden": true}).text(label);
+  if (label)
+    pic.g.append("text")
+      .attr({x: pic.width, y: pic.height + 34, "text-anchor": "end", "aria-hidden": true})
+      .text(label);
 }
 function yAxis(pic, scale, label, ticks) {
-  pic.g.append("g").attr({class: "axis", "aria-hidden": true}).call(d3.svg.axis().scale(scale).orient("left").ticks(ticks || 6).tickSize(-pic.width).tickPadding(6).tickFormat(text));
-  if (label) pic.g.append("text").attr({x: -pic.g.attr("transform").match(/\((\d+)/)[1], y: -10, class: "title", "aria-hidden": true}).text(label);
+  pic.g.append("g")
+    .attr({class: "axis", "aria-hidden": true})
+    .call(d3.svg.axis()
+            .scale(scale)
+            .orient("left")
+            .ticks(ticks || 6)
+            .tickSize(-pic.width)
+            .tickPadding(6)
+            .tickFormat(text));
+  if (label)
+    pic.g.append("text")
+      .attr({x: -pic.g.attr("transform").match(/\((\d+)/)[1], y: -10, class: "title", "aria-hidden": true})
+      .text(label);
 }
 /* Ticks of a parameter: [place, text] each. */
 function paramAxis(pic, at, vertical, count, length) {
   const g = pic.g.append("g").attr({class: "axis", "aria-hidden": true}), list = at.ticks(count);
   const room = vertical ? 11 : Math.floor((pic.width / Math.max(list.length, 1)) / 6.2);
   list.forEach(([place, shown]) => {
-    const tick = g.append("g").attr("transform", vertical ? `translate(0,${place})` : `translate(${place},${pic.height})`);
+    const tick =
+      g.append("g").attr("transform", vertical ? `translate(0,${place})` : `translate(${place},${pic.height})`);
     tick.append("line").attr(vertical ? {x2: length} : {y2: -length});
-    tick.append("text").attr(vertical ? {x: -6, dy: ".32em", "text-anchor": "end"} : {y: 16, "text-anchor": "middle"}).text(cut(shown, Math.max(room, 3)));
+    tick.append("text")
+      .attr(vertical ? {x: -6, dy: ".32em", "text-anchor": "end"} : {y: 16, "text-anchor": "middle"})
+      .text(cut(shown, Math.max(room, 3)));
   });
 }
 
 /* Marks are one stop of the tab key; arrow keys go from one to the next, Enter opens the trial. */
 function reachable(selection, trialOf, label) {
   const nodes = selection[0], list = nodes.map((node, k) => k);
-  selection.attr({role: "button", tabindex: (d, k) => k === 0 ? 0 : -1, "aria-label": d => label(d).replace(/\n/g, ", ")})
-    .on("mouseenter", function (d) { tip(label(d), this); warm(trialOf(d)); }).on("mouseleave", () => { tip(null); warm(null); })
-    .on("focus", function (d) {
-      nodes.forEach(x => { if (x.getAttribute("tabindex") === "0") x.setAttribute("tabindex", -1); });
-      this.setAttribute("tabindex", 0);
-      tip(label(d), this);
-      warm(trialOf(d));
-    })
-    .on("blur", () => { tip(null); warm(null); }).on("click", d => { if (trialOf(d) !== null) open(trialOf(d)); })
-    .on("keydown", function (d) {
-      const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity, PageDown: 10, PageUp: -10}[d3.event.key];
+  selection
+    .attr({role: "button", tabindex: (d, k) => k === 0 ? 0 : -1, "aria-label": d => label(d).replace(/\n/g, ", ")})
+    .on(
+      "mouseenter",
+      function(d) {
+        tip(label(d), this);
+        warm(trialOf(d));
+      })
+    .on(
+      "mouseleave",
+      () => {
+        tip(null);
+        warm(null);
+      })
+    .on(
+      "focus",
+      function(d) {
+        nodes.forEach(x => {
+          if (x.getAttribute("tabindex") === "0") x.setAttribute("tabindex", -1);
+        });
+        this.setAttribute("tabindex", 0);
+        tip(label(d), this);
+        warm(trialOf(d));
+      })
+    .on(
+      "blur",
+      () => {
+        tip(null);
+        warm(null);
+      })
+    .on(
+      "click",
+      d => {
+        if (trialOf(d) !== null) open(trialOf(d));
+      })
+    .on("keydown", function(d) {
+      const step = {
+        ArrowRight: 1,
+        ArrowDown: 1,
+        ArrowLeft: -1,
+        ArrowUp: -1,
+        Home: -Infinity,
+        End: Infinity,
+        PageDown: 10,
+        PageUp: -10
+      }[d3.event.key];
       if (d3.event.key === "Enter" || d3.event.key === " ") {
         d3.event.preventDefault();
         if (trialOf(d) !== null) open(trialOf(d));
@@ -220,15 +294,26 @@ function reachable(selection, trialOf, label) {
   return selection.attr("data-trial", trialOf);
 }
 
-const SHAPES = {complete: "circle", pruned: "triangle-up", failed: "cross", running: "diamond", paused: "square", waiting: "square"};
-function shape(s, size) { return d3.svg.symbol().type(SHAPES[s]).size(size || 42)(); }
+const SHAPES = {
+  complete: "circle",
+  pruned: "triangle-up",
+  failed: "cross",
+  running: "diamond",
+  paused: "square",
+  waiting: "square"
+};
+function shape(s, size) {
+  return d3.svg.symbol().type(SHAPES[s]).size(size || 42)();
+}
 
 /* Trials as marks at (x(i), y(i)). */
 function marks(pic, trials, x, y, options) {
   const o = options || {};
-  const all = pic.g.append("g").selectAll("path").data(trials).enter().append("path")
-    .attr({class: i => `mark ${state(i)}${isBest.has(i) ? " front" : ""}${o.open && o.open(i) ? " open" : ""}`,
-           d: i => shape(state(i), isBest.has(i) ? 75 : o.size), transform: i => `translate(${x(i)},${y(i)})`});
+  const all = pic.g.append("g").selectAll("path").data(trials).enter().append("path").attr({
+    class: i => `mark ${state(i)}${isBest.has(i) ? " front" : ""}${o.open && o.open(i) ? " open" : ""}`,
+    d: i => shape(state(i), isBest.has(i) ? 75 : o.size),
+    transform: i => `translate(${x(i)},${y(i)})`
+  });
   if (o.color) all.style("fill", o.color);
   return reachable(all, i => i, describe);
 }
@@ -237,7 +322,10 @@ function legend(parent, states, more) {
   const list = make("ul", {class: "legend"});
   for (const s of states) {
     const item = make("li", {class: s});
-    d3.select(item).append("svg").attr({viewBox: "-6 -6 12 12", "aria-hidden": true}).append("path").attr({d: shape(s, 60), fill: "currentColor"});
+    d3.select(item).append("svg").attr({viewBox: "-6 -6 12 12", "aria-hidden": true}).append("path").attr({
+      d: shape(s, 60),
+      fill: "currentColor"
+    });
     item.append(make("span", {style: "color: var(--muted)"}, s));
     list.append(item);
   }
@@ -251,7 +339,8 @@ const statesOf = trials => STATES.filter(s => trials.some(i => state(i) === s));
 /* At most `most` trials: the best ones, and of the others evenly many. */
 function thin(trials, most, k) {
   if (trials.length <= most) return trials;
-  const sign = study.objectives[k || 0].max ? -1 : 1, v = i => value(i, k || 0) === null ? Infinity : sign * value(i, k || 0);
+  const sign = study.objectives[k || 0].max ? -1 : 1,
+        v = i => value(i, k || 0) === null ? Infinity : sign * value(i, k || 0);
   const keep = new Set(trials.filter(i => isBest.has(i)).slice(0, most));
   for (const i of trials.slice().sort((a, b) => v(a) - v(b)).slice(0, Math.floor(most / 4))) keep.add(i);
   const rest = trials.filter(i => !keep.has(i)), room = most - keep.size;
@@ -259,7 +348,10 @@ function thin(trials, most, k) {
   return trials.filter(i => keep.has(i));
 }
 function thinned(parent, drawn, all, what) {
-  if (drawn < all) parent.append(make("p", {class: "note"}, `Drawn are ${many(drawn)} of ${many(all)} ${what}: the best quarter of these, and evenly many of the others.`));
+  if (drawn < all)
+    parent.append(make(
+      "p", {class: "note"},
+      `Drawn are ${many(drawn)} of ${many(all)} ${what}: the best quarter of these, and evenly many of the others.`));
 }
 
 /* ---- the tooltip, the highlight ------------------------------------------------------------------ */
@@ -271,7 +363,10 @@ function tip(shown, node) {
   tipBox.textContent = shown;
   const box = node.getBoundingClientRect(), own = tipBox.getBoundingClientRect();
   let x = d3.event && d3.event.clientX, y = d3.event && d3.event.clientY;
-  if (!x && !y) { x = box.left + box.width / 2; y = box.top + box.height / 2; }
+  if (!x && !y) {
+    x = box.left + box.width / 2;
+    y = box.top + box.height / 2;
+  }
   tipBox.style.left = Math.max(8, Math.min(x + 14, innerWidth - own.width - 8)) + "px";
   tipBox.style.top = (y + 18 + own.height > innerHeight ? Math.max(8, y - own.height - 14) : y + 18) + "px";
 }
