@@ -1,5 +1,6 @@
 /* Reading the trials of a view for a model (see observed.h). */
 #include "tune/observed.h"
+#include "tune/pareto.h"
 
 #include <math.h>
 
@@ -34,6 +35,24 @@ double athi_trial_violation(const athi_trial *t) {
         sum += fmax(t->constraints[k], 0);
     }
     return sum;
+}
+
+typedef enum level { WELL, STOPPED, BREAKS, FAILED } level;
+
+static level level_of(const athi_view *view, const athi_trial *t) {
+    if (athi_trial_evidence(view, t) != ATHI_SAYS_VALUE) return FAILED;
+    if (athi_trial_violation(t) > 0) return BREAKS;
+    return t->state == ATHI_TRIAL_PRUNED ? STOPPED : WELL;
+}
+
+bool athi_trial_beats(const athi_view *view, const athi_trial *a, const athi_trial *b) {
+    level la = level_of(view, a), lb = level_of(view, b);
+    if (la != lb || la == FAILED) return la < lb;
+    if (la == BREAKS) return athi_trial_violation(a) < athi_trial_violation(b);
+    double x[ATHI_OBJECTIVES_MAX], y[ATHI_OBJECTIVES_MAX];
+    for (int k = 0; k < view->n_objectives; k++)
+        x[k] = athi_trial_loss(view, a, k), y[k] = athi_trial_loss(view, b, k);
+    return athi_dominates(x, y, view->n_objectives);
 }
 
 /* ---- values -------------------------------------------------------------------------------------------- */

@@ -16,6 +16,10 @@ double athi_trial_loss(const athi_view *view, const athi_trial *trial, int objec
 /** How far it breaks its constraints: the sum of what lies above 0. */
 double athi_trial_violation(const athi_trial *trial);
 
+/** Both say something: is a the better one? In this order: complete trials by their value (several objectives: by
+ * dominance), pruned ones by their last report, those that break constraints by how far, failed ones. */
+bool athi_trial_beats(const athi_view *view, const athi_trial *a, const athi_trial *b);
+
 typedef struct athi_observed {
     const athi_view *view;
     athi_encoder encoder;

@@ -4,7 +4,7 @@
  *   prior's cells   ints without a step under log, reverse_log: value v owns v - 1/2 .. v + 1/2;
  *                   the normal prior with a step: v - step/2 .. v + step/2; weighted choices: their weights
  *   continuous      floats without a step */
-#include "tune/space.h"
+#include "tune/space_internal.h"
 
 #include <math.h>
 
@@ -81,10 +81,10 @@ double athi_param_snap(const athi_space_param *p, double value) {
 
 /* ---- distribution functions ---------------------------------------------------------------------------- */
 
-static double normal_cdf(double z) { return 0.5 * erfc(-z * 0.70710678118654752440); }
+double athi_normal_cdf(double z) { return 0.5 * erfc(-z * 0.70710678118654752440); }
 
 /* Acklam's rational approximation (relative error 1.15e-9) and one step of Halley's method. */
-static double normal_quantile(double q) {
+double athi_normal_quantile(double q) {
     static const double a[] = {-3.969683028665376e+01, 2.209460984245205e+02,  -2.759285104469687e+02,
                                1.383577518672690e+02,  -3.066479806614716e+01, 2.506628277459239e+00};
     static const double b[] = {-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02,
@@ -106,7 +106,7 @@ static double normal_quantile(double q) {
         x = (((((a[0] * s + a[1]) * s + a[2]) * s + a[3]) * s + a[4]) * s + a[5]) * r /
             (((((b[0] * s + b[1]) * s + b[2]) * s + b[3]) * s + b[4]) * s + 1);
     }
-    double e = normal_cdf(x) - q, u = e * 2.50662827463100050242 * exp(x * x / 2);
+    double e = athi_normal_cdf(x) - q, u = e * 2.50662827463100050242 * exp(x * x / 2);
     return x - u / (1 + x * u / 2);
 }
 
@@ -125,8 +125,8 @@ static double cdf(const athi_space_param *p, double v) {
     case ATHI_PRIOR_LOG: return log(v / low) / log(high / low);
     case ATHI_PRIOR_REVERSE_LOG: return 1 - log((low + high - v) / low) / log(high / low);
     case ATHI_PRIOR_NORMAL: {
-        double a = normal_cdf((low - p->mean) / p->std), b = normal_cdf((high - p->mean) / p->std);
-        return (normal_cdf((v - p->mean) / p->std) - a) / (b - a);
+        double a = athi_normal_cdf((low - p->mean) / p->std), b = athi_normal_cdf((high - p->mean) / p->std);
+        return (athi_normal_cdf((v - p->mean) / p->std) - a) / (b - a);
     }
     case ATHI_PRIOR_UNIFORM: break;
     }
@@ -140,8 +140,8 @@ static double quantile(const athi_space_param *p, double u) {
     case ATHI_PRIOR_LOG: v = low * exp(u * log(high / low)); break;
     case ATHI_PRIOR_REVERSE_LOG: v = low + high - low * exp((1 - u) * log(high / low)); break;
     case ATHI_PRIOR_NORMAL: {
-        double a = normal_cdf((low - p->mean) / p->std), b = normal_cdf((high - p->mean) / p->std);
-        v = p->mean + p->std * normal_quantile(a + u * (b - a));
+        double a = athi_normal_cdf((low - p->mean) / p->std), b = athi_normal_cdf((high - p->mean) / p->std);
+        v = p->mean + p->std * athi_normal_quantile(a + u * (b - a));
         break;
     }
     default: v = low + u * (high - low);

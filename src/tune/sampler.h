@@ -1,6 +1,6 @@
 /* Samplers: a suggestion is a function of (seed, trial number, the trials it may see). Nothing else is kept,
- * so a study continues after any interruption with the same suggestions. Caches (a factorised kernel matrix)
- * are allowed when they cannot change a result. */
+ * so a study continues after any interruption with the same suggestions. What was computed from earlier trials may
+ * be kept in an athi_cache, where that cannot change a result. */
 #ifndef ATHI_SAMPLER_H
 #define ATHI_SAMPLER_H
 
@@ -66,6 +66,18 @@ typedef struct athi_trial {
     bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 
+/* What a sampler computed from the first trials of a study, so as not to begin at the first with each suggestion. It
+ * belongs to who asks for the suggestions (a search), who passes it with the views of one study only, each of which
+ * knows at least what the one before knew: a trial that was finished in one is finished and the same in the next. A
+ * sampler uses it only if seed, space, options and the number of trials that it covers agree, and begins anew
+ * otherwise; with and without it a suggestion is the same. */
+typedef struct athi_cache {
+    const void *owner; /* the sampler (athi_sampler_impl) that filled it; NULL: empty */
+    void *data;
+    void (*destroy)(void *data);
+} athi_cache;
+void athi_cache_clear(athi_cache *cache);
+
 typedef struct athi_view {
     const athi_space *space;
     const athi_trial *const *trials; /* those that the suggestion may see, by number; running ones included */
@@ -75,6 +87,7 @@ typedef struct athi_view {
     uint64_t seed;
     int64_t trial;  /* number that the suggestion will get */
     int64_t budget; /* max_trials, 0: unknown */
+    athi_cache *cache; /* NULL: none */
 } athi_view;
 
 typedef struct athi_sampler_impl {

@@ -7,7 +7,9 @@
 extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
     athi_sampler_sobol;
 extern const athi_option athi_sampler_bayesian_options[];
-extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest;
+extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes,
+    athi_sampler_de;
+extern const athi_option athi_sampler_cmaes_options[], athi_sampler_de_options[];
 extern const athi_option athi_sampler_tpe_options[], athi_sampler_forest_options[];
 
 typedef struct athi_bayesian_opts {
@@ -34,6 +36,21 @@ typedef struct athi_forest_sampler_opts {
     double random_share; /* of the suggestions that are plain draws */
     double feasibility;  /* weight of the probability that a point does not fail; 0: failures are ignored */
 } athi_forest_sampler_opts;
+
+typedef struct athi_cmaes_sampler_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t population; /* 0: 4 + 2.5 ln(parameters) */
+    double sigma;       /* first standard deviation, in the unit interval of each prior */
+    double increase;    /* factor of the population at a restart; 0: no restarts */
+} athi_cmaes_sampler_opts;
+
+typedef struct athi_de_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t population;
+    double factor, crossover;
+} athi_de_opts;
 
 /* ---- the frame of a suggestion ------------------------------------------------------------------- */
 

@@ -27,6 +27,18 @@ static const athi_row rows[] = {
      .options = athi_sampler_forest_options,
      .opts_size = sizeof(athi_forest_sampler_opts),
      .impl = &athi_sampler_forest},
+    {.name = "cmaes",
+     .doc = "Evolution strategy with covariance matrix adaptation (https://arxiv.org/abs/1604.00772), with margin for "
+            "grids, learned chances for choices, and restarts: for a thousand trials and more.",
+     .options = athi_sampler_cmaes_options,
+     .opts_size = sizeof(athi_cmaes_sampler_opts),
+     .impl = &athi_sampler_cmaes},
+    {.name = "de",
+     .doc = "Differential evolution, asynchronous, with DEHB's constants (https://arxiv.org/abs/2105.09821): simple, and "
+            "at home in mixed spaces.",
+     .options = athi_sampler_de_options,
+     .opts_size = sizeof(athi_de_opts),
+     .impl = &athi_sampler_de},
     {0},
 };
 

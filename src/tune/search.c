@@ -45,6 +45,7 @@ void athi_search_close(athi_search *s) {
     for (int64_t i = 0; i < s->n_queue; i++) athi_free(s->ctx, s->queue[i]);
     athi_free(s->ctx, s->actives);
     athi_free(s->ctx, s->queue);
+    athi_cache_clear(&s->cache);
     if (s->scratch) athi_arena_destroy(s->scratch);
     athi_free(s->ctx, s);
 }

@@ -44,6 +44,7 @@ struct athi_search {
     int64_t rule_seen;                                /* finished trials when the rule was last asked */
     double opened;
     athi_arena *scratch;
+    athi_cache cache; /* the sampler's */
     char last_failure[ATHI_ERRMSG_MAX];
 };
 

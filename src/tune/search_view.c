@@ -44,6 +44,7 @@ ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int
                         .maximize = s->info->maximize,
                         .seed = s->opts.seed,
                         .trial = n,
-                        .budget = s->opts.max_trials};
+                        .budget = s->opts.max_trials,
+                        .cache = &s->cache};
     return ATH_OK;
 }

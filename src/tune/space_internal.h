@@ -16,6 +16,10 @@ ath_status athi_param_same(ath_ctx *ctx, const athi_space_param *old, const athi
 ath_status athi_space_append(athi_space *space, const athi_space_param *param);
 ath_status athi_space_sort(ath_ctx *ctx, athi_space *space);
 
+/** Of the standard normal distribution. */
+double athi_normal_cdf(double z);
+double athi_normal_quantile(double q);
+
 static inline bool athi_param_is_fixed(const athi_space_param *p) { return athi_param_count(p) == 1; }
 
 #endif

@@ -1,4 +1,4 @@
-/* The frame of a suggestion: an arena of its own, and BLAS on one thread. */
+/* The frame of a suggestion: an arena of its own, and BLAS on one thread. What is kept between suggestions. */
 #include "tune/sampler_internal.h"
 
 #include <cblas.h>
@@ -17,4 +17,9 @@ ath_status athi_suggestion_run(ath_ctx *ctx, const athi_suggestion *s, const voi
     openblas_set_num_threads(threads);
     athi_arena_destroy(arena);
     return status;
+}
+
+void athi_cache_clear(athi_cache *cache) {
+    if (cache->destroy) cache->destroy(cache->data);
+    *cache = (athi_cache){0};
 }
