@@ -92,7 +92,7 @@ static void put_row(const athi_study *s, const athi_trial *t, int constraints, a
         athi_study_time(times[i], time);
         put_field(out, times[i] > 0 ? time : "");
     }
-    put_number(out, t->ended - t->started, t->ended > 0 && t->started > 0);
+    put_number(out, athi_study_seconds(t), !isnan(athi_study_seconds(t)));
     put_executions(s, t, out);
     athi_text_printf(out, "\n");
 }

@@ -21,8 +21,8 @@ typedef struct athi_study {
     int64_t n;
 } athi_study;
 
-/** given: a run's folder, a database file, or the URL of a database. name: which study of several, NULL: the only one. A study that no program of
- *  ours made has the space that its trials' distributions say. Close it also after a failure. */
+/** given: a run's folder, a database file, or the URL of a database. name: which study of several, NULL: the only one. A
+ *  study that no program of ours made has the space that its trials' distributions say. Close it also after a failure. */
 ath_status athi_study_open(ath_ctx *ctx, athi_arena *arena, const char *given, const char *name, athi_study *study);
 /** Reads what has changed since. */
 ath_status athi_study_refresh(athi_study *study);
@@ -48,6 +48,8 @@ ath_status athi_study_trial(const athi_study *study, athi_arena *arena, const at
                             athi_value **out);
 /** A value of a parameter as people read it: the branch's key, a number; "" where it does not exist. */
 void athi_study_put_value(const athi_space_param *p, double value, athi_text *out);
+/** From its start to its end, in whole microseconds as the study has them; NaN: it has not ended. */
+double athi_study_seconds(const athi_trial *t);
 /** "2026-11-26T11:50:29.123Z" */
 void athi_study_time(double seconds, char out[32]);
 

@@ -16,6 +16,11 @@ void athi_study_put_value(const athi_space_param *p, double value, athi_text *ou
     athi_text_printf(out, "%s", number);
 }
 
+double athi_study_seconds(const athi_trial *t) {
+    if (!(t->started > 0) || !(t->ended > 0)) return NAN;
+    return (double)llround((t->ended - t->started) * 1e6) / 1e6;
+}
+
 void athi_study_time(double seconds, char out[32]) {
     struct tm tm;
     int64_t milliseconds = llround(seconds * 1000);
@@ -155,7 +160,7 @@ ath_status athi_study_trial(const athi_study *s, athi_arena *arena, const athi_t
     if (m.status == ATH_OK) ATH_TRY(put_executions(s, arena, t, reports, &m));
     put_time(&m, "started", t->started);
     put_time(&m, "ended", t->ended);
-    if (t->ended > 0 && t->started > 0) put_number(&m, "seconds", t->ended - t->started);
+    if (!isnan(athi_study_seconds(t))) put_number(&m, "seconds", athi_study_seconds(t));
     *out = m.map;
     return m.status;
 }

@@ -145,6 +145,16 @@ class Report(StudyTest):
         self.refused("none/r.html: there is no folder none; make it first", "report", "small", "--out", "none/r.html")
         self.refused("none: there is no such folder or file; give a run's folder or a study.db", "report", "none")
 
+    def test_a_page_that_cannot_be_written_stops_nothing(self):
+        (self.folder / "blocked/report.html/in the way").mkdir(parents=True)
+        done = self.call("tune", "--param", "x=!int {min: 1, max: 2}", "--set", "objective=loss", "--dir", "blocked", "--",
+                         "./program.sh", "plain", "{x}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        warnings = [line for line in done.stderr.decode().splitlines() if line.startswith("athanor: ")]
+        self.assertEqual(len(warnings), 1, warnings)  # told once
+        self.assertTrue(warnings[0].startswith("athanor: the page of the study cannot be written: blocked/report.html: "))
+        self.assertIn("best of 2 trials", done.stdout.decode())
+
     def test_while_it_runs(self):
         slow = self.folder / "slow.sh"
         slow.write_text("#!/bin/sh\nsleep 0.$1\necho '{\"loss\": '$1'}'\n")

@@ -5,7 +5,9 @@ import io
 import json
 import os
 import re
+import resource
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -149,6 +151,19 @@ class Exporting(StudyTest):
         with open("/dev/full", "w") as full:
             done = subprocess.run([self.athanor, "export", "small"], cwd=self.folder, stdout=full, stderr=subprocess.PIPE)
         self.assertEqual((done.returncode, done.stderr), (1, b"athanor: standard output cannot be written\n"))
+
+    def test_no_room_for_a_folder(self):
+        """A limit on the size of files stands for a full disk: nothing is left behind, and the first failure is told."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        for name in ("tensorboard", "mlflow"):
+            done = subprocess.run([self.athanor, "export", "small", "--format", name, "--out", "no-room"], cwd=self.folder,
+                                  stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("no-room", done.stderr)
+            self.assertIn("too large", done.stderr)
+            self.assertEqual(list(self.folder.glob("no-room*")), [])
 
     # ---- TensorBoard
 

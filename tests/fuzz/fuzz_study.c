@@ -1,9 +1,10 @@
-/* Any bytes as the database of a study: it is opened and read as `athanor show` does, or leaves a sentence. */
+/* Any bytes as the database of a study: it is opened and read, with a space of ours and with the one that stands in it,
+ * shown and exported, or leaves a sentence. */
 #include "fuzz.h"
 
-#include "tune/store.h"
-
 #include "base/file.h"
+#include "report/export.h"
+#include "report/page.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -69,6 +70,24 @@ static void read_study(ath_ctx *ctx, athi_arena *arena, athi_store *store) {
     if (athi_store_get(store, arena, "seed", &value) != ATH_OK) FUZZ_CHECK(ath_errmsg(ctx)[0]);
 }
 
+/* As show, export and report do: the space is what the file says. */
+static void look(ath_ctx *ctx, athi_arena *arena) {
+    static ath_status (*const writers[])(const athi_study *, athi_text *) = {athi_export_csv, athi_export_json};
+    athi_study s;
+    const athi_trial **best;
+    int64_t n;
+    ath_status status = athi_study_open(ctx, arena, path, NULL, &s);
+    for (int i = 0; status == ATH_OK && i < 3; i++) {
+        athi_text text = {.ctx = ctx};
+        status = i < 2 ? writers[i](&s, &text) : athi_page_data(&s, true, &text);
+        FUZZ_CHECK(status != ATH_OK || i < 2 || !strchr(text.text, '<'));
+        athi_text_free(&text);
+    }
+    if (status == ATH_OK) status = athi_study_best(&s, arena, &best, &n);
+    FUZZ_CHECK(status == ATH_OK || ath_errmsg(ctx)[0]);
+    athi_study_close(&s);
+}
+
 static void write_file(const uint8_t *data, size_t size) {
     FILE *f = fopen(path, "wb");
     FUZZ_CHECK(f && fwrite(data, 1, size, f) == size && fclose(f) == 0);
@@ -90,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else
         read_study(ctx, arena, store);
     athi_store_close(store);
+    look(ctx, arena);
     FUZZ_CHECK(athi_remove_tree(ctx, folder) == ATH_OK && athi_make_dirs(ctx, folder) == ATH_OK);
     athi_arena_destroy(arena);
     ath_ctx_destroy(ctx);
