@@ -13,6 +13,8 @@ const athi_verb athi_verbs[] = {
      "out "
      "for --param.",
      athi_flags_tune, athi_verb_tune, false, true},
+    {"worker", "STUDY", "One more worker on a study, from any machine that reaches its database.", athi_flags_worker,
+     athi_verb_worker, false, false},
     {"ask-tell", "[SPACE]", "The samplers as a server: JSON lines on standard input and output.", athi_flags_ask_tell,
      athi_verb_ask_tell, false, false},
     {"predict", "MODEL", "What a finished model gives for the samples of a file.", athi_flags_predict,
@@ -33,7 +35,8 @@ const athi_verb athi_verbs[] = {
      athi_verb_list, false, false},
     {"doctor", "", "What this machine has, what is missing, and how to get it.", athi_flags_doctor, athi_verb_doctor,
      false, false},
-    {"worker", "", "Trains what a run sends on standard input.", athi_flags_worker, athi_verb_worker, true, false},
+    {"worker-process", "", "Trains what a run sends on standard input.", athi_flags_worker_process,
+     athi_verb_worker_process, true, false},
     {0},
 };
 

@@ -1,4 +1,4 @@
-/* run, tune and the worker that they start. */
+/* run and tune. */
 #include "cli/cli.h"
 #include "recipe/recipe.h"
 #include "report/page.h"
@@ -6,7 +6,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 const athi_flag athi_flags_run[] = {
     {"dir", ATHI_FLAG_TEXT, "FOLDER", "where the run lives (default: runs/<name>); the same recipe goes on there"},
@@ -56,12 +55,15 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                          recipe->path);
     athi_value *report = NULL;
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
-    watcher w = {.cli = cli, .page = {.ctx = cli->ctx, .folder = recipe->tunes ? directory : NULL}};
+    watcher w = {.cli = cli,
+                 .page = {.ctx = cli->ctx,
+                          .folder = recipe->tunes && !athi_cli_has(cli, "study") ? directory : NULL}};
     athi_run_opts opts = {.directory = directory,
                           .cache = athi_cli_cache(cli->arena),
                           .program = athi_cli_program(cli->arena),
                           .jobs = (int)athi_cli_count(cli, "jobs", 0),
                           .threads = (int)athi_cli_count(cli, "threads", 0),
+                          .study = athi_cli_text(cli, "study", NULL),
                           .only_tune = only_tune,
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
@@ -92,6 +94,9 @@ const athi_flag athi_flags_tune[] = {
     {"dir", ATHI_FLAG_TEXT, "FOLDER", "where the run lives (default: runs/<name>); the same command goes on there"},
     {"jobs", ATHI_FLAG_COUNT, "N", "trials at a time (default: the file's jobs)"},
     {"threads", ATHI_FLAG_COUNT, "N", "threads of each trial (default: the file's threads)"},
+    {"study", ATHI_FLAG_TEXT, "URL",
+     "where the trials are kept: a file, or postgresql://…; others join with `worker` "
+     "(default: study.db in the folder)"},
     ATHI_FLAG_SET_ROW,
     ATHI_FLAG_PARAM_ROW,
     {"dry-run", ATHI_FLAG_SWITCH, NULL, "of a command: run the defaults once and show what was understood"},
@@ -120,8 +125,12 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
         }
         athi_text_free(&one);
     }
-    athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, directory,
-                  directory);
+    const char *study = athi_cli_text(cli, "study", NULL);
+    if (study)
+        athi_cli_line("the study: athanor show %s; as a page: athanor report %s", study, study);
+    else
+        athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, directory,
+                      directory);
     return ATH_OK;
 }
 
@@ -136,10 +145,12 @@ static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
     bool dry = athi_cli_has(cli, "dry-run");
     int jobs = (int)athi_cli_count(cli, "jobs", file->tune.jobs);
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
-    watcher w = {.cli = cli, .page = {.ctx = cli->ctx, .folder = dry ? NULL : directory}};
+    watcher w = {.cli = cli,
+                 .page = {.ctx = cli->ctx, .folder = dry || athi_cli_has(cli, "study") ? NULL : directory}};
     athi_run_opts opts = {.directory = directory,
                           .jobs = jobs,
                           .threads = command_threads(cli, file, jobs),
+                          .study = athi_cli_text(cli, "study", NULL),
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
                           .user = &w,
@@ -179,21 +190,4 @@ ath_status athi_verb_tune(athi_cli *cli) {
         return athi_fail(cli->ctx, ATH_E_OPTION,
                          "tune: expected a RECIPE, or a command: athanor tune [SPACE] -- COMMAND {name}");
     return read_and_run(cli, true);
-}
-
-/* ---- the worker ---------------------------------------------------------------------------------- */
-
-const athi_flag athi_flags_worker[] = {
-    {"setup", ATHI_FLAG_TEXT, "FILE", "worker.json of a run's folder"},
-    {"threads", ATHI_FLAG_COUNT, "N", "processor threads"},
-    {0},
-};
-
-ath_status athi_verb_worker(athi_cli *cli) {
-    const char *setup = athi_cli_text(cli, "setup", NULL);
-    if (!setup)
-        return athi_fail(cli->ctx, ATH_E_OPTION,
-                         "worker: --setup FILE is missing; `athanor run` starts workers itself");
-    signal(SIGPIPE, SIG_IGN); /* a runner that is gone is told in a sentence */
-    return athi_worker_serve(cli->ctx, setup, STDIN_FILENO, STDOUT_FILENO, cli->interrupted);
 }

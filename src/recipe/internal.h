@@ -107,6 +107,21 @@ ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const d
 typedef ath_status athi_visit(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound);
 ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void *user);
 
+/* ---- several drivers on one study (join.c) ------------------------------------------------------- */
+
+/* What another program needs to take part. */
+typedef struct athi_setup {
+    const athi_value *root; /* of the recipe or SPACE file, with what --set and --param say */
+    const char *file, *folder, *name;
+    const char *const *command; /* NULL: it is a recipe */
+    int jobs;
+} athi_setup;
+/** Keeps it in the study, for athi_join. */
+ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, const athi_setup *setup);
+/** What is said of the part that this program took: {"name","executions","ended"}. */
+ath_status athi_join_report(athi_arena *arena, const athi_search *search, const char *name, const char *why,
+                            athi_value **report);
+
 /* ---- the runner (tune_runner.c) ------------------------------------------------------------------ */
 
 enum { ATHI_EVENT_LINE = 1024 };

@@ -158,6 +158,9 @@ typedef struct athi_space_file {
 /** path NULL: nothing but what `params` ("lr=!float {…}") and `sets` ("max_trials=20") say. */
 ath_status athi_space_file_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
                                 const char *const *params, int n_params, athi_space_file **file);
+/** The same from a text in memory; `path` and `name` are what it is called. */
+ath_status athi_space_file_parse(ath_ctx *ctx, const char *path, const char *name, const char *text, int64_t n,
+                                 athi_space_file **file);
 void athi_space_file_destroy(athi_space_file *file);
 /** The study at `path`, with the space stored in it. `command`: its command line, NULL: none. */
 ath_status athi_space_file_study(const athi_space_file *file, const char *path, const char *const *command,
@@ -237,8 +240,11 @@ typedef struct athi_run_opts {
     const char *directory; /* of the run */
     const char *cache;     /* of decoded data */
     const char *program;   /* path of athanor, for workers */
+    const char *study;     /* where the trials are kept; NULL: study.db in the directory */
     int jobs, threads;     /* 0: the recipe's */
     bool only_tune, overwrite;
+    bool joins;     /* one of several on the study: the directory is not locked, no report is written */
+    int study_jobs; /* of all of them together, where the order of suggestions depends on it; 0: as jobs */
     void (*event)(void *user, const athi_run_event *event);
     void *user;
     const volatile int *interrupted;
@@ -252,5 +258,8 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
  *  defaults once, in <directory>/dry-run. `report`: trials, the best one, why the search ended. */
 ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, const athi_run_opts *opts,
                              const char *const *command, bool dry, athi_value **report);
+/** Takes part in the study opts->study, which a search over a recipe or a command has set up, until it is done.
+ *  `report`: what was done here. ATH_E_NOTFOUND: no search has. */
+ath_status athi_join(ath_ctx *ctx, athi_arena *arena, const athi_run_opts *opts, athi_value **report);
 
 #endif

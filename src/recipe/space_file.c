@@ -109,16 +109,34 @@ static const char *name_of_file(athi_arena *arena, const char *path) {
     return dot && dot > base ? athi_arena_strndup(arena, base, dot - base) : athi_arena_strdup(arena, base);
 }
 
+static ath_status create(ath_ctx *ctx, const char *path, const char *name, athi_space_file **file) {
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_space_file *f = arena ? athi_arena_alloc(arena, (int64_t)sizeof *f) : NULL;
+    if (!f) return athi_arena_destroy(arena), ATH_E_NOMEM;
+    f->ctx = ctx, f->arena = arena;
+    f->path = athi_arena_strdup(arena, path), f->name = athi_arena_strdup(arena, name);
+    if (!f->path || !f->name) return athi_arena_destroy(arena), ATH_E_NOMEM;
+    *file = f;
+    return ATH_OK;
+}
+
+/* What was read so far becomes the file, or nothing. */
+static ath_status complete(athi_space_file *f, ath_status status, athi_space_file **file) {
+    if (status != ATH_OK)
+        athi_space_file_destroy(f);
+    else
+        *file = f;
+    return status;
+}
+
 static ath_status read_root(athi_space_file *f, const char *path) {
     char *text;
     int64_t n;
     if (!path) {
-        f->path = "space", f->name = "command";
         f->root = athi_value_new(f->arena, ATHI_MAP);
         return f->root ? ATH_OK : ATH_E_NOMEM;
     }
-    f->path = athi_arena_strdup(f->arena, path), f->name = name_of_file(f->arena, path);
-    if (!f->path || !f->name) return ATH_E_NOMEM;
+    if (!(f->name = name_of_file(f->arena, path))) return ATH_E_NOMEM;
     ATH_TRY(athi_file_read(f->ctx, path, false, ATHI_RECIPE_BYTES_MAX, &text, &n));
     ath_status status = athi_yaml_read(f->ctx, f->arena, f->path, text, n, &f->root);
     athi_free(f->ctx, text);
@@ -127,18 +145,22 @@ static ath_status read_root(athi_space_file *f, const char *path) {
 
 ath_status athi_space_file_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,
                                 const char *const *params, int n_params, athi_space_file **file) {
+    athi_space_file *f;
     *file = NULL;
-    athi_arena *arena = athi_arena_create(ctx);
-    athi_space_file *f = arena ? athi_arena_alloc(arena, (int64_t)sizeof *f) : NULL;
-    if (!f) return athi_arena_destroy(arena), ATH_E_NOMEM;
-    f->ctx = ctx, f->arena = arena;
+    ATH_TRY(create(ctx, path ? path : "space", "command", &f));
     ath_status status = read_root(f, path);
     if (status == ATH_OK) status = athi_sentence(ctx, settle(f, sets, n_sets, params, n_params), f->path);
-    if (status != ATH_OK)
-        athi_space_file_destroy(f);
-    else
-        *file = f;
-    return status;
+    return complete(f, status, file);
+}
+
+ath_status athi_space_file_parse(ath_ctx *ctx, const char *path, const char *name, const char *text, int64_t n,
+                                 athi_space_file **file) {
+    athi_space_file *f;
+    *file = NULL;
+    ATH_TRY(create(ctx, path, name, &f));
+    ath_status status = athi_yaml_read(ctx, f->arena, f->path, text, n, &f->root);
+    if (status == ATH_OK) status = athi_sentence(ctx, settle(f, NULL, 0, NULL, 0), f->path);
+    return complete(f, status, file);
 }
 
 void athi_space_file_destroy(athi_space_file *f) {

@@ -1,4 +1,4 @@
-/* The search over a recipe: workers are this program, started again as `athanor worker`. */
+/* The search over a recipe: workers are this program, started again as `athanor worker-process`. */
 #include "recipe/stages.h"
 
 #include "base/file.h"
@@ -104,7 +104,7 @@ static ath_status judge(athi_stages *s) {
 static ath_status run_search(athi_stages *s, const char *setup) {
     char memory[32];
     snprintf(memory, sizeof memory, "%d", athi_stage_threads(s));
-    const char *argv[] = {s->opts->program, "worker", "--setup", setup, "--threads", memory, NULL};
+    const char *argv[] = {s->opts->program, "worker-process", "--setup", setup, "--threads", memory, NULL};
     athi_runner_opts runner = {.search = s->search,
                                .space = s->recipe->space,
                                .argv = argv,
@@ -123,14 +123,17 @@ static ath_status run_search(athi_stages *s, const char *setup) {
 
 ath_status athi_stage_tune(athi_stages *s) {
     double begin = athi_now();
-    const char *setup = athi_stage_path(s, "worker.json");
+    const char *setup = s->opts->joins ? athi_stage_path(s, "worker-%lld.json", (long long)getpid())
+                                       : athi_stage_path(s, "worker.json");
     if (!setup) return ATH_E_NOMEM;
     ATH_TRY(write_setup(s, setup));
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store, &opts));
-    opts.jobs = athi_stage_jobs(s);
+    opts.jobs = s->opts->study_jobs ? s->opts->study_jobs : athi_stage_jobs(s);
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
-    ATH_TRY(run_search(s, setup));
+    ath_status status = run_search(s, setup);
+    if (s->opts->joins) unlink(setup);
+    if (status != ATH_OK || s->opts->joins) return status;
     ATH_TRY(athi_search_ranking(s->search, s->arena, &s->ranking, &s->n_ranking));
     if (s->n_ranking == 0)
         return athi_fail(s->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s", s->why ? s->why : "",

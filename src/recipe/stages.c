@@ -2,6 +2,8 @@
  * state files the trainings, and all else follows from them. */
 #include "recipe/stages.h"
 
+#include "recipe/internal.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -51,14 +53,20 @@ static ath_status empty_folder(athi_stages *s) {
 static ath_status open_study(athi_stages *s) {
     athi_value *definition = NULL;
     ATH_TRY(athi_recipe_definition(s->recipe, s->arena, &definition));
-    const char *path = athi_stage_path(s, "study.db");
+    const char *path = s->opts->study ? s->opts->study : athi_stage_path(s, "study.db");
     if (!path) return ATH_E_NOMEM;
     athi_study_info info = {.name = s->recipe->name,
                             .n_objectives = 1,
                             .maximize = &s->maximize,
                             .objective_names = &s->objective,
                             .definition = definition};
-    return athi_store_open(s->ctx, path, &info, &s->store);
+    athi_setup setup = {.root = s->recipe->root,
+                        .file = s->recipe->path,
+                        .folder = s->recipe->folder,
+                        .name = s->recipe->name,
+                        .jobs = athi_stage_jobs(s)};
+    ATH_TRY(athi_store_open(s->ctx, path, &info, &s->store));
+    return s->opts->joins || !s->recipe->tunes ? ATH_OK : athi_setup_keep(s->ctx, s->arena, s->store, &setup);
 }
 
 /* ---- the run ------------------------------------------------------------------------------------- */
@@ -94,6 +102,7 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (s->opts->overwrite) ATH_TRY(empty_folder(s)); /* not before the recipe is known to be sound */
     ATH_TRY(open_study(s));
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
+    if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
@@ -108,11 +117,11 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
     ATH_TRY(athi_make_dirs(s.ctx, opts->directory));
     const char *lock_path = athi_stage_path(&s, "lock");
     if (!lock_path) return ATH_E_NOMEM;
-    ATH_TRY(athi_lock_take(s.ctx, lock_path, &lock));
+    if (!opts->joins) ATH_TRY(athi_lock_take(s.ctx, lock_path, &lock));
     ath_status status = run_stages(&s, report);
     athi_search_close(s.search);
     athi_store_close(s.store);
     athi_data_close(s.data);
-    athi_lock_release(lock);
+    if (lock >= 0) athi_lock_release(lock);
     return status;
 }

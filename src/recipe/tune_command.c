@@ -176,10 +176,18 @@ static ath_status open_search(tuning *t, int jobs) {
 static ath_status search(tuning *t) {
     const athi_tune_opts *o = &t->file->tune;
     int jobs = t->dry ? 1 : t->opts->jobs > 0 ? t->opts->jobs : (int)o->jobs;
-    const char *study = athi_arena_printf(t->arena, "%s/study.db", t->directory);
+    const char *study =
+        t->opts->study && !t->dry ? t->opts->study : athi_arena_printf(t->arena, "%s/study.db", t->directory);
+    athi_setup setup = {.root = t->file->root,
+                        .file = t->file->path,
+                        .folder = "",
+                        .name = t->file->name,
+                        .command = t->command.argv,
+                        .jobs = jobs};
     if (!study) return ATH_E_NOMEM;
     ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, &t->store));
-    ATH_TRY(open_search(t, jobs));
+    if (!t->opts->joins) ATH_TRY(athi_setup_keep(t->ctx, t->arena, t->store, &setup));
+    ATH_TRY(open_search(t, t->opts->study_jobs ? t->opts->study_jobs : jobs));
     athi_runner_opts runner = {.search = t->search,
                                .space = t->file->space,
                                .command = &t->command,
@@ -222,13 +230,15 @@ static ath_status tune(tuning *t, athi_value **report) {
     ATH_TRY(make_folder(t));
     const char *path = athi_arena_printf(t->arena, "%s/lock", t->directory);
     if (!path) return ATH_E_NOMEM;
-    ATH_TRY(athi_lock_take(t->ctx, path, &lock));
+    if (!t->opts->joins) ATH_TRY(athi_lock_take(t->ctx, path, &lock));
     ath_status status = t->opts->overwrite || t->dry ? empty_folder(t) : ATH_OK;
     if (status == ATH_OK) status = search(t);
-    if (status == ATH_OK) status = make_report(t, report);
+    if (status == ATH_OK)
+        status = t->opts->joins ? athi_join_report(t->arena, t->search, t->file->name, t->result.why, report)
+                                : make_report(t, report);
     athi_search_close(t->search);
     athi_store_close(t->store);
-    athi_lock_release(lock);
+    if (lock >= 0) athi_lock_release(lock);
     return status;
 }
 
