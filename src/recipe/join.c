@@ -9,6 +9,7 @@
 #include "base/file.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SETUP "setup"
 
@@ -44,6 +45,16 @@ ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, c
     if (status == ATH_OK) status = text.failed ? ATH_E_NOMEM : athi_store_put(store, SETUP, text.text);
     athi_text_free(&text);
     return status;
+}
+
+const char *athi_driver_name(athi_arena *arena, const athi_run_opts *opts) {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    if (opts->joins) return athi_arena_printf(arena, "%s:%lld:%.6f", host, (long long)getpid(), athi_now());
+    char *folder = realpath(opts->directory, NULL);
+    const char *name = athi_arena_printf(arena, "%s:%s", host, folder ? folder : opts->directory);
+    free(folder); /* the C library's, not ours */
+    return name;
 }
 
 /* ---- taking part --------------------------------------------------------------------------------- */

@@ -97,6 +97,7 @@ static ath_status turn(athi_runner *r, struct pollfd *polled) {
     wait_for_events(r, polled);
     athi_runner_ask_again(r);
     athi_runner_watch(r);
+    ATH_TRY(athi_runner_keep_leases(r));
     for (int i = 0; i < r->n; i++) ATH_TRY(serve(r, &r->slots[i]));
     return ATH_OK;
 }
@@ -125,7 +126,7 @@ static ath_status loop(athi_runner *r, struct pollfd *polled) {
         ATH_TRY(athi_runner_give_tasks(r, &waiting));
         if (!athi_runner_busy(r)) {
             if (r->done) return ATH_OK;
-            if (waiting)
+            if (waiting && !athi_search_shared(r->opts->search))
                 return athi_fail(r->ctx, ATH_E_STATE,
                                  "the search waits for trials of another process in this study; end "
                                  "it, or start again when it has ended");
@@ -159,7 +160,7 @@ static ath_status verdict(const athi_runner *r, ath_status status) {
 }
 
 static ath_status run(athi_runner *r) {
-    for (int i = 0; i < r->n; i++) r->slots[i].log.fd = r->slots[i].process.log.fd = -1;
+    for (int i = 0; i < r->n; i++) r->slots[i].log.fd = r->slots[i].process.log.fd = r->slots[i].lock = -1;
     for (int i = 0; i < r->n; i++) ATH_TRY(athi_slot_equip(r, i));
     struct pollfd *polled = athi_arena_array(r->arena, (int64_t)PIPES * r->n, (int64_t)sizeof(*polled));
     return polled ? verdict(r, loop(r, polled)) : ATH_E_NOMEM;

@@ -3,9 +3,11 @@
 
 #include "base/file.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum { LOST_RETRIES = 3 };
 static const double KILL_SECONDS = 10, RETRY_SECONDS = 0.5, RETRY_SECONDS_MAX = 60;
@@ -21,9 +23,20 @@ void athi_runner_count_peak(athi_runner *r, int64_t bytes) {
 
 /* ---- slots --------------------------------------------------------------------------------------- */
 
+/* The file goes first: whoever opens it now waits for nobody. A trial has one driver, so nobody else wants it yet. */
+static void unlock(athi_slot *w) {
+    char path[PATH_MAX];
+    if (w->lock < 0) return;
+    snprintf(path, sizeof(path), "%s.lock", w->folder);
+    unlink(path);
+    athi_lock_release(w->lock);
+    w->lock = -1;
+}
+
 void athi_slot_free(athi_runner *r, athi_slot *w) {
     athi_capture_close(&w->log);
     athi_capture_close(&w->process.log);
+    unlock(w);
     athi_free(r->ctx, w->folder);
     athi_free(r->ctx, w->errors_path);
     athi_free(r->ctx, w->log_path);
@@ -83,13 +96,20 @@ static ath_status try_later(athi_runner *r, athi_slot *w, athi_reason reason, co
     return ATH_OK;
 }
 
-/* What another execution of the trial has decided meanwhile. */
+/* What another execution of the trial, or another driver, has decided meanwhile. */
 static void end_unwanted(athi_runner *r) {
     for (int i = 0; i < r->n; i++)
         if (r->slots[i].state != ATHI_SLOT_IDLE && !athi_search_wanted(r->opts->search, &r->slots[i].task)) {
             athi_slot_end(r, &r->slots[i], 0);
             athi_slot_free(r, &r->slots[i]);
         }
+}
+
+ath_status athi_runner_keep_leases(athi_runner *r) {
+    if (r->away || !athi_search_shared(r->opts->search)) return ATH_OK;
+    ATH_TRY(athi_runner_bear(r, athi_search_renew(r->opts->search)));
+    if (!r->away) end_unwanted(r);
+    return ATH_OK;
 }
 
 static ath_status record_done(athi_runner *r, athi_slot *w) { return athi_search_finish(r->opts->search, &w->task); }

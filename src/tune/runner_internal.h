@@ -36,6 +36,7 @@ typedef struct athi_slot {
     /* of the task */
     athi_task task;
     char *folder, *errors_path, *log_path; /* where it works, and its logs there */
+    int lock;                              /* of the folder, -1: not taken */
     char *request;
     athi_output output; /* of a command */
     athi_capture log;   /* what it prints besides reports */
@@ -101,6 +102,8 @@ double athi_runner_patience(const athi_runner *r);
 void athi_slot_ask_to_end(athi_runner *r, athi_slot *w, athi_reason reason, const char *fmt, ...) ATHI_PRINTF(4, 5);
 /** The slot's process is gone. */
 ath_status athi_slot_gone(athi_runner *r, athi_slot *w, const athi_ending *ending);
+/** Renews the leases on our trials; what another driver has taken over ends here. */
+ath_status athi_runner_keep_leases(athi_runner *r);
 /** Tells the study how the task of an ENDED slot ended. */
 ath_status athi_slot_settle(athi_runner *r, athi_slot *w);
 

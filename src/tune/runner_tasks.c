@@ -18,6 +18,8 @@ int athi_runner_busy(const athi_runner *r) {
     return n;
 }
 
+static const double LOCKED_SECONDS = 1; /* between two tries to get a folder */
+
 /* ---- beginnings ---------------------------------------------------------------------------------- */
 
 static ath_status write_request(athi_runner *r, athi_slot *w) {
@@ -90,9 +92,19 @@ static ath_status start_command(athi_runner *r, athi_slot *w) {
     return ATH_OK;
 }
 
+/* A driver whose lease has run out may live on without knowing: its processes still work in the folder. */
+static ath_status lock_folder(athi_runner *r, athi_slot *w) {
+    if (w->lock >= 0 || !athi_search_shared(r->opts->search)) return ATH_OK;
+    const char *path = athi_arena_printf(r->scratch, "%s.lock", w->folder);
+    return path ? athi_lock_take(r->ctx, path, &w->lock) : ATH_E_NOMEM;
+}
+
 static ath_status start_task(athi_runner *r, athi_slot *w) {
     athi_arena_reset(r->scratch);
     ATH_TRY(athi_make_dirs(r->ctx, w->folder));
+    ath_status locked = lock_folder(r, w);
+    if (locked == ATH_E_BUSY) return w->again_at = athi_now() + LOCKED_SECONDS, ATH_OK;
+    ATH_TRY(locked);
     if (r->opts->command) return start_command(r, w);
     ATH_TRY(write_request(r, w));
     return athi_slot_send(r, w);

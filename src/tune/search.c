@@ -33,7 +33,9 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
     if (s->opts.max_failures <= 0) s->opts.max_failures = FAILURES_DEFAULT;
     s->sampler = opts->sampler->impl;
     s->scratch = athi_arena_create(ctx);
-    ath_status status = s->scratch ? athi_search_take_over(s) : ATH_E_NOMEM;
+    ath_status status = s->scratch ? ATH_OK : ATH_E_NOMEM;
+    if (status == ATH_OK && opts->owner) status = athi_store_own(opts->store, opts->owner, ATHI_LEASE_SECONDS);
+    if (status == ATH_OK) status = athi_search_adopt(s, true);
     if (status != ATH_OK) return athi_search_close(s), status;
     *search = s;
     return ATH_OK;
@@ -41,6 +43,8 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
 
 void athi_search_close(athi_search *s) {
     if (!s) return;
+    ath_status left = s->opts.owner ? athi_store_release(s->opts.store) : ATH_OK; /* else they run out */
+    (void)left;
     for (int64_t i = 0; i < s->n; i++) athi_active_free(s, s->actives[i]);
     for (int64_t i = 0; i < s->n_queue; i++) athi_free(s->ctx, s->queue[i]);
     athi_free(s->ctx, s->actives);
@@ -96,12 +100,13 @@ static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, i
     if (!point) return ATH_E_NOMEM;
     int64_t number = 0;
     athi_view view;
-    athi_beginning beginning = {.point = point};
+    athi_beginning beginning = {.point = point, .optimistic = s->opts.owner, .after = n};
     ATH_TRY(athi_search_view(s, trials, n, &view, &beginning.seen));
     ATH_TRY(suggest(s, &view, point));
     if (s->exhausted) return ATH_OK;
     relate(&view, &beginning);
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));
+    if (number < 0) return ATH_OK; /* another driver was quicker */
     dequeue(s);
     return athi_active_add(s, number, point, s->opts.executions, NULL);
 }
@@ -121,8 +126,11 @@ static ath_status begin_rescoring(athi_search *s, const athi_trial *const *trial
     athi_beginning beginning = {.point = best->point,
                                 .seen = n,
                                 .relation = ATHI_RELATION_RESCORE,
-                                .relative = best->number};
+                                .relative = best->number,
+                                .optimistic = s->opts.owner,
+                                .after = n};
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));
+    if (number < 0) return ATH_OK;
     return athi_active_add(s, number, best->point, s->opts.executions, NULL);
 }
 
@@ -145,9 +153,10 @@ static bool hand_out(athi_search *s, athi_task *task) {
     return false;
 }
 
-/* No new trial will come: done when nothing is under way any more. */
-static ath_status wind_down(const athi_search *s, athi_next *next, const char **why, const char *reason) {
-    *next = s->n ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE;
+/* No new trial will come: done when nothing is under way any more, here or elsewhere. */
+static ath_status wind_down(const athi_search *s, const athi_trial *const *trials, int64_t n, athi_next *next,
+                            const char **why, const char *reason) {
+    *next = s->n || athi_search_others_run(s, trials, n, n) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE;
     *why = reason;
     return ATH_OK;
 }
@@ -168,6 +177,7 @@ static ath_status end_complete_ones(athi_search *s) {
 ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, const char **why) {
     *next = ATHI_NEXT_TASK, *why = NULL;
     ATH_TRY(end_complete_ones(s));
+    ATH_TRY(athi_search_adopt(s, false));
     if (!s->any_complete && s->failures >= s->opts.max_failures) {
         *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
         *why = "failures";
@@ -179,17 +189,18 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
     const char *limit;
     ATH_TRY(athi_search_limit(s, trials, n, &limit));
-    if (limit && s->n == 0 && s->opts.rescore > 0) {
+    if (limit && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
         ATH_TRY(begin_rescoring(s, trials, n));
         if (hand_out(s, task)) return ATH_OK;
     }
-    if (limit) return wind_down(s, next, why, limit);
-    if (athi_search_must_wait(s, n) || (s->opts.max_pending > 0 && s->n >= s->opts.max_pending)) {
+    if (limit) return wind_down(s, trials, n, next, why, limit);
+    if (athi_search_must_wait(s, n) ||
+        (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) || (s->opts.max_pending > 0 && s->n >= s->opts.max_pending)) {
         *next = ATHI_NEXT_WAIT;
         return ATH_OK;
     }
     ATH_TRY(begin_trial(s, trials, n));
-    if (s->exhausted) return wind_down(s, next, why, "exhausted");
-    hand_out(s, task);
+    if (s->exhausted) return wind_down(s, trials, n, next, why, "exhausted");
+    if (!hand_out(s, task)) *next = ATHI_NEXT_WAIT;
     return ATH_OK;
 }

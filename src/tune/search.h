@@ -12,6 +12,9 @@
 
 typedef struct athi_search athi_search;
 
+/* A driver that is silent for that long is taken for dead, and another takes its trials over. */
+enum { ATHI_LEASE_SECONDS = 10, ATHI_RENEW_SECONDS = 3 };
+
 typedef struct athi_search_opts {
     const athi_space *space;
     const athi_row *sampler;
@@ -30,6 +33,7 @@ typedef struct athi_search_opts {
     const athi_row *stop; /* of athi_stop_rules, NULL: none */
     const void *stop_opts;
     int64_t rescore;      /* trials of the winner's point after the search */
+    const char *owner;    /* this driver's name among several on the study, leased trials are its own; NULL: it is alone */
     int64_t max_failures; /* consecutive failures from the start that end the search; 0: 3 */
 } athi_search_opts;
 
@@ -68,7 +72,13 @@ ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task
 int64_t athi_search_handed_out(const athi_search *search);
 /** Has any trial of the study ended, well or badly? */
 bool athi_search_any_ended(const athi_search *search);
-/** False when the task's trial has ended meanwhile (another execution of it failed): its worker can be stopped. */
+/** Has it an owner, so that others may work on the study? */
+bool athi_search_shared(const athi_search *search);
+/** With an owner: renews the leases when it is time to, and looks whether one was lost. To be called several times in
+ *  ATHI_LEASE_SECONDS, whatever the tasks do. */
+ath_status athi_search_renew(athi_search *search);
+/** False when the task's trial has ended meanwhile (another execution of it failed), or was taken over by another
+ *  driver: its worker can be stopped. */
 bool athi_search_wanted(const athi_search *search, const athi_task *task);
 /** The message of the last failure of this start, "" when there was none: what to say after "failures". */
 const char *athi_search_last_failure(const athi_search *search);

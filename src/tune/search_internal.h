@@ -3,7 +3,7 @@
  *   search.c          open, close, what is next        search_trials.c   trials under way, taken over at a start
  *   search_limits.c   when no new trial begins
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
- *   search_ranking.c  who is best */
+ *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study */
 #ifndef ATHI_SEARCH_INTERNAL_H
 #define ATHI_SEARCH_INTERNAL_H
 
@@ -43,6 +43,7 @@ struct athi_search {
     int64_t handed_out;                               /* tasks of this start */
     int64_t rule_seen;                                /* finished trials when the rule was last asked */
     double opened;
+    double renewed, looked; /* with an owner: its leases; for trials of dead ones */
     athi_arena *scratch;
     athi_cache cache; /* the sampler's */
     char last_failure[ATHI_ERRMSG_MAX];
@@ -61,8 +62,17 @@ athi_execution *athi_execution_running(const athi_search *s, const athi_task *ta
 void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values);
 /** What it is worth so far; NaN: nothing. */
 void athi_execution_result(const athi_search *s, const athi_execution *e, double *values);
-/** Trials that an earlier start left under way. */
-ath_status athi_search_take_over(athi_search *s);
+/** A trial that somebody else has begun: finished executions count, the others go on where their reports end. */
+ath_status athi_active_take_over(athi_search *s, const athi_trial *trial);
+
+/* ---- search_drivers.c ---------------------------------------------------------------------------- */
+
+/** Has a trial been lost to another driver? Its status is ATH_E_STATE then: it is forgotten, which is no error. */
+ath_status athi_search_lost(athi_search *s, athi_active *a, ath_status status);
+/** Takes over what an earlier start and drivers that are dead have left; now and then, unless `at_once`. */
+ath_status athi_search_adopt(athi_search *s, bool at_once);
+/** Trials of other drivers that are under way, of numbers up to `last`. */
+bool athi_search_others_run(const athi_search *s, const athi_trial *const *trials, int64_t n, int64_t last);
 
 /* ---- search_view.c ------------------------------------------------------------------------------- */
 

@@ -72,7 +72,7 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
         status = athi_store_report(s->opts.store, task->trial, task->execution, step, values[0], json.text);
     athi_text_free(&json);
     if (status == ATH_OK) athi_execution_take(s, e, step, values);
-    return status;
+    return athi_search_lost(s, a, status);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------- */
@@ -94,7 +94,8 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
     if (any_nan(s, means)) /* infinities of both signs */
         return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
     athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = means};
-    ATH_TRY(athi_store_finish(s->opts.store, a->number, &outcome));
+    ath_status status = athi_store_finish(s->opts.store, a->number, &outcome);
+    if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_complete = s->any_ended = true;
     athi_active_drop(s, a);
     return ATH_OK;
@@ -115,7 +116,9 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
                  s->info->objective_names[isnan(e->values[0]) ? 0 : 1]);
         return athi_search_fail(s, task, ATHI_REASON_NAN, message);
     }
-    ATH_TRY(athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step));
+    ath_status status =
+        athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
+    if (status != ATH_OK) return athi_search_lost(s, a, status);
     e->phase = ATHI_PHASE_DONE;
     return athi_search_end_if_done(s, a);
 }
@@ -124,7 +127,8 @@ ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason r
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
     athi_outcome outcome = {.state = ATHI_TRIAL_FAILED, .reason = reason, .message = message};
-    ATH_TRY(athi_store_finish(s->opts.store, task->trial, &outcome));
+    ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
+    if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->failures++;
     s->any_ended = true;
     snprintf(s->last_failure, sizeof(s->last_failure), "%s", message ? message : athi_reason_name(reason));
@@ -136,7 +140,8 @@ ath_status athi_search_prune(athi_search *s, const athi_task *task, const double
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
     athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = values && !any_nan(s, values) ? values : NULL};
-    ATH_TRY(athi_store_finish(s->opts.store, task->trial, &outcome));
+    ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
+    if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_ended = true;
     athi_active_drop(s, a);
     return ATH_OK;
@@ -156,7 +161,7 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
     *e = (athi_execution){.phase = ATHI_PHASE_RUNNING};
-    return athi_store_rewind(s->opts.store, task->trial, task->execution, 0);
+    return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }
 
 /* ---- trials that others run ---------------------------------------------------------------------- */

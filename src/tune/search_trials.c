@@ -104,7 +104,7 @@ static ath_status take_reports(athi_search *s, int64_t trial, int64_t index, ath
 }
 
 /* A trial that an earlier start left: finished executions count, the others go on where their reports end. */
-static ath_status take_over(athi_search *s, const athi_trial *t) {
+ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
     athi_active *a = NULL;
     int m = s->info->n_objectives;
     ATH_TRY(athi_active_add(s, t->number, t->point, ATHI_MAX(s->opts.executions, t->n_executions), &a));
@@ -117,22 +117,6 @@ static ath_status take_over(athi_search *s, const athi_trial *t) {
         }
         ATH_TRY(take_reports(s, t->number, i, e));
         e->resumed = true;
-    }
-    return ATH_OK;
-}
-
-static bool ours_running(const athi_trial *t) {
-    return t->seen >= 0 && !t->outside && (t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_PAUSED);
-}
-
-ath_status athi_search_take_over(athi_search *s) {
-    const athi_trial *const *trials;
-    int64_t n;
-    ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-    for (int64_t i = 0; i < n; i++) {
-        if (trials[i]->state == ATHI_TRIAL_COMPLETE) s->any_complete = true;
-        if (trials[i]->ended > 0) s->any_ended = true;
-        if (ours_running(trials[i])) ATH_TRY(take_over(s, trials[i]));
     }
     return ATH_OK;
 }

@@ -304,16 +304,22 @@ static void touched(athi_store *s, int64_t number) {
     if (number < s->n) s->cached[number].stale = true;
 }
 
-/* Within a transaction. What is finished stays as it is. */
-static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
-    ATH_TRY(athi_store_id(s, number, id));
+ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
     sqlite3_stmt *q;
     bool row;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", *id));
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
-    bool running = row && !strcmp((const char *)sqlite3_column_text(q, 0), "RUNNING");
+    *running = row && !strcmp((const char *)sqlite3_column_text(q, 0), "RUNNING");
     if (row) athi_sql_reset(q);
-    if (running) return ATH_OK;
+    return ATH_OK;
+}
+
+/* Within a transaction. What is finished stays as it is, and what is another driver's too. */
+static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
+    bool running;
+    ATH_TRY(athi_store_id(s, number, id));
+    ATH_TRY(athi_store_is_running(s, *id, &running));
+    if (running) return athi_lease_check(s, number, *id);
     return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change", s->path,
                      (long long)number);
 }
@@ -338,8 +344,10 @@ static ath_status insert_trial(athi_store *s, const athi_beginning *b, int64_t *
         *number = sqlite3_column_int64(q, 0);
         athi_sql_reset(q);
     }
+    if (b->optimistic && *number != b->after) return *number = -1, ATH_OK;
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_INSERT, "iit", *number, s->study_id, now));
     *id = sqlite3_last_insert_rowid(s->db);
+    ATH_TRY(athi_lease_take(s, *id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", *id, b->seen, (int64_t)b->relation, b->relative));
     return insert_params(s, *id, b->point);
 }
@@ -349,6 +357,7 @@ ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_b
     ATH_TRY(athi_store_use_space(s, space));
     ATH_TRY(athi_sql_begin(s, false));
     ATH_TRY(athi_sql_end(s, insert_trial(s, b, number, &id)));
+    if (*number < 0) return ATH_OK;
     /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
     if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
         s->cached[s->n++] = (athi_cached){.id = id, .stale = true};
@@ -442,6 +451,7 @@ static ath_status end_trial(athi_store *s, int64_t number, const athi_outcome *o
     if (state == ATHI_TRIAL_FAILED && o->message) ATH_TRY(insert_attribute(s, id, "message", o->message));
     ATH_TRY(insert_constraints(s, id, o));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), now));
+    ATH_TRY(athi_lease_drop(s, id));
     return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(o->reason), o->message);
 }
 

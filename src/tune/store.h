@@ -40,8 +40,10 @@ typedef struct athi_beginning {
     int64_t seen; /* how many finished trials its suggestion had seen, -1: it was none of ours */
     athi_relation relation;
     int64_t relative; /* to which trial */
+    bool optimistic;  /* only if no trial has come since athi_store_trials, which gave `after` trials */
+    int64_t after;
 } athi_beginning;
-/** Records a new RUNNING trial. */
+/** Records a new RUNNING trial. An optimistic one that came too late: *number is -1, nothing was changed. */
 ath_status athi_store_begin(athi_store *store, const athi_space *space, const athi_beginning *beginning,
                             int64_t *number);
 /** Replaces the parameters of a RUNNING trial (a define-by-run function finds them under way). */
@@ -70,6 +72,21 @@ ath_status athi_store_finish(athi_store *store, int64_t number, const athi_outco
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
 /** Seconds since the epoch, as trials are timed. */
 double athi_store_clock(void);
+/* ---- several drivers on one study (store_lease.c) ---- */
+
+/** From now on the trials that this store begins or takes are leased to `owner`, for so many seconds of the database's
+ *  clock from the last renewal; what is leased to somebody else cannot be changed (ATH_E_STATE). Without, leases are
+ *  not looked at. */
+ath_status athi_store_own(athi_store *store, const char *owner, double seconds);
+/** Takes a running trial: one that nobody holds, whose lease has run out, or that is ours already. */
+ath_status athi_store_take(athi_store *store, int64_t number, bool *taken);
+/** Renews all leases of ours. */
+ath_status athi_store_renew(athi_store *store);
+/** Is the trial leased to us? */
+ath_status athi_store_holds(athi_store *store, int64_t number, bool *held);
+/** Gives up all leases of ours. */
+ath_status athi_store_release(athi_store *store);
+
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */
 ath_status athi_store_put(athi_store *store, const char *key, const char *value);
 ath_status athi_store_get(athi_store *store, athi_arena *arena, const char *key, const char **value);

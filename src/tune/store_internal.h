@@ -28,6 +28,11 @@ typedef enum athi_sql {
     SQL_TRIAL_EXTRA_INSERT,
     SQL_TRIAL_ID,
     SQL_TRIAL_STATE,
+    SQL_LEASE,
+    SQL_LEASE_TAKE,
+    SQL_LEASE_DROP,
+    SQL_LEASE_RENEW,
+    SQL_LEASE_RELEASE,
     SQL_TRIAL_FINISH,
     SQL_TRIAL_EXTRA_FINISH,
     SQL_TRIALS_AFTER,
@@ -68,6 +73,8 @@ struct athi_store {
     char *path;
     int64_t study_id;
     int patience_ms;
+    const char *owner; /* of leases, NULL: none are looked at */
+    double lease_seconds;
     athi_study_info info;
     sqlite3_stmt *statements[SQL_COUNT];
     athi_cached *cached; /* by number */
@@ -108,9 +115,17 @@ ath_status athi_schema_open(athi_store *s, bool create);
 /* ---- store.c and store_read.c -------------------------------------------------------------------- */
 
 ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id);
+ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running);
 /** Makes `space` the one whose points are cached, with its distributions. */
 ath_status athi_store_use_space(athi_store *s, const athi_space *space);
 void athi_store_forget(athi_store *s);
+
+/* ---- store_lease.c ------------------------------------------------------------------------------- */
+
+/* Within a transaction. Without an owner they do nothing. */
+ath_status athi_lease_check(athi_store *s, int64_t number, int64_t id);
+ath_status athi_lease_take(athi_store *s, int64_t id);
+ath_status athi_lease_drop(athi_store *s, int64_t id);
 
 /* ---- store_optuna.c ------------------------------------------------------------------------------ */
 

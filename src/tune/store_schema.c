@@ -134,7 +134,9 @@ static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
     " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))" \
     " WITHOUT ROWID;"                       \
     "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"   \
-    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"
+    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"  \
+    "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id INTEGER PRIMARY KEY, owner TEXT NOT NULL,"        \
+    " expires REAL NOT NULL);"
 
 static const char own_tables[] =
     ATHANOR_TABLES("TABLE") "CREATE INDEX IF NOT EXISTS athanor_trials_finished ON athanor_trials(finished);";

@@ -1,6 +1,8 @@
 /* The store's statements, how they are run, and what is said when SQLite cannot. */
 #include "tune/store_internal.h"
 
+#define CLOCK "((julianday('now') - 2440587.5) * 86400.0)" /* the database's, in seconds since the epoch */
+
 static const char *const texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_READ] = "BEGIN",
@@ -24,6 +26,13 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_EXTRA_INSERT] =
         "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
+    [SQL_LEASE] = "SELECT owner FROM athanor_leases WHERE trial_id=?1",
+    [SQL_LEASE_TAKE] = "INSERT INTO athanor_leases(trial_id, owner, expires) VALUES(?1, ?2, " CLOCK " + ?3) ON"
+                       " CONFLICT(trial_id) DO UPDATE SET owner=excluded.owner, expires=excluded.expires WHERE"
+                       " athanor_leases.owner=excluded.owner OR athanor_leases.expires < " CLOCK,
+    [SQL_LEASE_DROP] = "DELETE FROM athanor_leases WHERE trial_id=?1",
+    [SQL_LEASE_RENEW] = "UPDATE athanor_leases SET expires=" CLOCK " + ?2 WHERE owner=?1",
+    [SQL_LEASE_RELEASE] = "DELETE FROM athanor_leases WHERE owner=?1",
     [SQL_TRIAL_STATE] = "SELECT state FROM trials WHERE trial_id=?1",
     [SQL_TRIAL_FINISH] = "UPDATE trials SET state=?2, datetime_complete=?3 WHERE trial_id=?1",
     [SQL_TRIAL_EXTRA_FINISH] =

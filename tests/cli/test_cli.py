@@ -103,7 +103,7 @@ class Program(unittest.TestCase):
         done = self.call()
         self.assertEqual(done.returncode, 2)
         self.assertIn("train RECIPE", done.stderr)
-        self.assertNotIn("worker", done.stderr)
+        self.assertNotIn("worker-process", done.stderr)
         self.assertEqual(self.succeeds("--help"), done.stderr)
 
     def test_unknown_verb(self):
@@ -125,7 +125,7 @@ class Program(unittest.TestCase):
     def test_help_of_every_verb(self):
         verbs = [line.split()[0] for line in self.succeeds("--help").splitlines() if line.startswith("  ")]
         self.assertGreaterEqual(len(verbs), 11)
-        for verb in verbs + ["worker"]:
+        for verb in verbs + ["worker-process"]:
             text = self.succeeds(verb, "--help")
             self.assertTrue(text.startswith(f"athanor {verb}"), text)
         self.assertIn("--no-shuffle", self.succeeds("train", "--help"))

@@ -74,7 +74,7 @@ static void make_study(fixture *f, const char *path, const char *name, int n_obj
         athi_beginning beginning = {.point = point, .seen = i};
         if (i == 0) memcpy(repeated, point, sizeof point);
         if (i == 8 && n_objectives == 2)
-            beginning = (athi_beginning){repeated, i, ATHI_RELATION_REPEAT, 0}, memcpy(point, repeated, sizeof point);
+            beginning = (athi_beginning){.point = repeated, .seen = i, .relation = ATHI_RELATION_REPEAT}, memcpy(point, repeated, sizeof point);
         assert_ok(f->ctx, athi_store_begin(store, f->space, &beginning, &number));
         int64_t steps = state_of(i) == ATHI_TRIAL_COMPLETE ? STEPS : 3;
         if (n_objectives == 1) report_steps(f, store, number, loss_of(point), steps);

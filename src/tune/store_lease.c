@@ -1,0 +1,76 @@
+/* Several drivers on one study: a running trial is leased to one of them, until a moment on the database's clock. Who
+ * does not renew its leases is taken for dead, and its trials are anybody's. */
+#include "tune/store_internal.h"
+
+ath_status athi_store_own(athi_store *s, const char *owner, double seconds) {
+    s->owner = athi_arena_strdup(s->arena, owner);
+    s->lease_seconds = seconds;
+    return s->owner ? ATH_OK : ATH_E_NOMEM;
+}
+
+/* Do we hold the trial? */
+static ath_status is_ours(athi_store *s, int64_t id, bool *ours) {
+    sqlite3_stmt *q;
+    ATH_TRY(athi_sql_query(s, SQL_LEASE, &q, "i", id));
+    ATH_TRY(athi_sql_step(s, q, ours));
+    if (!*ours) return ATH_OK;
+    const char *owner = (const char *)sqlite3_column_text(q, 0);
+    *ours = owner && !strcmp(owner, s->owner);
+    athi_sql_reset(q);
+    return ATH_OK;
+}
+
+ath_status athi_lease_check(athi_store *s, int64_t number, int64_t id) {
+    bool ours;
+    if (!s->owner) return ATH_OK;
+    ATH_TRY(is_ours(s, id, &ours));
+    if (ours) return ATH_OK;
+    return athi_fail(s->ctx, ATH_E_STATE,
+                     "%s: trial %lld belongs to another driver now: this one did not renew its "
+                     "lease in time",
+                     s->path, (long long)number);
+}
+
+ath_status athi_lease_take(athi_store *s, int64_t id) {
+    return s->owner ? athi_sql_run(s, SQL_LEASE_TAKE, "itd", id, s->owner, s->lease_seconds) : ATH_OK;
+}
+
+ath_status athi_lease_drop(athi_store *s, int64_t id) {
+    return s->owner ? athi_sql_run(s, SQL_LEASE_DROP, "i", id) : ATH_OK;
+}
+
+static ath_status take(athi_store *s, int64_t number, bool *taken) {
+    int64_t id;
+    ATH_TRY(athi_store_id(s, number, &id));
+    ATH_TRY(athi_store_is_running(s, id, taken));
+    if (!*taken) return ATH_OK;
+    ATH_TRY(athi_lease_take(s, id));
+    return is_ours(s, id, taken);
+}
+
+ath_status athi_store_take(athi_store *s, int64_t number, bool *taken) {
+    *taken = true;
+    if (!s->owner) return ATH_OK;
+    ATH_TRY(athi_sql_begin(s, false));
+    return athi_sql_end(s, take(s, number, taken));
+}
+
+ath_status athi_store_renew(athi_store *s) {
+    if (!s->owner) return ATH_OK;
+    ATH_TRY(athi_sql_begin(s, false));
+    return athi_sql_end(s, athi_sql_run(s, SQL_LEASE_RENEW, "td", s->owner, s->lease_seconds));
+}
+
+ath_status athi_store_holds(athi_store *s, int64_t number, bool *held) {
+    int64_t id;
+    *held = true;
+    if (!s->owner) return ATH_OK;
+    ATH_TRY(athi_store_id(s, number, &id));
+    return is_ours(s, id, held);
+}
+
+ath_status athi_store_release(athi_store *s) {
+    if (!s->owner) return ATH_OK;
+    ATH_TRY(athi_sql_begin(s, false));
+    return athi_sql_end(s, athi_sql_run(s, SQL_LEASE_RELEASE, "t", s->owner));
+}
