@@ -138,24 +138,37 @@ static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
     }
 }
 
-/* Told with the trial's end, by us or by Optuna; what is no list of numbers is not ours to understand. */
+/* A list of numbers, or one; what is neither is not ours to understand. */
+static ath_status add_constraints(athi_store *s, gathered *g, const char *json) {
+    athi_value *read = NULL;
+    ath_status status = athi_json_read(s->ctx, s->scratch, json, (int64_t)strlen(json), &read);
+    if (status != ATH_OK) return status == ATH_E_NOMEM ? status : ATH_OK;
+    bool list = read->type == ATHI_LIST;
+    int64_t n = list ? read->n : 1;
+    if (g->n_constraints + n > CONSTRAINTS_MAX) return ATH_OK;
+    double *all = athi_arena_array(s->scratch, g->n_constraints + n, sizeof(double));
+    if (!all) return ATH_E_NOMEM;
+    if (g->n_constraints) memcpy(all, g->constraints, (size_t)g->n_constraints * sizeof(double));
+    for (int64_t i = 0; i < n; i++)
+        if (!athi_value_number(list ? read->items[i] : read, &all[g->n_constraints + i])) return ATH_OK;
+    g->constraints = all;
+    g->n_constraints += (int)n;
+    return ATH_OK;
+}
+
+/* Told with the trial's end: by us and by Optuna's constraints_func as a list, by its set_constraint one by one. */
 static ath_status read_constraints(athi_store *s, int64_t id, gathered *g) {
     sqlite3_stmt *q;
-    bool row;
-    athi_value *list = NULL;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_CONSTRAINTS, &q, "i", id));
-    ATH_TRY(athi_sql_step(s, q, &row));
-    if (!row) return ATH_OK;
-    const char *json = column_text(q, 0) ? column_text(q, 0) : "";
-    ath_status status = athi_json_read(s->ctx, s->scratch, json, (int64_t)strlen(json), &list);
-    athi_sql_reset(q);
-    if (status != ATH_OK) return status == ATH_E_NOMEM ? status : ATH_OK;
-    if (list->type != ATHI_LIST || list->n > CONSTRAINTS_MAX) return ATH_OK;
-    if (!(g->constraints = athi_arena_array(s->scratch, list->n, sizeof(double)))) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < list->n; i++)
-        if (!athi_value_number(list->items[i], &g->constraints[i])) return ATH_OK;
-    g->n_constraints = (int)list->n;
-    return ATH_OK;
+    for (bool row = true;;) {
+        ATH_TRY(athi_sql_step(s, q, &row));
+        if (!row) return ATH_OK;
+        ath_status status = add_constraints(s, g, column_text(q, 0) ? column_text(q, 0) : "");
+        if (status != ATH_OK) {
+            athi_sql_reset(q);
+            return status;
+        }
+    }
 }
 
 static void *place(char **at, const void *data, int64_t n, size_t size) {

@@ -62,7 +62,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_SYSTEM_INSERT] =
         "INSERT OR REPLACE INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
     [SQL_TRIAL_CONSTRAINTS] =
-        "SELECT value_json FROM trial_system_attributes WHERE trial_id=?1 AND \"key\"='constraints'",
+        "SELECT value_json FROM trial_system_attributes WHERE trial_id=?1 AND (\"key\"='constraints'"
+        " OR (\"key\">='constraints:' AND \"key\"<'constraints;')) ORDER BY \"key\"",
     [SQL_REPORT_INSERT] = "INSERT OR REPLACE INTO athanor_reports(trial_id, execution, step, value, json) "
                           "VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",

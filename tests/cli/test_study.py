@@ -91,6 +91,24 @@ class Looking(StudyTest):
         for trial in front:
             self.assertIn(f"trial {trial}: loss ", self.succeeds("best", path))
 
+    def test_constraints_of_optuna(self):
+        """As a list under one key, as its constraints_func leaves them, and each under its own, as set_constraint does."""
+        best = json.loads(self.succeeds("best", "small", "--json"))["trial"]
+        path, connection = self.copy("constrained")
+        with connection as db:
+            db.execute("DELETE FROM athanor_study")
+            db.executemany('INSERT INTO trial_system_attributes(trial_id, "key", value_json) VALUES(?, ?, ?)',
+                           [(best + 1, "constraints:memory", "0.5"), (best + 1, "constraints:time", "-1"),
+                            (1, "constraints", "[-3, 0]"), (2, "constraintsless", "7")])
+            db.commit()
+        trials = json.loads(self.succeeds("show", path, "--json"))["trials"]
+        self.assertEqual((trials[best]["constraints"], trials[best]["feasible"]), ([0.5, -1], False))
+        self.assertEqual((trials[0]["constraints"], trials[0]["feasible"]), ([-3, 0], True))
+        self.assertNotIn("constraints", trials[1])
+        self.assertNotEqual(json.loads(self.succeeds("best", path, "--json"))["trial"], best)
+        header = self.succeeds("export", path).splitlines()[0]
+        self.assertIn("loss,constraint_0,constraint_1,", header)
+
     def test_no_trial_is_best(self):
         path, connection = self.copy("none")
         with connection as db:
