@@ -26,6 +26,7 @@ typedef struct athi_active {
     int64_t number;
     double *point;
     int64_t n; /* executions */
+    int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
 } athi_active;
 

@@ -94,11 +94,22 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
     if (any_nan(s, means)) /* infinities of both signs */
         return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
     athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = means};
+    if (a->unrecorded) {
+        const athi_execution *last = &a->executions[a->unrecorded - 1];
+        outcome.last_execution = a->unrecorded - 1;
+        outcome.last_values = last->values, outcome.last_best_step = last->best_step;
+    }
     ath_status status = athi_store_finish(s->opts.store, a->number, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_complete = s->any_ended = true;
     athi_active_drop(s, a);
     return ATH_OK;
+}
+
+static bool is_last(const athi_active *a, const athi_execution *e) {
+    for (int64_t i = 0; i < a->n; i++)
+        if (&a->executions[i] != e && a->executions[i].phase != ATHI_PHASE_DONE) return false;
+    return true;
 }
 
 ath_status athi_search_finish(athi_search *s, const athi_task *task) {
@@ -116,11 +127,16 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
                  s->info->objective_names[isnan(e->values[0]) ? 0 : 1]);
         return athi_search_fail(s, task, ATHI_REASON_NAN, message);
     }
+    if (is_last(a, e)) { /* one commit for both ends */
+        a->unrecorded = task->execution + 1;
+        e->phase = ATHI_PHASE_DONE;
+        return athi_search_end_if_done(s, a);
+    }
     ath_status status =
         athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     e->phase = ATHI_PHASE_DONE;
-    return athi_search_end_if_done(s, a);
+    return ATH_OK;
 }
 
 ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason reason, const char *message) {

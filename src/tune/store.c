@@ -443,6 +443,7 @@ static ath_status end_trial(athi_store *s, int64_t number, const athi_outcome *o
     char now[32];
     athi_optuna_time(athi_store_clock(), now);
     ATH_TRY(running_id(s, number, &id));
+    if (o->last_values) ATH_TRY(insert_execution(s, number, o->last_execution, o->last_values, o->last_best_step));
     for (int i = 0; values && i < s->info.n_objectives; i++) {
         athi_flow flow = athi_optuna_flow(values[i]);
         ATH_TRY(athi_sql_run(s, SQL_VALUE_INSERT, "iidt", id, (int64_t)i, flow.value, flow.type));

@@ -61,6 +61,8 @@ ath_status athi_store_execution(athi_store *store, int64_t number, int64_t execu
 typedef struct athi_outcome {
     athi_trial_state state;    /* COMPLETE, PRUNED or FAILED */
     const double *values;      /* a value an objective; needed for COMPLETE */
+    const double *last_values; /* of the execution that ended with it, as athi_store_execution takes it; NULL: none */
+    int64_t last_execution, last_best_step;
     const double *constraints; /* feasible where none is above 0; NULL: none were told */
     int n_constraints;
     athi_reason reason;  /* of FAILED */
