@@ -81,6 +81,9 @@ static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
     ATH_TRY(read_name_and_seed(r));
     ATH_TRY(read_stage(r, &athi_tune_row, &r->tune, &r->tunes));
     ATH_TRY(athi_tune_limits(r->ctx, r->arena, &r->tune, &r->limits));
+    if (r->tune.resumable)
+        return athi_fail_at(r->ctx, athi_value_get(athi_value_get(r->root, "tune"), "resumable"),
+                            "tune.resumable is for commands; trainings of a recipe always go on from their state");
     ATH_TRY(read_stage(r, &athi_retrain_row, &r->retrain, &r->retrains));
     ATH_TRY(read_stage(r, &athi_ensemble_row, &r->ensemble, &r->ensembles));
     ATH_TRY(athi_ranges_walk(r->ctx, r->arena, r->root, &r->space));

@@ -65,6 +65,7 @@ typedef struct athi_tune_opts {
     const athi_value *cores; /* none, auto or a list */
     const athi_value *gpus;  /* a list, or NULL */
     int64_t retries;
+    bool resumable; /* of a command */
 } athi_tune_opts;
 /** Puts "incumbent" (the best by the model) and "rescored" (the winner on fresh seeds) into `out`, where there is
  *  something to say, and the same as lines for people. */

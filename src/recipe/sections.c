@@ -71,6 +71,9 @@ static const athi_option tune_options[] = {
      .doc = "a list of devices, of which each job sees one (CUDA_VISIBLE_DEVICES), in turn"},
     {"retries", ATHI_OPT_INT, OPT(retries), "0", .min = 0, .max = 1000,
      .doc = "how often an execution that crashed is tried again; one that was lost is at least three times"},
+    {"resumable", ATHI_OPT_BOOL, OPT(resumable), "false",
+     .doc =
+         "of a command: when it is started again with ATHANOR_RESUMED=1, it goes on from what it has left in {dir}"},
     {0}};
 const athi_row athi_tune_row = {"tune",       "the search over the recipe's ranges",
                                 tune_options, sizeof(athi_tune_opts),
@@ -79,9 +82,24 @@ const athi_row athi_tune_row = {"tune",       "the search over the recipe's rang
 
 bool athi_tune_key_is_free(const char *key) {
     static const char *const free_keys[] = {
-        /* budgets */ "max_trials", "max_seconds", "max_pending", "stop", "rescore", "points", "keep",
-        /* means */ "sampler", "jobs", "threads", "cores", "gpus",
-        /* limits */ "timeout", "memory_limit", "output_limit", "kill_after", "retries",
+        /* budgets */ "max_trials",
+        "max_seconds",
+        "max_pending",
+        "stop",
+        "rescore",
+        "points",
+        "keep",
+        /* means */ "sampler",
+        "jobs",
+        "threads",
+        "cores",
+        "gpus",
+        /* limits */ "timeout",
+        "memory_limit",
+        "output_limit",
+        "kill_after",
+        "retries",
+        "resumable",
     };
     for (int i = 0; i < ATHI_COUNT(free_keys); i++)
         if (strcmp(free_keys[i], key) == 0) return true;

@@ -246,7 +246,10 @@ static ath_status tune(tuning *t, athi_value **report) {
 ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, const athi_run_opts *opts,
                              const char *const *command, bool dry, athi_value **report) {
     tuning t = {.ctx = file->ctx, .arena = arena, .file = file, .opts = opts, .dry = dry};
-    t.command = (athi_command){.argv = command, .space = file->space, .objective = file->objective};
+    t.command = (athi_command){.argv = command,
+                               .space = file->space,
+                               .objective = file->objective,
+                               .resumable = file->tune.resumable};
     *report = NULL;
     if (!(t.scratch = athi_arena_create(t.ctx))) return ATH_E_NOMEM;
     ath_status status = tune(&t, report);

@@ -146,12 +146,13 @@ ath_status athi_command_variables(ath_ctx *ctx, athi_arena *arena, const athi_co
                                   const char *folder, char ***variables, int64_t *n) {
     filling f = {.ctx = ctx, .arena = arena, .command = command};
     ATH_TRY(begin(&f, task, folder));
-    char **list = athi_arena_array(arena, f.params->n + 3, (int64_t)sizeof *list);
+    char **list = athi_arena_array(arena, f.params->n + 4, (int64_t)sizeof *list);
     if (!list) return ATH_E_NOMEM;
     *n = 0;
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_TRIAL=%s", f.trial);
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_SEED=%s", f.seed);
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_DIR=%s", folder);
+    list[(*n)++] = athi_arena_printf(arena, "ATHANOR_RESUMED=%s", command->resumable && task->resumed ? "1" : "");
     for (int64_t p = 0; p < f.params->n; p++) {
         const char *name = variable_name(arena, f.params->keys[p]), *value = text_of(arena, f.params->items[p]);
         if (!name || !value) return ATH_E_NOMEM;

@@ -4,7 +4,8 @@
  *   {"step": 3, "val_loss": 0.2}               a report; without "step" the final value; other lines are its log
  *
  * No shell takes part: an argument stays one argument whatever stands in it, but for {args}. The same values
- * stand in ATHANOR_PARAM_<NAME>, ATHANOR_TRIAL, ATHANOR_SEED and ATHANOR_DIR. runner.h runs it. */
+ * stand in ATHANOR_PARAM_<NAME>, ATHANOR_TRIAL, ATHANOR_SEED and ATHANOR_DIR. ATHANOR_RESUMED is 1 where a resumable one
+ * goes on, else empty. runner.h runs it. */
 #ifndef ATHI_COMMAND_H
 #define ATHI_COMMAND_H
 
@@ -14,6 +15,7 @@ typedef struct athi_command {
     const char *const *argv; /* with templates, NULL-ended */
     const athi_space *space;
     const char *objective;
+    bool resumable; /* it goes on with what it has left in {dir} when ATHANOR_RESUMED is 1 */
 } athi_command;
 
 /** Templates, names in the environment, and the program itself, with the default point. */

@@ -16,7 +16,7 @@
  * With `command` there are no workers: each execution is one process of that program, its output is read as
  * command.h says, what is no report goes to <dir>/stdout.log, and status 0 is its good end. The first trial of
  * a study runs alone, so that a command that cannot work fails once and not many times. An execution that was
- * interrupted begins anew. */
+ * interrupted begins anew, unless the command is resumable. */
 #ifndef ATHI_RUNNER_H
 #define ATHI_RUNNER_H
 

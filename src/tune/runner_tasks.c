@@ -74,16 +74,17 @@ ath_status athi_slot_send(athi_runner *r, athi_slot *w) {
     return athi_process_send(&w->process, w->request);
 }
 
-/* A process of its own, whose logs begin empty. */
+/* A process of its own, whose logs begin empty where it does. */
 static ath_status start_command(athi_runner *r, athi_slot *w) {
     athi_process_opts opts = {.noun = "command"};
     char **own = NULL;
     int64_t n = 0;
-    if (w->task.resumed) ATH_TRY(athi_search_restart(r->opts->search, &w->task));
+    const bool goes_on = r->opts->command->resumable && w->task.resumed;
+    if (w->task.resumed && !goes_on) ATH_TRY(athi_search_restart(r->opts->search, &w->task));
     ATH_TRY(athi_command_argv(r->ctx, r->scratch, r->opts->command, &w->task, w->folder, &opts.argv));
     ATH_TRY(athi_command_variables(r->ctx, r->scratch, r->opts->command, &w->task, w->folder, &own, &n));
     if (!(opts.environment = athi_environment_with(r->scratch, w->environment, own, n))) return ATH_E_NOMEM;
-    unlink(w->errors_path), unlink(w->log_path);
+    if (!goes_on) unlink(w->errors_path), unlink(w->log_path);
     ATH_TRY(start_process(r, w, opts));
     athi_process_close_input(&w->process);
     begin_task(r, w);

@@ -332,6 +332,42 @@ class Command(unittest.TestCase):
         self.tunes(*self.sh(slow[-1], "--overwrite", trials=5))
         self.assertEqual(killed, self.study())  # as if nobody had killed it
 
+    def test_a_resumable_command(self):
+        """Killed at step 3, it goes on from its own file; what it reported before counts."""
+        script = ('n=0; [ "$ATHANOR_RESUMED" ] && read n < {dir}/n; while [ $n -lt 5 ]; do n=$((n+1)); '
+                  'echo "{{\\"step\\": $n, \\"loss\\": 1.$n, \\"again\\": \\"$ATHANOR_RESUMED\\"}"; echo $n > {dir}/n; '
+                  'echo line $n; [ $n = 3 ] && [ {trial} = 1 ] && ! [ "$ATHANOR_RESUMED" ] && kill -9 $$; done; true')
+        self.tunes(*self.sh(script, "--set", "resumable=true", trials=2))
+        self.assertEqual(self.steps(1), [(n, 1 + n / 10) for n in range(1, 6)])
+        self.assertEqual(self.log(1), "".join(f"line {n}\n" for n in range(1, 6)))
+        self.tunes(*self.sh(script, "--overwrite", trials=2))  # without, it begins anew
+        self.assertEqual(self.steps(1), [(n, 1 + n / 10) for n in range(1, 4)])
+
+    def test_several_drivers(self):
+        """worker joins, does its part, and leaves when all is done; so does one that comes too late."""
+        process = self.start(*self.sh("sleep 0.1; " + REPORT, trials=14))
+        self.wait_for("run/trials/1")
+        joined = subprocess.run([ATHANOR, "worker", "run", "--jobs", "2"], cwd=self.folder, capture_output=True, text=True,
+                                timeout=60)
+        self.assertEqual(joined.returncode, 0, joined.stderr)
+        self.assertRegex(joined.stderr.splitlines()[-1], r"the search has ended \(max_trials\); executions that ran here: \d+")
+        self.assertGreater(int(joined.stderr.split()[-1]), 2)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(list(self.study()), list(range(14)))
+        self.assertEqual({state for state, _ in self.study().values()}, {"COMPLETE"})
+        self.assertEqual(list(self.folder.glob("run/trials/*/*.lock")), [])
+        late = subprocess.run([ATHANOR, "worker", "run/study.db", "--json"], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(json.loads(late.stdout), {"name": "command", "executions": 0, "ended": "max_trials"})
+
+    def test_a_study_of_its_own_place(self):
+        self.tunes(*X, *LOSS, "--set", "max_trials=2", "--study", "s.db", "--dir", "run", "--", "sh", "-c", REPORT)
+        self.assertFalse((self.folder / "run/study.db").exists())
+        self.tunes(*X, *LOSS, "--set", "max_trials=4", "--study", "s.db", "--dir", "other", "--", "sh", "-c", REPORT)
+        self.assertEqual({p.name for p in (self.folder / "other/trials").iterdir()}, {"2", "3"})
+        done = subprocess.run([ATHANOR, "worker", "nothing.db"], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("nothing.db: no such file", done.stderr)
+
     def test_what_may_change_between_starts(self):
         self.tunes(*self.sh(REPORT, trials=2))
         self.tunes(*self.sh(REPORT, "--set", "timeout=9", "--set", "retries=1", "--set", "sampler=random", trials=4))
