@@ -66,6 +66,13 @@ try {
   search.dispatchEvent(new Event("input"));
   seen.searched = table.tBodies[0].rows.length;
   seen.caption = table.caption.textContent;
+  const scale = document.getElementById("history-scale"), height = () => all("#history .mark").map(e => e.getAttribute("transform"));
+  if (scale) {
+    const linear = height();
+    scale.value = "log";
+    scale.dispatchEvent(new Event("change"));
+    seen.log = [linear.length === height().length, String(linear) !== String(height())];
+  }
   const theme = document.documentElement.dataset.theme;
   document.getElementById("theme").click();
   seen.themes = [theme, document.documentElement.dataset.theme];
@@ -144,6 +151,7 @@ class Browser(unittest.TestCase):
         self.assertEqual((values, seen["down"][1]), (sorted(values, reverse=True), "descending"))
         self.assertEqual(seen["failed"], states.count("failed"))
         self.assertEqual(seen["notes"], [])
+        self.assertEqual(seen["log"], [True, True])  # as many marks, elsewhere
 
     def test_two_objectives_on_a_narrow_screen(self):
         seen, trials = self.seen(self.study, "front", "--study", "front", width=500), self.trials("front")

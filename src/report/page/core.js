@@ -122,9 +122,11 @@ function ramp(best) {
   f.css = `linear-gradient(90deg, ${colors.join(", ")})`;
   return f;
 }
-/* Where a value stands between the worst that matters and the best: 0..1. */
+/* Where a value stands between the worst that matters and the best of the complete trials: 0..1. */
 function goodness(k) {
-  const [low, high] = robust(T.values[k].filter(v => v !== null), study.objectives[k].max);
+  const complete = T.values[k].filter((v, i) => v !== null && state(i) === "complete");
+  const [low, high] =
+    robust(complete.length ? complete : T.values[k].filter(v => v !== null), study.objectives[k].max);
   const scale =
     d3.scale.linear().domain(study.objectives[k].max ? [low, high] : [high, low]).range([0, 1]).clamp(true);
   return i => low === high ? 1 : scale(value(i, k));
@@ -205,15 +207,14 @@ function xAxis(pic, scale, label, ticks, format) {
       .text(label);
 }
 function yAxis(pic, scale, label, ticks) {
-  pic.g.append("g")
-    .attr({class: "axis", "aria-hidden": true})
-    .call(d3.svg.axis()
-            .scale(scale)
-            .orient("left")
-            .ticks(ticks || 6)
-            .tickSize(-pic.width)
-            .tickPadding(6)
-            .tickFormat(text));
+  const axis = d3.svg.axis().scale(scale).orient("left").tickSize(-pic.width).tickPadding(6).tickFormat(text);
+  if (scale.base) /* logarithmic: 1, 2 and 5 of each power, or 1 alone */
+    axis.tickValues([/^[125]e/, /^1e/]
+                      .map(kept => scale.ticks().filter(v => kept.test(v.toExponential(0))))
+                      .find((list, k) => list.length <= 9 || k === 1));
+  else
+    axis.ticks(ticks || 6);
+  pic.g.append("g").attr({class: "axis", "aria-hidden": true}).call(axis);
   if (label)
     pic.g.append("text")
       .attr({x: -pic.g.attr("transform").match(/\((\d+)/)[1], y: -10, class: "title", "aria-hidden": true})
@@ -229,7 +230,7 @@ function paramAxis(pic, at, vertical, count, length) {
     tick.append("line").attr(vertical ? {x2: length} : {y2: -length});
     tick.append("text")
       .attr(vertical ? {x: -6, dy: ".32em", "text-anchor": "end"} : {y: 16, "text-anchor": "middle"})
-      .text(cut(shown, Math.max(room, 3)));
+      .text(shown === "absent" ? shown : cut(shown, Math.max(room, 3)));
   });
 }
 

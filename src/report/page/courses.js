@@ -25,9 +25,12 @@ function historyOf(body, k) {
   const pic = picture(
     body, 330, {left: 62, right: 16, top: 22, bottom: 42},
     `${o.name} of each trial, and the best so far. Arrow keys go from trial to trial.`);
-  const domain = robust(valued.map(i => value(i, k)), o.max);
-  const x = d3.scale.linear().domain([-.5, n - .5]).range([0, pic.width]),
-        y = d3.scale.linear().domain(padded(domain)).range([pic.height - (others.length ? 14 : 0), 0]);
+  const isLog = chosen["history-scale"] === "log", values = valued.map(i => value(i, k));
+  const domain = isLog ? d3.extent(values) : robust(values, o.max), x = d3.scale.linear().domain([-.5, n - .5]);
+  const y =
+    isLog ? d3.scale.log().domain([domain[0] / 1.1, domain[1] * 1.1]) : d3.scale.linear().domain(padded(domain));
+  x.range([0, pic.width]);
+  y.range([pic.height - (others.length ? 14 : 0), 0]);
   xAxis(pic, x, "trial", 8, v => Number.isInteger(v) ? many(v) : "");
   yAxis(pic, y, o.name);
   const all = valued.concat(others).sort(d3.ascending), drawn = thin(all, MOST_MARKS, k),
@@ -49,6 +52,14 @@ function historyOf(body, k) {
   thinned(body, drawn.length, all.length, "trials");
 }
 function history(body) {
+  const again = () => {
+    body.textContent = "";
+    history(body);
+  };
+  const positive = T.values.every(column => column.every(v => v === null || v > 0));
+  const scales = [["linear", "linear"], ["log", "logarithmic"]];
+  if (positive)
+    body.append(make("div", {class: "controls"}, picker("history-scale", "Scale", scales, "linear", again)));
   study.objectives.forEach((o, k) => historyOf(body, k));
 }
 

@@ -201,6 +201,9 @@ function surface(trials) {
       }
       cells.push({z: weight > 0 ? sum / weight : 0, near: Math.min(1, weight / .6)});
     }
+  /* Its own range, so that its shape is seen: a mean is never as good or bad as a single trial. */
+  const range = d3.extent(cells.filter(q => q.near >= .25), q => q.z), scale = d3.scale.linear().domain(range);
+  if (range[0] < range[1]) scale.clamp(true), cells.forEach(q => q.z = scale(q.z));
   return cells;
 }
 /* Marching squares: the segments of one level, in cells. */
