@@ -1,5 +1,6 @@
 /* The study as the page's scripts read it: columns instead of rows, numbers as short as pictures need them. */
 #include "report/page.h"
+#include "report/table.h"
 
 #include "tune/importance.h"
 
@@ -325,7 +326,13 @@ static ath_status put_importances(writer *w) {
 
 /* ---- the run's own report ------------------------------------------------------------------------ */
 
-/* Why the search ended, retrained models, the ensemble: report.json of the run's folder, if it is there. */
+static void put_part(writer *w, const char *lead, const athi_value *part) {
+    athi_value null = {.type = ATHI_NULL};
+    add(w, lead);
+    put_json(w, part ? part : &null);
+}
+
+/* Why the search ended, what is said of its winner, retrained models, the ensemble: report.json of the run's folder, if it is there. */
 static ath_status put_run(writer *w, bool running) {
     const athi_study *s = w->study;
     const char *path = s->folder ? athi_arena_printf(w->arena, "%s/report.json", s->folder) : NULL;
@@ -338,16 +345,14 @@ static ath_status put_run(writer *w, bool running) {
             w->out->failed = true;
         athi_free(s->ctx, text);
     }
-    const athi_value *search = athi_value_get(report, "search"), *models = athi_value_get(report, "models"),
-                     *ensemble = athi_value_get(report, "ensemble"),
-                     *ended = athi_value_get(search ? search : report, "ended");
-    athi_value none = {.type = ATHI_LIST}, null = {.type = ATHI_NULL};
+    const athi_value *search = athi_value_get(report, "search"), *told = search ? search : report,
+                     *ended = athi_value_get(told, "ended");
     add(w, "\"ended\":");
-    put_json(w, ended ? ended : &null);
-    add(w, ",\"models\":");
-    put_json(w, models ? models : &none);
-    add(w, ",\"ensemble\":");
-    put_json(w, ensemble ? ensemble : &null);
+    put_text(w, ended && ended->type == ATHI_STRING ? athi_report_why(ended->text) : "");
+    put_part(w, ",\"incumbent\":", athi_value_get(told, "incumbent"));
+    put_part(w, ",\"rescored\":", athi_value_get(told, "rescored"));
+    put_part(w, ",\"models\":", athi_value_get(report, "models"));
+    put_part(w, ",\"ensemble\":", athi_value_get(report, "ensemble"));
     return w->out->failed ? ATH_E_NOMEM : ATH_OK;
 }
 

@@ -223,8 +223,7 @@ static void put_models(athi_text *out, const athi_value *report, bool utf8) {
 
 /* ---- around the table ---------------------------------------------------------------------------- */
 
-/* Why a search ended, for people. */
-static const char *why_ended(const char *why) {
+const char *athi_report_why(const char *why) {
     static const struct {
         const char *why, *text;
     } reasons[] = {{"max_trials", "max_trials reached"},
@@ -232,7 +231,8 @@ static const char *why_ended(const char *why) {
                    {"max_seconds", "max_seconds reached"},
                    {"target", "the target was reached"},
                    {"stagnation", "no trial was better for too long"},
-                   {"regret_bound", "nothing more to be gained beyond the noise"}};
+                   {"regret_bound", "nothing more to be gained beyond the noise"},
+                   {"failures", "all of the first trials failed"}};
     for (int i = 0; i < ATHI_COUNT(reasons); i++)
         if (strcmp(reasons[i].why, why) == 0) return reasons[i].text;
     return why;
@@ -252,7 +252,7 @@ static void put_search(athi_text *out, const athi_value *report) {
     if (failed) athi_text_printf(out, ", %lld failed", (long long)failed);
     if (number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);
     const char *ended = text_at(search, "ended", "");
-    if (*ended) athi_text_printf(out, ", ended: %s", why_ended(ended));
+    if (*ended) athi_text_printf(out, ", ended: %s", athi_report_why(ended));
     athi_text_printf(out, "\n");
     if (!number_at(best, "value", &value) || !number_at(best, "number", &number)) return;
     athi_text_printf(out, "best:   trial %.0f, %s %.4f (", number,

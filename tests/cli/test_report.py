@@ -48,7 +48,7 @@ class Report(StudyTest):
 
     def test_the_page_was_written_by_the_search(self):
         data = Page(self.folder / "small/report.html").data
-        self.assertEqual((data["study"], data["running"], data["ended"]), ("small", False, "max_trials"))
+        self.assertEqual((data["study"], data["running"], data["ended"]), ("small", False, "max_trials reached"))
         self.assertEqual(len(data["trials"]["number"]), 12)
 
     def test_it_has_what_the_study_has(self):

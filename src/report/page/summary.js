@@ -57,25 +57,13 @@ function open(i) {
 
 /* ---- figures ------------------------------------------------------------------------------------- */
 
-const ENDED = {
-  max_trials: "the number of trials was reached",
-  exhausted: "every point of the space was tried",
-  failures: "all of the first trials failed",
-  interrupted: "interrupted",
-  timeout: "the time was used up"
-};
-
 function tile(name, figure, small) {
   return make("div", {}, make("dt", {}, name), make("dd", {}, figure, small ? make("small", {}, small) : null));
 }
 function summary(body) {
   const count = s => T.state.filter(v => STATES[v] === s).length;
   const starts = T.start.filter(v => v !== null), ends = T.end.filter(v => v !== null);
-  const tiles = [tile(
-    "Trials", many(n),
-    study.running ? "the study runs" :
-      study.ended ? ENDED[study.ended] || study.ended :
-                    null)];
+  const tiles = [tile("Trials", many(n), study.running ? "the study runs" : study.ended || null)];
   if (study.objectives.length === 1 && study.best.length)
     tiles.push(tile(
       `Best ${study.objectives[0].name}`, text(value(study.best[0], 0)),
@@ -106,6 +94,7 @@ function summary(body) {
       make("div", {}, command(i), failures())));
   }
   if (study.objectives.length > 1 || !study.best.length) body.append(failures() || "");
+  verdict(body);
   models(body);
 }
 
@@ -138,9 +127,23 @@ function failures() {
         make("tbody", {}, rows))));
 }
 
+/* What the run said of its winner. */
+function verdict(body) {
+  const i = study.incumbent, r = study.rescored, lines = [];
+  if (i && i.mean !== undefined)
+    lines.push(
+      `By the model trial ${i.trial} is the best: ${text(i.mean)} ± ${(i.deviation || 0).toPrecision(2)}` +
+      (i.noise === undefined ? "." : `; the noise of one trial is ${i.noise.toPrecision(2)}.`));
+  if (r)
+    lines.push(
+      `Trial ${r.trial} on ${plural(r.trials, "fresh seed")}: ${text(r.mean)}, in the search ${text(r.value)}.` +
+      (r.fitted ? " The search fitted its validation data: trust the fresh figure." : ""));
+  for (const line of lines) body.append(make("p", {class: "verdict"}, line));
+}
+
 const score = s => !s ? "" : s.accuracy !== undefined ? `${(100 * s.accuracy).toFixed(2)} %` : text(s.loss);
 function models(body) {
-  if (!study.models.length) return;
+  if (!study.models) return;
   const heads = ["Model", "Trial", "Best epoch", "Epochs", "Validation", "Test", "Weight"];
   const rows = study.models.map(
     m =>
