@@ -5,6 +5,7 @@
 #include "tune/ask_tell.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,46 +16,69 @@ const athi_flag athi_flags_ask_tell[] = {
     {0},
 };
 
-static ath_status open_search(athi_cli *cli, const athi_space_file *file, athi_ask_tell *server) {
+static ath_status open_search(athi_cli *cli, const athi_space_file *file, const char *owner, athi_ask_tell *server) {
     const athi_tune_opts *o = &file->tune;
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(cli->ctx, cli->arena, o, "", file->space, file->seed, server->store, &opts));
     opts.executions = 1, opts.max_failures = INT64_MAX;
+    opts.owner = owner;
     if (!o->deterministic) opts.jobs = ATHI_MAX(opts.jobs, 2); /* only in order is there anything to wait for */
     return athi_search_open(cli->ctx, &opts, &server->search);
 }
 
-static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t n;
+static ath_status answer_line(athi_cli *cli, const athi_ask_tell *server, const char *line, int64_t n) {
+    athi_text answer = {.ctx = cli->ctx};
+    if (n > 0 && line[n - 1] == '\r') n--;
+    ath_status status = athi_ask_tell_line(server, line, n, &answer);
+    if (status == ATH_OK && (printf("%s\n", answer.text) < 0 || fflush(stdout)))
+        status = athi_fail(cli->ctx, ATH_E_IO, "standard output cannot be written: %s", strerror(errno));
+    athi_text_free(&answer);
+    return status;
+}
+
+/* Answers the whole lines, and at the end what is left too. */
+static ath_status answer_lines(athi_cli *cli, const athi_ask_tell *server, athi_text *in, bool at_end) {
+    int64_t taken = 0;
     ath_status status = ATH_OK;
-    while (status == ATH_OK && !*cli->interrupted && (n = getline(&line, &size, stdin)) >= 0) {
-        athi_text answer = {.ctx = cli->ctx};
-        if (n > 0 && line[n - 1] == '\n') n--;
-        if (n > 0 && line[n - 1] == '\r') n--;
-        status = athi_ask_tell_line(server, line, n, &answer);
-        if (status == ATH_OK && (printf("%s\n", answer.text) < 0 || fflush(stdout)))
-            status = athi_fail(cli->ctx, ATH_E_IO, "standard output cannot be written: %s", strerror(errno));
-        athi_text_free(&answer);
+    while (status == ATH_OK && taken < in->length) {
+        const char *line = in->text + taken, *end = memchr(line, '\n', (size_t)(in->length - taken));
+        if (!end && !at_end) break;
+        int64_t n = end ? end - line : in->length - taken;
+        status = answer_line(cli, server, line, n);
+        taken += n + (end != NULL);
     }
-    free(line); /* getline's */
+    in->length -= taken;
+    if (taken) memmove(in->text, in->text + taken, (size_t)in->length);
+    return status;
+}
+
+/* Until the end of the input. The leases on what was asked for are renewed however long nobody says anything. */
+static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
+    enum { RENEW_MS = 1000 };
+    char buffer[16384];
+    athi_text in = {.ctx = cli->ctx};
+    ath_status status = ATH_OK;
+    for (bool ended = false; status == ATH_OK && !ended && !*cli->interrupted;) {
+        struct pollfd polled = {.fd = STDIN_FILENO, .events = POLLIN};
+        ssize_t n = poll(&polled, 1, RENEW_MS) > 0 ? read(STDIN_FILENO, buffer, sizeof buffer) : -1;
+        ended = n == 0;
+        if (n > 0) athi_text_add(&in, buffer, n);
+        status = in.failed ? ATH_E_NOMEM : answer_lines(cli, server, &in, ended);
+        if (status == ATH_OK) status = athi_search_renew(server->search);
+    }
+    athi_text_free(&in);
     if (status == ATH_OK && *cli->interrupted) status = ATH_E_INTERRUPTED;
     return status;
 }
 
-static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *path) {
-    int lock = -1;
-    const char *lock_path = athi_arena_printf(cli->arena, "%s.lock", path);
-    if (!lock_path) return ATH_E_NOMEM;
-    ATH_TRY(athi_lock_take(cli->ctx, lock_path, &lock));
+/* `owner`: of the leases, where others may work on the study too. */
+static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *path, const char *owner) {
     athi_ask_tell server = {.ctx = cli->ctx, .space = file->space};
     ath_status status = athi_space_file_study(file, path, NULL, &server.store);
-    if (status == ATH_OK) status = open_search(cli, file, &server);
+    if (status == ATH_OK) status = open_search(cli, file, owner, &server);
     if (status == ATH_OK) cli->started = true, status = answer_all(cli, &server);
     athi_search_close(server.search);
     athi_store_close(server.store);
-    athi_lock_release(lock);
     return status;
 }
 
@@ -67,7 +91,7 @@ static ath_status serve_for_now(athi_cli *cli, const athi_space_file *file) {
         return athi_fail(cli->ctx, ATH_E_IO, "%s: no folder can be made: %s; name a file with --study", folder,
                          strerror(errno));
     const char *path = athi_arena_printf(cli->arena, "%s/study.db", folder);
-    ath_status status = path ? serve(cli, file, path) : ATH_E_NOMEM, removed = ATH_OK;
+    ath_status status = path ? serve(cli, file, path, NULL) : ATH_E_NOMEM, removed = ATH_OK;
     if (status == ATH_OK) return athi_remove_tree(cli->ctx, folder);
     char sentence[ATHI_ERRMSG_MAX]; /* what went wrong first is what is told */
     snprintf(sentence, sizeof sentence, "%s", ath_errmsg(cli->ctx));
@@ -89,7 +113,9 @@ ath_status athi_verb_ask_tell(athi_cli *cli) {
         status = athi_fail(cli->ctx, ATH_E_OPTION,
                            "%s: executions_per_trial: a trial is told once, so it must be 1 here; tell the mean",
                            file->path);
-    if (status == ATH_OK) status = study ? serve(cli, file, study) : serve_for_now(cli, file);
+    const char *owner = athi_driver_name(cli->arena, NULL);
+    if (status == ATH_OK && !owner) status = ATH_E_NOMEM;
+    if (status == ATH_OK) status = study ? serve(cli, file, study, owner) : serve_for_now(cli, file);
     athi_space_file_destroy(file);
     return status;
 }

@@ -118,8 +118,6 @@ typedef struct athi_setup {
 } athi_setup;
 /** Keeps it in the study, for athi_join. */
 ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, const athi_setup *setup);
-/** This driver's name among those on a study, in the arena. Who holds the lock of a folder is the same as before. */
-const char *athi_driver_name(athi_arena *arena, const athi_run_opts *opts);
 /** What is said of the part that this program took: {"name","executions","ended"}. */
 ath_status athi_join_report(athi_arena *arena, const athi_search *search, const char *name, const char *why,
                             athi_value **report);

@@ -47,12 +47,12 @@ ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, c
     return status;
 }
 
-const char *athi_driver_name(athi_arena *arena, const athi_run_opts *opts) {
+const char *athi_driver_name(athi_arena *arena, const char *locked_folder) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
-    if (opts->joins) return athi_arena_printf(arena, "%s:%lld:%.6f", host, (long long)getpid(), athi_now());
-    char *folder = realpath(opts->directory, NULL);
-    const char *name = athi_arena_printf(arena, "%s:%s", host, folder ? folder : opts->directory);
+    if (!locked_folder) return athi_arena_printf(arena, "%s:%lld:%.6f", host, (long long)getpid(), athi_now());
+    char *folder = realpath(locked_folder, NULL);
+    const char *name = athi_arena_printf(arena, "%s:%s", host, folder ? folder : locked_folder);
     free(folder); /* the C library's, not ours */
     return name;
 }

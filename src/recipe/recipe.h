@@ -259,6 +259,9 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
  *  defaults once, in <directory>/dry-run. `report`: trials, the best one, why the search ended. */
 ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, const athi_run_opts *opts,
                              const char *const *command, bool dry, athi_value **report);
+/** A driver's name among those on a study, in the arena: its own, or (where the lock of a folder says that there is but
+ *  one) the folder's. NULL: no memory. */
+const char *athi_driver_name(athi_arena *arena, const char *locked_folder);
 /** Takes part in the study opts->study, which a search over a recipe or a command has set up, until it is done.
  *  `report`: what was done here. ATH_E_NOTFOUND: no search has. */
 ath_status athi_join(ath_ctx *ctx, athi_arena *arena, const athi_run_opts *opts, athi_value **report);

@@ -130,7 +130,7 @@ ath_status athi_stage_tune(athi_stages *s) {
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store, &opts));
     opts.jobs = s->opts->study_jobs ? s->opts->study_jobs : athi_stage_jobs(s);
-    if (!(opts.owner = athi_driver_name(s->arena, s->opts))) return ATH_E_NOMEM;
+    if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     ath_status status = run_search(s, setup);
     if (s->opts->joins) unlink(setup);

@@ -3,6 +3,7 @@
 #include "tune/search_internal.h"
 
 enum { FAILURES_DEFAULT = 3 };
+enum { SHARED_PATIENCE_MS = 2000 }; /* a driver that waits for longer could not renew its leases */
 
 /* ---- opening ------------------------------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
     s->sampler = opts->sampler->impl;
     s->scratch = athi_arena_create(ctx);
     ath_status status = s->scratch ? ATH_OK : ATH_E_NOMEM;
+    if (opts->owner) athi_store_patience(opts->store, SHARED_PATIENCE_MS);
     if (status == ATH_OK && opts->owner) status = athi_store_own(opts->store, opts->owner, ATHI_LEASE_SECONDS);
     if (status == ATH_OK) status = athi_search_adopt(s, true);
     if (status != ATH_OK) return athi_search_close(s), status;

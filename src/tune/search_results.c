@@ -201,6 +201,9 @@ ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
         if (trial < 0 || trial >= n)
             return athi_fail(s->ctx, ATH_E_NOTFOUND, "there is no trial %lld; the study has %lld, numbered from 0",
                              (long long)trial, (long long)n);
+        if (!athi_trial_finished(trials[trial]))
+            return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld is not this driver's: another one has it under way",
+                             (long long)trial);
         return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld has ended already; what it is worth stays",
                          (long long)trial);
     }

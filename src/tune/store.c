@@ -277,7 +277,6 @@ void athi_store_close(athi_store *s) {
 
 void athi_store_patience(athi_store *s, int milliseconds) {
     s->patience_ms = milliseconds;
-    sqlite3_busy_timeout(s->db, milliseconds);
 }
 
 const athi_study_info *athi_store_info(const athi_store *s) { return &s->info; }

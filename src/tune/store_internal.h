@@ -72,7 +72,7 @@ struct athi_store {
     athi_arena *scratch;
     char *path;
     int64_t study_id;
-    int patience_ms;
+    int patience_ms, waited_ms; /* for others' transactions; of the wait under way */
     const char *owner; /* of leases, NULL: none are looked at */
     double lease_seconds;
     athi_study_info info;

@@ -201,6 +201,18 @@ static ath_status create_tables(athi_store *s) {
     return athi_sql_end(s, status);
 }
 
+/* SQLite's own handler comes to sleep for 100 ms, in which a dozen drivers' transactions are over: who waits starves. */
+static int wait_turn(void *user, int times) {
+    enum { SLEEP_MAX_MS = 5 };
+    athi_store *s = user;
+    const int ms = ATHI_MIN(1 + times / 4, SLEEP_MAX_MS);
+    if (times == 0) s->waited_ms = 0;
+    if (s->waited_ms >= s->patience_ms) return 0;
+    s->waited_ms += ms;
+    sqlite3_sleep(ms);
+    return 1;
+}
+
 static ath_status open_file(athi_store *s, bool create, bool immutable) {
     if (s->db) sqlite3_close_v2(s->db);
     s->db = NULL;
@@ -218,7 +230,7 @@ static ath_status open_file(athi_store *s, bool create, bool immutable) {
     int rc = sqlite3_open_v2(uri.text, &s->db, flags, NULL);
     athi_text_free(&uri);
     if (rc != SQLITE_OK) return athi_sql_fail(s, rc);
-    sqlite3_busy_timeout(s->db, s->patience_ms);
+    sqlite3_busy_handler(s->db, wait_turn, s);
     return ATH_OK;
 }
 
