@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-static const double LEAST_PAUSE = 10, PAUSE_PER_COST = 100; /* seconds; seconds a second of writing: 1 % */
+/* Seconds; seconds a second of writing, which is 1 %; what the first one may cost. */
+static const double LEAST_PAUSE = 10, PAUSE_PER_COST = 100, FIRST_COST = 0.02;
 
 static void put_escaped(athi_text *out, const char *text) {
     static const struct {
@@ -51,6 +52,7 @@ static ath_status write_live(athi_live_page *p, bool last) {
 void athi_live_page_write(athi_live_page *p, bool last) {
     double begin = athi_now();
     char sentence[ATHI_ERRMSG_MAX];
+    if (p->next == 0) p->next = begin + PAUSE_PER_COST * FIRST_COST;
     if (!last && begin < p->next) return;
     memcpy(sentence, p->ctx->errmsg, sizeof sentence);
     if (write_live(p, last) != ATH_OK && p->next < HUGE_VAL) {

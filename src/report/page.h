@@ -17,14 +17,14 @@ ath_status athi_page_data(const athi_study *study, bool running, athi_text *out)
 ath_status athi_report_html(const athi_study *study, bool running, const char *path);
 
 /* The page of a study that runs. It costs less than 1 % of the time: after each writing, a hundred times as long passes
- * before the next, and at least ten seconds. */
+ * before the next, and at least ten seconds; the first one waits for two, as if one had cost 20 ms. */
 typedef struct athi_live_page {
     ath_ctx *ctx;
     const char *folder; /* of the run; page and study lie in it */
     athi_arena *arena;
     athi_study study;
     bool open;
-    double next; /* athi_now of the next writing */
+    double next; /* athi_now of the next writing; 0: nothing has happened yet */
 } athi_live_page;
 /** Writes it when it is time to; last: now, and the study has ended. What cannot be written is a warning on the context's
  *  log, once: the search is worth more than its picture. */

@@ -157,13 +157,14 @@ class Report(StudyTest):
 
     def test_while_it_runs(self):
         slow = self.folder / "slow.sh"
-        slow.write_text("#!/bin/sh\nsleep 0.$1\necho '{\"loss\": '$1'}'\n")
+        slow.write_text("#!/bin/sh\nsleep 0.8\necho '{\"loss\": '$1'}'\n")
         slow.chmod(0o755)
-        command = [self.athanor, "tune", "--param", "x=!int {min: 1, max: 4}", "--set", "objective=loss", "--set",
-                   "max_trials=4", "--dir", "live", "--", "./slow.sh", "{x}"]
+        command = [self.athanor, "tune", "--param", "x=!int {min: 1, max: 6}", "--set", "objective=loss", "--set",
+                   "max_trials=6", "--dir", "live", "--", "./slow.sh", "{x}"]
         with subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
             self.assertIn("trial 0: loss", run.stderr.readline())
-            for _ in range(200):
+            self.assertFalse((self.folder / "live/report.html").exists())  # not in the first two seconds
+            for _ in range(1000):
                 if (self.folder / "live/report.html").exists():
                     break
                 time.sleep(0.01)
@@ -171,7 +172,7 @@ class Report(StudyTest):
             self.assertTrue(data["running"])
             run.communicate(timeout=60)
         data = Page(self.folder / "live/report.html").data
-        self.assertEqual((data["running"], len(data["trials"]["number"])), (False, 4))
+        self.assertEqual((data["running"], len(data["trials"]["number"])), (False, 6))
         self.assertFalse([p for p in (self.folder / "live").iterdir() if re.search(r"report\.html.", p.name)])
 
 
