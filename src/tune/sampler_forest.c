@@ -16,7 +16,7 @@
 #include <math.h>
 
 enum { MOST_MODELLED = 2000, MOST_INITIAL = 20, ENOUGH_VALUES = 3, SMALL_SPACE = 1000 };
-enum { DRAWS = 1000, STARTS = 10, MOVES = 4, MOST_STEPS = 30, MOST_BRANCHES = 16 };
+enum { DRAWS = 1000, STARTS = 10, MOVES = 4, MOST_STEPS = 6, MOST_BRANCHES = 16 };
 enum { VALUE_FOREST = 1, FEASIBLE_FOREST = 2 }; /* streams apart from the trials' numbers */
 static const double LEAST_PROBABILITY = 0.01, LEAST_DEVIATION = 1e-6, LABEL_LEAF = 3;
 /* Trees agree more than they should, since bootstrap samples share most rows: deviations are taken larger by a factor,
