@@ -23,6 +23,11 @@ typedef struct watcher {
     athi_live_page page; /* without a folder: none is written */
 } watcher;
 
+static watcher watch(athi_cli *cli, const char *folder, const char *name) {
+    const char *database = athi_cli_text(cli, "study", NULL);
+    return (watcher){cli, {.ctx = cli->ctx, .folder = folder, .database = database, .name = database ? name : NULL}};
+}
+
 static void on_event(void *user, const athi_run_event *event) {
     watcher *w = user;
     w->cli->started = true;
@@ -55,9 +60,7 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                          recipe->path);
     athi_value *report = NULL;
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
-    watcher w = {.cli = cli,
-                 .page = {.ctx = cli->ctx,
-                          .folder = recipe->tunes && !athi_cli_has(cli, "study") ? directory : NULL}};
+    watcher w = watch(cli, recipe->tunes ? directory : NULL, recipe->name);
     athi_run_opts opts = {.directory = directory,
                           .cache = athi_cli_cache(cli->arena),
                           .program = athi_cli_program(cli->arena),
@@ -127,7 +130,7 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     }
     const char *study = athi_cli_text(cli, "study", NULL);
     if (study)
-        athi_cli_line("the study: athanor show %s; as a page: athanor report %s", study, study);
+        athi_cli_line("the study: athanor show %s; as a page: %s/report.html", study, directory);
     else
         athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, directory,
                       directory);
@@ -145,8 +148,7 @@ static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
     bool dry = athi_cli_has(cli, "dry-run");
     int jobs = (int)athi_cli_count(cli, "jobs", file->tune.jobs);
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
-    watcher w = {.cli = cli,
-                 .page = {.ctx = cli->ctx, .folder = dry || athi_cli_has(cli, "study") ? NULL : directory}};
+    watcher w = watch(cli, dry ? NULL : directory, file->name);
     athi_run_opts opts = {.directory = directory,
                           .jobs = jobs,
                           .threads = command_threads(cli, file, jobs),

@@ -40,8 +40,10 @@ ath_status athi_report_html(const athi_study *s, bool running, const char *path)
 static ath_status write_live(athi_live_page *p, bool last) {
     if (!p->open) {
         if (!p->arena && !(p->arena = athi_arena_create(p->ctx))) return ATH_E_NOMEM;
-        ath_status status = athi_study_open(p->ctx, p->arena, p->folder, NULL, &p->study);
+        const char *given = p->database ? p->database : p->folder;
+        ath_status status = athi_study_open(p->ctx, p->arena, given, p->name, &p->study);
         if (status != ATH_OK) return athi_study_close(&p->study), status;
+        p->study.folder = p->folder;
         p->open = true;
     } else
         ATH_TRY(athi_study_refresh(&p->study));

@@ -20,7 +20,9 @@ ath_status athi_report_html(const athi_study *study, bool running, const char *p
  * before the next, and at least ten seconds; the first one waits for two, as if one had cost 20 ms. */
 typedef struct athi_live_page {
     ath_ctx *ctx;
-    const char *folder; /* of the run; page and study lie in it */
+    const char *folder;   /* of the run: the page lies in it */
+    const char *database; /* NULL: study.db in the folder */
+    const char *name;     /* of the study in it; NULL: the only one */
     athi_arena *arena;
     athi_study study;
     bool open;

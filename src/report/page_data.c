@@ -190,8 +190,6 @@ static void put_executions(writer *w) {
 }
 
 static void put_marks(writer *w) {
-    static const char *const relations[] = {
-        [ATHI_RELATION_REPEAT] = "Repeat of", [ATHI_RELATION_CHILD] = "Goes on from"};
     const athi_study *s = w->study;
     int64_t count = 0;
     add(w, ",\"broken\":[");
@@ -201,9 +199,9 @@ static void put_marks(writer *w) {
     add(w, "],\"relation\":{");
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *t = s->trials[i];
-        if (t->relation == ATHI_RELATION_NONE || (int)t->relation >= ATHI_COUNT(relations)) continue;
+        if (!athi_study_relation(t)) continue;
         begin_entry(w, &count, i);
-        athi_text_printf(w->out, "[\"%s\",%lld]", relations[t->relation], (long long)t->relative);
+        athi_text_printf(w->out, "[\"%s\",%lld]", athi_study_relation(t), (long long)t->relative);
     }
     add(w, "}");
 }

@@ -100,16 +100,11 @@ bool athi_study_feasible(const athi_trial *t) {
     return true;
 }
 
-bool athi_study_better(const athi_study *s, int k, double a, double b) {
-    return s->info->maximize[k] ? a > b : a < b;
-}
-
 static void put_losses(const athi_study *s, const athi_trial *t, double *losses) {
     for (int k = 0; k < s->info->n_objectives; k++) losses[k] = s->info->maximize[k] ? -t->values[k] : t->values[k];
 }
 
-/* The front so far against one trial more: whom it beats leaves; equal ones stay side by side, but with one objective,
- * where the earlier trial is the best. */
+/* The front so far against one trial more: whom it beats leaves; equal ones stay side by side. */
 static int64_t join_front(const athi_study *s, const athi_trial **front, double *losses, int64_t n,
                           const athi_trial *t) {
     int m = s->info->n_objectives;
@@ -117,7 +112,7 @@ static int64_t join_front(const athi_study *s, const athi_trial **front, double 
     put_losses(s, t, own);
     int64_t kept = 0;
     for (int64_t i = 0; i < n; i++)
-        if (athi_dominates(losses + i * m, own, m) || (m == 1 && losses[i] == own[0])) return n;
+        if (athi_dominates(losses + i * m, own, m)) return n;
     for (int64_t i = 0; i < n; i++) {
         if (athi_dominates(own, losses + i * m, m)) continue;
         front[kept] = front[i];
@@ -126,6 +121,33 @@ static int64_t join_front(const athi_study *s, const athi_trial **front, double 
     front[kept] = t;
     memcpy(losses + kept * m, own, (size_t)m * sizeof *losses);
     return kept + 1;
+}
+
+static bool repeats(const athi_study *s, const athi_trial *t) {
+    return (t->relation == ATHI_RELATION_REPEAT || t->relation == ATHI_RELATION_RESCORE) && t->relative >= 0 &&
+           t->relative < s->n;
+}
+
+/* The trial whose mean with its repeats is best: the luckiest of several is not. */
+static ath_status find_best(const athi_study *s, athi_arena *arena, const athi_trial **best, int64_t *n) {
+    double *sum = athi_arena_array(arena, s->n + 1, (int64_t)sizeof *sum), least = INFINITY;
+    int64_t *count = athi_arena_array(arena, s->n + 1, (int64_t)sizeof *count);
+    if (!sum || !count) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < s->n; i++) {
+        const athi_trial *t = s->trials[i];
+        int64_t owner = repeats(s, t) ? t->relative : i;
+        if (!athi_study_counts(s, t)) continue;
+        sum[owner] += s->info->maximize[0] ? -t->values[0] : t->values[0];
+        count[owner]++;
+    }
+    for (int64_t i = 0; i < s->n; i++) {
+        const athi_trial *t = s->trials[i];
+        if (!athi_study_counts(s, t) || !athi_study_feasible(t) || repeats(s, t)) continue;
+        double loss = sum[i] / (double)count[i];
+        if (*n && !(loss < least)) continue;
+        *best = t, *n = 1, least = loss;
+    }
+    return ATH_OK;
 }
 
 ath_status athi_study_best(const athi_study *s, athi_arena *arena, const athi_trial ***best, int64_t *n) {
@@ -137,10 +159,11 @@ ath_status athi_study_best(const athi_study *s, athi_arena *arena, const athi_tr
     const athi_trial **front = athi_arena_array(arena, s->n + 1, (int64_t)sizeof *front);
     double *losses = athi_arena_array(arena, (s->n + 1) * m, (int64_t)sizeof *losses);
     if (!front || !losses) return ATH_E_NOMEM;
+    *best = front;
+    if (m == 1) return find_best(s, arena, front, n);
     for (int64_t i = 0; i < s->n; i++)
         if (athi_study_counts(s, s->trials[i]) && athi_study_feasible(s->trials[i]))
             *n = join_front(s, front, losses, *n, s->trials[i]);
-    *best = front;
     return ATH_OK;
 }
 

@@ -32,10 +32,8 @@ void athi_study_close(athi_study *study);
 bool athi_study_counts(const athi_study *study, const athi_trial *t);
 /** None of its constraints is broken. */
 bool athi_study_feasible(const athi_trial *t);
-/** a is better than b in objective k. */
-bool athi_study_better(const athi_study *study, int k, double a, double b);
 /** The best trial, or with several objectives the Pareto front by number, among the feasible ones that count; n 0: there
- *  is none. */
+ *  is none. With one objective a trial is worth the mean of itself and its repeats, as in a search's ranking. */
 ath_status athi_study_best(const athi_study *study, athi_arena *arena, const athi_trial ***best, int64_t *n);
 /** One of the trials that athi_study_best gave? */
 bool athi_study_is_best(const athi_trial *const *best, int64_t n, const athi_trial *t);
@@ -48,6 +46,8 @@ ath_status athi_study_trial(const athi_study *study, athi_arena *arena, const at
                             athi_value **out);
 /** A value of a parameter as people read it: the branch's key, a number; "" where it does not exist. */
 void athi_study_put_value(const athi_space_param *p, double value, athi_text *out);
+/** "repeat_of", "rescore_of", "child_of"; NULL: the trial stands by itself. */
+const char *athi_study_relation(const athi_trial *t);
 /** From its start to its end, in whole microseconds as the study has them; NaN: it has not ended. */
 double athi_study_seconds(const athi_trial *t);
 /** "2026-11-26T11:50:29.123Z" */

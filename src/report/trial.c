@@ -128,10 +128,15 @@ static ath_status put_executions(const athi_study *s, athi_arena *arena, const a
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+const char *athi_study_relation(const athi_trial *t) {
+    static const char *const names[] = {[ATHI_RELATION_REPEAT] = "repeat_of",
+                                        [ATHI_RELATION_RESCORE] = "rescore_of",
+                                        [ATHI_RELATION_CHILD] = "child_of"};
+    return (int)t->relation >= 0 && (int)t->relation < ATHI_COUNT(names) ? names[t->relation] : NULL;
+}
+
 static void put_relation(const athi_trial *t, maker *m) {
-    static const char *const names[] = {[ATHI_RELATION_REPEAT] = "repeat_of", [ATHI_RELATION_CHILD] = "child_of"};
-    if (t->relation != ATHI_RELATION_NONE && (int)t->relation < ATHI_COUNT(names))
-        put(m, names[t->relation], athi_value_int(m->arena, t->relative));
+    if (athi_study_relation(t)) put(m, athi_study_relation(t), athi_value_int(m->arena, t->relative));
 }
 
 static void put_constraints(const athi_trial *t, maker *m) {

@@ -145,6 +145,14 @@ class Report(StudyTest):
         self.refused("none/r.html: there is no folder none; make it first", "report", "small", "--out", "none/r.html")
         self.refused("none: there is no such folder or file; give a run's folder or a study.db", "report", "none")
 
+    def test_a_study_elsewhere(self):
+        """With --study the page is still in the run's folder, of the study that bears the run's name."""
+        for name in ("one", "other"):
+            self.succeeds("tune", "--param", "x=!int {min: 1, max: 2}", "--set", "objective=loss", "--set", f"name={name}",
+                          "--study", "both.db", "--dir", f"runs/{name}", "--", "./program.sh", "plain", "{x}")
+        self.assertEqual([Page(self.folder / f"runs/{name}/report.html").data["study"] for name in ("one", "other")],
+                         ["one", "other"])
+
     def test_a_page_that_cannot_be_written_stops_nothing(self):
         (self.folder / "blocked/report.html/in the way").mkdir(parents=True)
         done = self.call("tune", "--param", "x=!int {min: 1, max: 2}", "--set", "objective=loss", "--dir", "blocked", "--",

@@ -109,6 +109,19 @@ class Looking(StudyTest):
         header = self.succeeds("export", path).splitlines()[0]
         self.assertIn("loss,constraint_0,constraint_1,", header)
 
+    def test_the_luckiest_repeat_is_not_the_best(self):
+        """With one objective a trial and its repeats are worth their mean, and a repeat is never the best itself."""
+        trials = [t for t in json.loads(self.succeeds("show", "small", "--json"))["trials"] if t["state"] == "complete"]
+        first, second, third = sorted(trials, key=lambda t: t["values"]["loss"])[:3]
+        path, connection = self.copy("repeats")
+        with connection as db:
+            db.execute("UPDATE trial_values SET value=1000 WHERE trial_id=?", (third["trial"] + 1,))
+            db.execute("UPDATE athanor_trials SET relation=1, relative=? WHERE trial_id=?", (first["trial"], third["trial"] + 1))
+            db.commit()
+        self.assertEqual(json.loads(self.succeeds("best", path, "--json"))["trial"], second["trial"])
+        shown = json.loads(self.succeeds("show", path, "--json"))["trials"][third["trial"]]
+        self.assertEqual(shown["repeat_of"], first["trial"])
+
     def test_no_trial_is_best(self):
         path, connection = self.copy("none")
         with connection as db:

@@ -120,7 +120,6 @@ static void the_best_is_complete(void **state) {
     assert_ok(t->f.ctx, athi_study_best(&s, t->f.arena, &found, &n));
     assert_int_equal(n, 1);
     assert_int_equal(found[0]->number, 10);
-    assert_true(athi_study_better(&s, 0, 2, 1));
     athi_study_close(&s);
 }
 

@@ -28,6 +28,8 @@ const clock = s =>
 const paramText = (p, v) => v === null ? "" : p.choices ? p.choices[v] : text(v);
 const state = i => STATES[T.state[i]];
 const value = (i, k) => T.values[k][i];
+/* One more go at another trial's point: it takes no part in who is the best. */
+const repeats = i => T.relation[i] !== undefined && T.relation[i][0] !== "child_of";
 const seconds = i => T.end[i] === null || T.start[i] === null ? null : T.end[i] - T.start[i];
 
 /* "train.optimizer.lr" is shown as "lr" where that is the only one. */

@@ -11,7 +11,7 @@ function bestSoFar(k) {
   let best = null;
   everyTrial.forEach(i => {
     const v = value(i, k);
-    if (state(i) !== "complete" || v === null || broken.has(i)) return;
+    if (state(i) !== "complete" || v === null || broken.has(i) || repeats(i)) return;
     if (best === null || (o.max ? v > best : v < best)) line.push([i, best = v]);
   });
   if (best !== null) line.push([n - 1, best]);

@@ -32,6 +32,12 @@ function command(i) {
   return make("div", {}, make("h3", {}, "The command that does it again"), line, button);
 }
 
+const RELATIONS = {
+  repeat_of: "Repeats",
+  rescore_of: "Fresh seed of",
+  child_of: "Goes on from"
+};
+
 function open(i) {
   const box = document.getElementById("detail"), back = document.activeElement;
   const close = make("button", {type: "button", class: "close"}, "Close");
@@ -42,7 +48,7 @@ function open(i) {
   });
   if (T.message[i]) facts.push(["Message", T.message[i]]);
   if (broken.has(i)) facts.push(["Constraints", "one of them is broken"]);
-  if (T.relation[i]) facts.push([T.relation[i][0], `trial ${T.relation[i][1]}`]);
+  if (T.relation[i]) facts.push([RELATIONS[T.relation[i][0]], `trial ${T.relation[i][1]}`]);
   if (T.executions[i]) facts.push(["Executions", T.executions[i].map(v => v.map(text).join(" / ")).join(", ")]);
   if (T.start[i] !== null) facts.push(["Started", clock(T.start[i])]);
   if (seconds(i) !== null) facts.push(["Time", duration(seconds(i))]);
