@@ -1,21 +1,34 @@
 /* What a point is worth trying: log expected improvement (Ament et al. 2023, "Unexpected improvements to
- * expected improvement") plus the logarithm of the probability that it does not fail; and the search for its
- * maximum. */
+ * expected improvement") plus the logarithms of the probabilities that it keeps within its limits; and the search for
+ * the maximum. */
 #ifndef ATHI_ACQUISITION_H
 #define ATHI_ACQUISITION_H
 
 #include "tune/gp.h"
 #include "tune/sampler_internal.h"
 
+/* Something that should be at least `least`: a constraint turned round; labels, 1 finished and -1 failed. */
+typedef struct athi_limit {
+    const athi_gp *gp;
+    double least;
+    double exponent; /* of the probability */
+    double sure;     /* means below it are punished beyond their probability; -infinity: none are */
+} athi_limit;
+
 typedef struct athi_acquisition {
-    const athi_gp *value;    /* of what is minimised */
-    const athi_gp *feasible; /* of labels: 1 finished, -1 failed; NULL: nothing failed */
-    double best;             /* to improve upon */
-    double exponent;         /* of the probability */
-    double *work;            /* ATHI_ACQUISITION_BATCH * the larger n */
+    const athi_gp *value; /* of what is minimised */
+    double best;          /* to improve upon; infinity: nothing yet, the limits alone count */
+    /* What the running trials may give: for each of several draws the process's alpha, and what it leaves to improve
+     * upon. The improvement is the mean over them (Snoek et al. 2012, 3.3). 0: nothing runs. */
+    int n_fantasies;
+    const double *fantasy_alpha, *fantasy_best; /* value->n apart */
+    const athi_limit *limits;
+    int n_limits;
+    double *work; /* ATHI_ACQUISITION_BATCH * the largest n */
+    double *mixed_alpha;
 } athi_acquisition;
 
-enum { ATHI_ACQUISITION_BATCH = 128, ATHI_ACQUISITION_MAX_FREE = 256 };
+enum { ATHI_ACQUISITION_BATCH = 128, ATHI_ACQUISITION_MAX_FREE = 256, ATHI_FANTASIES = 16 };
 
 /** log(density(z) + z * cdf(z)) of the normal distribution, and its derivative. */
 double athi_log_improvement(double z, double *slope);
@@ -47,8 +60,7 @@ double athi_param_move(const athi_space_param *p, double v, athi_rng *rng);
  * `top` (points of the best trials), of which the best start L-BFGS on the continuous parameters in turn with
  * trying the values of the others. *found false: everything looked at had been tried. */
 ath_status athi_acquisition_search(ath_ctx *ctx, athi_arena *arena, const athi_acquisition *a,
-                                   const athi_encoder *encoder, const athi_tried_set *tried,
-                                   const double *top, int64_t n_top, athi_rng *rng, double *point,
-                                   bool *found);
+                                   const athi_encoder *encoder, const athi_tried_set *tried, const double *top,
+                                   int64_t n_top, athi_rng *rng, double *point, bool *found);
 
 #endif

@@ -6,8 +6,8 @@
 #include <lapacke.h>
 #include <math.h>
 
-ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x,
-                          const double *y, int64_t n, double mean, athi_gp *gp) {
+ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x, const double *y,
+                          int64_t n, double mean, athi_gp *gp) {
     *gp = (athi_gp){.dims = dims, .d = d, .n = n, .x = x, .y = y, .mean = mean};
     int64_t optional = 0;
     gp->plain = true;
@@ -108,8 +108,7 @@ ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
     for (int tries = 0; !factorise(gp, jitter); tries++) {
         if (tries == 8)
             return athi_fail(ctx, ATH_E_FAILED,
-                             "gaussian process: the covariance of %lld points cannot be factorised",
-                             (long long)n);
+                             "gaussian process: the covariance of %lld points cannot be factorised", (long long)n);
         jitter = jitter > 0 ? 10 * jitter : 1e-8 * gp->signal;
     }
     memcpy(gp->inverse, gp->factor, (size_t)cells * sizeof *gp->inverse);
@@ -117,32 +116,48 @@ ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
         return athi_fail(ctx, ATH_E_FAILED, "gaussian process: the covariance cannot be inverted");
     mirror(gp->inverse, n);
     for (int64_t i = 0; i < n; i++) gp->alpha[i] = gp->y[i] - gp->mean;
-    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, gp->factor, (lapack_int)n, gp->alpha,
-                        (lapack_int)n);
+    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, gp->factor, (lapack_int)n, gp->alpha, (lapack_int)n);
     return ATH_OK;
+}
+
+void athi_gp_solve(const athi_gp *gp, double *vectors, int m) {
+    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)gp->n, m, gp->factor, (lapack_int)gp->n, vectors,
+                        (lapack_int)gp->n);
 }
 
 /* ---- predictions --------------------------------------------------------------------------------------- */
 
 static double clip_variance(const athi_gp *gp, double v) { return fmax(v, 1e-10 * gp->signal); }
 
-void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance,
-                     double *work) {
+/* From the covariances in `work`, which are overwritten. */
+static void predict_variance(const athi_gp *gp, int64_t m, double *variance, double *work) {
     int64_t n = gp->n;
-    for (int64_t k = 0; k < m; k++) {
-        covariances(gp, rows + k * gp->d, work + k * n, NULL);
-        double sum = gp->mean;
-        for (int64_t i = 0; i < n; i++) sum += work[k * n + i] * gp->alpha[i];
-        mean[k] = sum;
-    }
     if (n > 0)
-        cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)m, 1,
-                    gp->factor, (int)n, work, (int)n);
+        cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)m, 1, gp->factor,
+                    (int)n, work, (int)n);
     for (int64_t k = 0; k < m; k++) {
         double sum = gp->signal;
         for (int64_t i = 0; i < n; i++) sum -= work[k * n + i] * work[k * n + i];
         variance[k] = clip_variance(gp, sum);
     }
+}
+
+void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance, double *work) {
+    athi_gp_predict_with(gp, gp->alpha, 1, rows, m, mean, variance, work);
+}
+
+void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas, const double *rows, int64_t m,
+                          double *means, double *variance, double *work) {
+    int64_t n = gp->n;
+    for (int64_t k = 0; k < m; k++) {
+        covariances(gp, rows + k * gp->d, work + k * n, NULL);
+        for (int a = 0; a < n_alphas; a++) {
+            double sum = gp->mean;
+            for (int64_t i = 0; i < n; i++) sum += work[k * n + i] * alphas[a * n + i];
+            means[k * n_alphas + a] = sum;
+        }
+    }
+    predict_variance(gp, m, variance, work);
 }
 
 /* Half the derivative of the coefficient by its first value. */

@@ -39,18 +39,22 @@ typedef struct athi_gp {
 } athi_gp;
 
 /** x and y are borrowed. theta starts at the prior's mode. */
-ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x,
-                          const double *y, int64_t n, double mean, athi_gp *gp);
+ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x, const double *y,
+                          int64_t n, double mean, athi_gp *gp);
 /** Finds theta. `noise_floor`: the least noise variance; `shortest`: the least length. `starts` >= 1,
  * `evaluations` of each at most. */
-ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest,
-                       int starts, int evaluations);
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest, int starts,
+                       int evaluations);
 /** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with jitter. */
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp);
 
+/** inverse * each of m vectors of n, in place; for a process of mean 0. */
+void athi_gp_solve(const athi_gp *gp, double *vectors, int m);
 /** Mean and variance (of the function, without noise) at m rows; work: n * m doubles. */
-void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance,
-                     double *work);
+void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance, double *work);
+/** Means by `n_alphas` other vectors alpha (n apart), all means of a row side by side, and the variance. */
+void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas, const double *rows, int64_t m,
+                          double *means, double *variance, double *work);
 /** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 3 * n doubles. */
 void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
                       double *variance, double *d_mean, double *d_variance, double *work);
@@ -65,7 +69,6 @@ typedef struct athi_gp_pairs {
 } athi_gp_pairs;
 ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs);
 /** Negative log posterior at theta, and its gradient (n_theta); infinity where it cannot be factorised. */
-double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
-                         double *gradient);
+double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta, double *gradient);
 
 #endif

@@ -155,7 +155,8 @@ static void acquisition_gradient(void **state) {
     assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, labels, N, 0.5, &ok));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &ok));
-    athi_acquisition a = {.value = &gp, .feasible = &ok, .best = -0.9, .exponent = 1.5};
+    const athi_limit limits[] = {{&ok, 0.1, 1.5, -INFINITY}, {&ok, 0, 1, 0.7}}; /* the second is broken here and there */
+    athi_acquisition a = {.value = &gp, .best = -0.9, .limits = limits, .n_limits = 2};
     assert_ok(f->ctx, athi_acquisition_create(f->arena, &a));
     athi_rng rng = athi_rng_at(4, ATHI_PURPOSE(ATHI_RNG_TEST, 14));
     for (int round = 0; round < 20; round++) {
