@@ -9,7 +9,9 @@ extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_samp
 extern const athi_option athi_sampler_bayesian_options[];
 extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes,
     athi_sampler_de;
+extern const athi_sampler_impl athi_sampler_nsga2;
 extern const athi_option athi_sampler_cmaes_options[], athi_sampler_de_options[];
+extern const athi_option athi_sampler_nsga2_options[];
 extern const athi_option athi_sampler_tpe_options[], athi_sampler_forest_options[];
 
 typedef struct athi_bayesian_opts {
@@ -51,6 +53,14 @@ typedef struct athi_de_opts {
     int64_t population;
     double factor, crossover;
 } athi_de_opts;
+
+typedef struct athi_nsga2_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t population;
+    double crossover;
+    double mutation; /* 0: one over the number of parameters */
+} athi_nsga2_opts;
 
 /* ---- the frame of a suggestion ------------------------------------------------------------------- */
 

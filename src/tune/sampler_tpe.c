@@ -2,10 +2,14 @@
  * the good trials, the one that the good make most likely against the bad.
  *
  *   first points   draws from the priors
- *   good           the best tenth of those with a value, at most 25; complete ones before pruned ones
+ *   good           the best tenth of those with a value, at most 25: those that
+ *                  keep constraints first, complete ones before pruned ones
  *   bad            all others: also the failed (crash, memory, timeout, nan) and, as a pessimistic guess that keeps
  *                  parallel suggestions apart, the running; the older count less
  *   silent         lost trials, those without a point */
+#include "tune/hypervolume.h"
+#include "tune/observed.h"
+#include "tune/pareto.h"
 #include "tune/parzen.h"
 
 #include <math.h>
@@ -36,53 +40,102 @@ static part part_of(const athi_view *view, const athi_trial *t) {
     return VALUED;
 }
 
-static bool dominates(const athi_view *view, const athi_trial *a, const athi_trial *b) {
-    bool better = false;
-    for (int k = 0; k < view->n_objectives; k++) {
-        double x = view->maximize[k] ? -a->values[k] : a->values[k];
-        double y = view->maximize[k] ? -b->values[k] : b->values[k];
-        if (x > y) return false;
-        better = better || x < y;
-    }
-    return better;
-}
-
-/* How trials are ranked, less is better: complete ones by value (several objectives: by how many dominate them), then
- * pruned ones by how far they came and their last report. */
+/* How trials are ranked, less is better: those that keep their constraints before those that break them, these by how
+ * far; complete ones by value (several objectives: by layer, then by what they add to its hypervolume), then pruned ones
+ * by how far they came and their last report. */
 typedef struct rank {
-    double first, second;
+    double violation, first, second;
     bool pruned;
 } rank;
 
-static rank rank_of(const athi_view *view, const athi_trial *t) {
-    if (t->state == ATHI_TRIAL_PRUNED) {
-        if (t->n_reports == 0) return (rank){0, INFINITY, true};
-        const athi_report *r = &t->reports[t->n_reports - 1];
-        double value = isnan(r->value) ? INFINITY : view->maximize[0] ? -r->value : r->value;
-        return (rank){-(double)r->step, value, true};
+static rank rank_alone(const athi_view *view, const athi_trial *t) {
+    double violation = athi_trial_violation(t);
+    if (t->state != ATHI_TRIAL_PRUNED) return (rank){violation, athi_trial_loss(view, t, 0), 0, false};
+    if (t->n_reports == 0) return (rank){violation, 0, INFINITY, true};
+    const athi_report *r = &t->reports[t->n_reports - 1];
+    double value = isnan(r->value) ? INFINITY : view->maximize[0] ? -r->value : r->value;
+    return (rank){violation, -(double)r->step, value, true};
+}
+
+/* Takes `most` rows one by one, each that which adds most hypervolume to those before (greedy subset selection, as in
+ * Optuna 5), below 1.1 times the worst values, or 0.9 times where these are negative. What a row adds can only shrink as
+ * others are taken, so few are computed anew. */
+static ath_status take_greedily(athi_arena *arena, double *rows, int64_t n, int m, int64_t most, double *place) {
+    double reference[ATHI_OBJECTIVES_MAX], volume = 0,
+                                           *taken = athi_arena_array(arena, (most + 1) * m, sizeof *taken),
+                                           *gain = athi_arena_array(arena, n, sizeof *gain);
+    athi_arena *scratch = athi_arena_create(athi_arena_ctx(arena));
+    ath_status status = taken && gain && scratch ? ATH_OK : ATH_E_NOMEM;
+    for (int k = 0; k < m; k++) {
+        double worst = -INFINITY;
+        for (int64_t i = 0; i < n; i++) worst = fmax(worst, rows[i * m + k]);
+        reference[k] = worst == 0 ? 1e-12 : fmax(1.1 * worst, 0.9 * worst);
     }
-    if (view->n_objectives == 1) return (rank){view->maximize[0] ? -t->values[0] : t->values[0], 0, false};
-    rank r = {0};
-    for (int64_t i = 0; i < view->n; i++) {
-        const athi_trial *other = view->trials[i];
-        if (other->state != ATHI_TRIAL_COMPLETE || part_of(view, other) != VALUED) continue;
-        r.first += dominates(view, other, t);
+    for (int64_t i = 0; status == ATH_OK && i < n; i++) place[i] = gain[i] = INFINITY;
+    for (int64_t round = 0; status == ATH_OK && round < most; round++) {
+        double best = -1;
+        int64_t which = -1;
+        for (int64_t i = 0; status == ATH_OK && i < n; i++) {
+            double with;
+            if (place[i] < INFINITY || gain[i] <= best) continue;
+            athi_arena_reset(scratch);
+            memcpy(taken + round * m, rows + i * m, (size_t)m * sizeof *taken);
+            status = athi_hypervolume(scratch, taken, round + 1, m, reference, &with);
+            gain[i] = fmax(with - volume, 0);
+            if (gain[i] > best) best = gain[i], which = i;
+        }
+        if (which < 0) break;
+        memcpy(taken + round * m, rows + which * m, (size_t)m * sizeof *taken);
+        place[which] = (double)round, volume += best;
     }
-    return r;
+    athi_arena_destroy(scratch);
+    return status;
+}
+
+/* Complete trials without violation, by layer; those of the layer where the good end also by turns. */
+static ath_status rank_several(athi_arena *arena, const athi_view *view, const part *parts, int64_t most,
+                               rank *ranks) {
+    int m = view->n_objectives;
+    int64_t rows = ATHI_MAX(view->n, 1), n = 0, at_edge = 0, sum = 0, edge = 0;
+    double *losses = athi_arena_array(arena, rows * m, sizeof *losses),
+           *place = athi_arena_array(arena, rows, sizeof *place);
+    int64_t *trial = athi_arena_array(arena, rows, sizeof *trial),
+            *layer = athi_arena_array(arena, rows, sizeof *layer),
+            *count = athi_arena_array(arena, rows, sizeof *count),
+            *members = athi_arena_array(arena, rows, sizeof *members);
+    if (!losses || !place || !trial || !layer || !count || !members) return ATH_E_NOMEM;
+    for (int64_t t = 0; t < view->n; t++) {
+        if (parts[t] != VALUED || ranks[t].pruned || ranks[t].violation > 0) continue;
+        for (int k = 0; k < m; k++) losses[n * m + k] = athi_trial_loss(view, view->trials[t], k);
+        trial[n++] = t;
+    }
+    if (n == 0) return ATH_OK;
+    ATH_TRY(athi_pareto_layers(arena, losses, n, m, layer));
+    for (int64_t i = 0; i < n; i++) ranks[trial[i]].first = (double)layer[i], count[layer[i]]++;
+    while (edge < n && sum + count[edge] <= most) sum += count[edge++];
+    for (int64_t i = 0; i < n; i++)
+        if (layer[i] == edge) members[at_edge++] = i;
+    if (at_edge == 0 || sum == most) return ATH_OK;
+    for (int64_t i = 0; i < at_edge; i++) /* in order, so that each moves forward or stays */
+        memmove(losses + i * m, losses + members[i] * m, (size_t)m * sizeof *losses);
+    ATH_TRY(take_greedily(arena, losses, at_edge, m, most - sum, place));
+    for (int64_t i = 0; i < at_edge; i++) ranks[trial[members[i]]].second = place[i];
+    return ATH_OK;
 }
 
 static bool before(const rank *a, const rank *b) {
+    if (a->violation != b->violation) return a->violation < b->violation;
     if (a->pruned != b->pruned) return !a->pruned;
     return a->first != b->first ? a->first < b->first : a->second < b->second;
 }
 
 /* Marks the best `most`, the older of equals first. */
-static void mark_good(const athi_view *view, part *parts, int64_t most) {
+static void mark_good(const athi_view *view, const rank *ranks, part *parts, int64_t most) {
     rank best[MOST_GOOD];
     int64_t trial[MOST_GOOD], n = 0;
     for (int64_t t = 0; t < view->n && most > 0; t++) {
         if (parts[t] != VALUED) continue;
-        rank r = rank_of(view, view->trials[t]);
+        rank r = ranks[t];
         if (n == most && !before(&r, &best[n - 1])) continue;
         int64_t at = n < most ? n++ : n - 1;
         for (; at > 0 && before(&r, &best[at - 1]); at--) best[at] = best[at - 1], trial[at] = trial[at - 1];
@@ -97,13 +150,16 @@ static ath_status split_trials(athi_arena *arena, const athi_view *view, split *
     s->good = athi_arena_array(arena, n, sizeof *s->good);
     s->bad = athi_arena_array(arena, n, sizeof *s->bad);
     part *parts = athi_arena_array(arena, n, sizeof *parts);
-    if (!s->good || !s->bad || !parts) return ATH_E_NOMEM;
+    rank *ranks = athi_arena_array(arena, n, sizeof *ranks);
+    if (!s->good || !s->bad || !parts || !ranks) return ATH_E_NOMEM;
     for (int64_t t = 0; t < view->n; t++) {
         parts[t] = part_of(view, view->trials[t]);
-        valued += parts[t] == VALUED;
+        if (parts[t] == VALUED) ranks[t] = rank_alone(view, view->trials[t]), valued++;
         s->finished += parts[t] == VALUED || parts[t] == BAD;
     }
-    mark_good(view, parts, ATHI_MIN((valued + 9) / 10, MOST_GOOD));
+    int64_t most = ATHI_MIN((valued + 9) / 10, MOST_GOOD);
+    if (view->n_objectives > 1) ATH_TRY(rank_several(arena, view, parts, most, ranks));
+    mark_good(view, ranks, parts, most);
     for (int64_t t = 0; t < view->n; t++)
         if (parts[t] == GOOD)
             s->good[s->n_good++] = t;

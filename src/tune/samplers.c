@@ -39,6 +39,12 @@ static const athi_row rows[] = {
      .options = athi_sampler_de_options,
      .opts_size = sizeof(athi_de_opts),
      .impl = &athi_sampler_de},
+    {.name = "nsga2",
+     .doc = "NSGA-II (https://doi.org/10.1109/4235.996017), an offspring at a time: several objectives and constraints, "
+            "for a thousand trials and more.",
+     .options = athi_sampler_nsga2_options,
+     .opts_size = sizeof(athi_nsga2_opts),
+     .impl = &athi_sampler_nsga2},
     {0},
 };
 
