@@ -120,6 +120,42 @@ def hyperopt(problem, record, seed, evaluations):
 
 # ---- HEBO: no conditions, every parameter exists -----------------------------------------------------
 
+def quicken_pymoo():
+    """pip gives pymoo without its compiled half, and two of its loops in Python are most of HEBO's time. The same results
+    with sets and matrices: which individuals equal a later one or one of `other`, and the fronts in the same order."""
+    from pymoo.core.mixed import MixedVariableDuplicateElimination
+    from pymoo.util.dominator import Dominator
+    from pymoo.util.nds import fast_non_dominated_sort
+
+    def mark(_self, pop, other, is_duplicate):
+        def keys(individuals):
+            return [tuple(one.X[name] for name in sorted(one.X)) for one in individuals]
+
+        seen = set() if other is None else set(keys(other))
+        for i, key in reversed(list(enumerate(keys(pop)))):
+            is_duplicate[i] |= key in seen
+            if other is None:
+                seen.add(key)
+        return is_duplicate
+
+    def fronts(F, **_):
+        dominates = Dominator.calc_domination_matrix(F) == 1
+        above = dominates.sum(axis=0).tolist()
+        below = [np.flatnonzero(row).tolist() for row in dominates]
+        front, found = [i for i, n in enumerate(above) if n == 0], []
+        while front:
+            found.append(front)
+            front = []
+            for j in (j for i in found[-1] for j in below[i]):
+                above[j] -= 1
+                if above[j] == 0:
+                    front.append(j)
+        return found
+
+    MixedVariableDuplicateElimination._do = mark
+    fast_non_dominated_sort.fast_non_dominated_sort = fronts
+
+
 def hebo(problem, record, seed, evaluations):
     warnings.simplefilter("ignore")
     import pandas  # noqa: F401
@@ -127,6 +163,7 @@ def hebo(problem, record, seed, evaluations):
     from hebo.design_space.design_space import DesignSpace
     from hebo.optimizers.hebo import HEBO
 
+    quicken_pymoo()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     np.random.seed(seed)

@@ -5,8 +5,8 @@
     quality.py --suite tables --optimiser athanor:auto --only car,kc1 --seeds 5 --quick
     quality.py --suite bbob --optimiser 'athanor:{"bayesian": {"explore": 0.01}}' --quick
 
---quick writes nothing and prints the mean value and the mean normalised regret of each problem. Seeds are the outer loop,
-so that a run can be stopped at any time. athanor:SAMPLER is this program (ATHANOR names another build), athanor8:SAMPLER
+--quick writes nothing and prints the mean best value of each problem and its regret: 0 is the least observation in any kept
+curve, 1 what random search reaches. Seeds are the outer loop, so that a run can be stopped at any time. athanor:SAMPLER is this program (ATHANOR names another build), athanor8:SAMPLER
 the same with eight suggestions pending."""
 import os
 
@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import json
+import math
 import sys
 import time
 from importlib import metadata
@@ -102,6 +103,20 @@ def keep(names, suites, seeds, only, until):
                         f.write(f"{problem},{seed},{seconds:.2f},{text_of(seen)}\n")
 
 
+def regret(suite, problem, value):
+    """In units of random search's mean regret; None without its curves."""
+    least, bests = math.inf, []
+    for path in (CURVES / suite).glob("*.csv"):
+        for line in path.read_text().splitlines():
+            cells = line.split(",")
+            if cells[0] == problem:
+                best = min(float(v.partition("|")[0]) for v in cells[3:] if v != "x")
+                least = min(least, best)
+                bests += [best] if path.stem == "random" else []
+    scale = sum(bests) / len(bests) - least if bests else 0
+    return (value - least) / scale if scale > 0 else None
+
+
 def quick(names, suites, seeds, only, evaluations):
     import numpy as np
 
@@ -115,8 +130,9 @@ def quick(names, suites, seeds, only, evaluations):
                     best.append(min(v[0] for v in seen if v is not None))
                     lost += sum(v is None for v in seen[30:])
                     seconds += took
-                print(f"{name:20} {suite}/{problem:26} best {np.mean(best):12.6g} +- {np.std(best):9.3g}  "
-                      f"{seconds / len(best):6.2f} s" + (f"  lost after the 30th {lost / len(best):.1f}" if lost else ""),
+                of_random = regret(suite, problem, np.mean(best))
+                print(f"{name:20} {suite}/{problem:26} best {np.mean(best):12.6g} +- {np.std(best):9.3g}  " +
+                      ("" if of_random is None else f"regret {of_random:.3f}  ") + f"{seconds / len(best):6.2f} s" + (f"  lost after the 30th {lost / len(best):.1f}" if lost else ""),
                       flush=True)
 
 
