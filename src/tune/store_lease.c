@@ -8,23 +8,30 @@ ath_status athi_store_own(athi_store *s, const char *owner, double seconds) {
     return s->owner ? ATH_OK : ATH_E_NOMEM;
 }
 
-/* Do we hold the trial? */
-static ath_status is_ours(athi_store *s, int64_t id, bool *ours) {
+typedef enum holder { NOBODY, OURS, ANOTHER } holder;
+
+/* Who holds the trial; NOBODY also where the lease of another driver has run out. */
+static ath_status look(athi_store *s, int64_t id, holder *who) {
     sqlite3_stmt *q;
+    bool row;
+    *who = NOBODY;
     ATH_TRY(athi_sql_query(s, SQL_LEASE, &q, "i", id));
-    ATH_TRY(athi_sql_step(s, q, ours));
-    if (!*ours) return ATH_OK;
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row) return ATH_OK;
     const char *owner = (const char *)sqlite3_column_text(q, 0);
-    *ours = owner && !strcmp(owner, s->owner);
+    if (owner && !strcmp(owner, s->owner))
+        *who = OURS;
+    else if (sqlite3_column_int(q, 1))
+        *who = ANOTHER;
     athi_sql_reset(q);
     return ATH_OK;
 }
 
 ath_status athi_lease_check(athi_store *s, int64_t number, int64_t id) {
-    bool ours;
+    holder who;
     if (!s->owner) return ATH_OK;
-    ATH_TRY(is_ours(s, id, &ours));
-    if (ours) return ATH_OK;
+    ATH_TRY(look(s, id, &who));
+    if (who == OURS) return ATH_OK;
     return athi_fail(s->ctx, ATH_E_STATE,
                      "%s: trial %lld belongs to another driver now: this one did not renew its "
                      "lease in time",
@@ -39,20 +46,26 @@ ath_status athi_lease_drop(athi_store *s, int64_t id) {
     return s->owner ? athi_sql_run(s, SQL_LEASE_DROP, "i", id) : ATH_OK;
 }
 
-static ath_status take(athi_store *s, int64_t number, bool *taken) {
-    int64_t id;
-    ATH_TRY(athi_store_id(s, number, &id));
+static ath_status take(athi_store *s, int64_t id, bool *taken) {
+    holder who;
     ATH_TRY(athi_store_is_running(s, id, taken));
     if (!*taken) return ATH_OK;
     ATH_TRY(athi_lease_take(s, id));
-    return is_ours(s, id, taken);
+    ATH_TRY(look(s, id, &who));
+    *taken = who == OURS;
+    return ATH_OK;
 }
 
 ath_status athi_store_take(athi_store *s, int64_t number, bool *taken) {
+    int64_t id;
+    holder who;
     *taken = true;
     if (!s->owner) return ATH_OK;
+    ATH_TRY(athi_store_id(s, number, &id));
+    ATH_TRY(look(s, id, &who)); /* the usual answer costs no transaction that writes */
+    if (who == ANOTHER) return *taken = false, ATH_OK;
     ATH_TRY(athi_sql_begin(s, false));
-    return athi_sql_end(s, take(s, number, taken));
+    return athi_sql_end(s, take(s, id, taken));
 }
 
 ath_status athi_store_renew(athi_store *s) {
@@ -63,10 +76,11 @@ ath_status athi_store_renew(athi_store *s) {
 
 ath_status athi_store_holds(athi_store *s, int64_t number, bool *held) {
     int64_t id;
-    *held = true;
-    if (!s->owner) return ATH_OK;
-    ATH_TRY(athi_store_id(s, number, &id));
-    return is_ours(s, id, held);
+    holder who = OURS;
+    if (s->owner) ATH_TRY(athi_store_id(s, number, &id));
+    if (s->owner) ATH_TRY(look(s, id, &who));
+    *held = who == OURS;
+    return ATH_OK;
 }
 
 ath_status athi_store_release(athi_store *s) {

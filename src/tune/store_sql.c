@@ -26,7 +26,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_EXTRA_INSERT] =
         "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
-    [SQL_LEASE] = "SELECT owner FROM athanor_leases WHERE trial_id=?1",
+    [SQL_LEASE] = "SELECT owner, expires >= " CLOCK " FROM athanor_leases WHERE trial_id=?1",
     [SQL_LEASE_TAKE] = "INSERT INTO athanor_leases(trial_id, owner, expires) VALUES(?1, ?2, " CLOCK " + ?3) ON"
                        " CONFLICT(trial_id) DO UPDATE SET owner=excluded.owner, expires=excluded.expires WHERE"
                        " athanor_leases.owner=excluded.owner OR athanor_leases.expires < " CLOCK,
