@@ -17,6 +17,7 @@ enum athi_random_use {
     ATHI_RNG_SAMPLER = 6, /* id = trial */
     ATHI_RNG_ENSEMBLE = 7,
     ATHI_RNG_TEST = 8,
+    ATHI_RNG_SCHEDULER = 9, /* id = trial */
 };
 
 static inline void athi_philox_round(uint32_t c[4], uint32_t k0, uint32_t k1) {

@@ -77,7 +77,20 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
 /* ---- the stage ----------------------------------------------------------------------------------- */
 
 /* State of finished trials is kept for the best `keep` only: it is what fills disks. */
+static ath_status drop_pruned(athi_stages *s) {
+    const athi_trial *const *trials;
+    int64_t n;
+    ATH_TRY(athi_store_trials(s->store, s->recipe->space, &trials, &n));
+    for (int64_t i = 0; i < n; i++) {
+        const char *path = athi_stage_path(s, "trials/%lld/0/state.safetensors", (long long)trials[i]->number);
+        if (!path) return ATH_E_NOMEM;
+        if (trials[i]->state == ATHI_TRIAL_PRUNED) unlink(path);
+    }
+    return ATH_OK;
+}
+
 static ath_status drop_states(athi_stages *s) {
+    ATH_TRY(drop_pruned(s));
     for (int64_t i = s->recipe->tune.keep; i < s->n_ranking; i++)
         for (int64_t e = 0; e < s->recipe->tune.executions_per_trial; e++) {
             const char *path = athi_stage_path(s, "trials/%lld/%lld/state.safetensors",
@@ -121,6 +134,12 @@ static ath_status run_search(athi_stages *s, const char *setup) {
     return status;
 }
 
+/* Epochs of a training, where the recipe names a number. */
+static int64_t whole_training(const athi_recipe *r) {
+    const athi_value *epochs = athi_value_get(athi_value_get(r->root, "train"), "epochs");
+    return !epochs ? 1 : epochs->type == ATHI_INT && !epochs->tag ? epochs->integer : 0;
+}
+
 ath_status athi_stage_tune(athi_stages *s) {
     double begin = athi_now();
     const char *setup = s->opts->joins ? athi_stage_path(s, "worker-%lld.json", (long long)getpid())
@@ -130,6 +149,7 @@ ath_status athi_stage_tune(athi_stages *s) {
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store, &opts));
     opts.jobs = s->opts->study_jobs ? s->opts->study_jobs : athi_stage_jobs(s);
+    opts.max_t = whole_training(s->recipe);
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     ath_status status = run_search(s, setup);

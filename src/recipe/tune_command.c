@@ -162,7 +162,7 @@ static ath_status make_report(tuning *t, athi_value **report) {
 static ath_status open_search(tuning *t, int jobs) {
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(t->ctx, t->arena, &t->file->tune, "", t->file->space, t->file->seed, t->store, &opts));
-    opts.jobs = jobs;
+    opts.jobs = jobs, opts.no_pause = !t->file->tune.resumable;
     if (!t->dry && !(opts.owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory))) return ATH_E_NOMEM;
     if (t->dry) opts.max_trials = opts.executions = 1, opts.n_points = 0;
     ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));

@@ -92,6 +92,10 @@ bool athi_tune_event_line(const athi_task *task, const athi_value *event, char l
                *message = text_of(event, "message");
     long long trial = (long long)task->trial;
     double seconds = 0;
+    if (text_of(event, "pruned")) {
+        snprintf(line, ATHI_EVENT_LINE, "trial %lld was stopped: others are better", trial);
+        return true;
+    }
     if (failed) snprintf(line, ATHI_EVENT_LINE, "trial %lld failed (%s): %s", trial, failed, message ? message : "");
     for (int i = 0; i < ATHI_COUNT(of_study); i++)
         if (text_of(event, of_study[i].key)) {

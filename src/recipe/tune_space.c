@@ -68,6 +68,14 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
     if (!sampler) return ATH_E_NOMEM;
     ATH_TRY(athi_spec_resolve(ctx, arena, &athi_samplers, tune->sampler, sampler, &search->sampler, &sampler_opts));
     search->sampler_opts = sampler_opts;
+    if (tune->scheduler.name) {
+        void *scheduler_opts = NULL;
+        const char *scheduler = athi_arena_printf(arena, "%sscheduler", where);
+        if (!scheduler) return ATH_E_NOMEM;
+        ATH_TRY(athi_spec_resolve(ctx, arena, &athi_schedulers, tune->scheduler, scheduler, &search->scheduler,
+                                  &scheduler_opts));
+        search->scheduler_opts = scheduler_opts;
+    }
     if (tune->stop.name) {
         void *stop_opts = NULL;
         const char *stop = athi_arena_printf(arena, "%sstop", where);

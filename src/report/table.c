@@ -241,14 +241,16 @@ const char *athi_report_why(const char *why) {
 static void put_search(athi_text *out, const athi_value *report) {
     const athi_value *search = athi_value_get(report, "search"), *trials = athi_value_get(search, "trials"),
                      *best = athi_value_get(search, "best");
-    int64_t complete = 0, failed = 0;
+    int64_t complete = 0, failed = 0, pruned = 0;
     double value, seconds, number;
     if (!search) return;
     for (int64_t i = 0; trials && i < trials->n; i++) {
         const char *state = text_at(trials->items[i], "state", "");
+        pruned += strcmp(state, "pruned") == 0;
         complete += strcmp(state, "complete") == 0, failed += strcmp(state, "failed") == 0;
     }
     athi_text_printf(out, "search: %lld trials", (long long)complete);
+    if (pruned) athi_text_printf(out, ", %lld stopped early", (long long)pruned);
     if (failed) athi_text_printf(out, ", %lld failed", (long long)failed);
     if (number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);
     const char *ended = text_at(search, "ended", "");

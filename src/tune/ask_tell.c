@@ -108,6 +108,8 @@ static ath_status ask(const request *q, athi_value *answer) {
         athi_value *one = many ? athi_value_new(q->arena, ATHI_MAP) : answer;
         if (!one) return ATH_E_NOMEM;
         ATH_TRY(put_trial(q, task.trial, task.point, one));
+        if (task.resumed) ATH_TRY(put(q, one, "resumed", athi_value_bool(q->arena, true)));
+        if (task.until) ATH_TRY(put(q, one, "until", athi_value_int(q->arena, task.until)));
         ATH_TRY(athi_value_append(q->arena, list, one));
     }
     return many ? put(q, answer, "trials", list) : ATH_OK;
@@ -173,8 +175,12 @@ static ath_status report(const request *q, athi_value *answer) {
     ATH_TRY(read_count(q, "step", 1, INT64_MAX, &step));
     ATH_TRY(read_values(q, &values, &value));
     ATH_TRY(claim(q, &task));
+    static const char *const actions[] = {"continue", "pause", "prune"};
+    athi_action action;
     ATH_TRY(athi_search_report(q->server->search, &task, step, values));
-    return put(q, answer, "action", athi_value_string(q->arena, "continue"));
+    ATH_TRY(athi_search_action(q->server->search, &task, &action));
+    if (action == ATHI_ACTION_PAUSE) ATH_TRY(athi_search_pause(q->server->search, &task));
+    return put(q, answer, "action", athi_value_string(q->arena, actions[action]));
 }
 
 static ath_status add(const request *q, athi_value *answer) {

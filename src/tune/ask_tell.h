@@ -3,7 +3,8 @@
  *   {"op":"ask"}                                     -> {"trial":0,"params":{…}}, with "n":4 {"trials":[…]}
  *                                                       {"done":"max_trials"}, {"wait":seconds}
  *   {"op":"tell","trial":0,"values":{"y":1.5}}       -> {"ok":true}; or "state":"failed","reason":"memory"; "pruned"
- *   {"op":"report","trial":0,"step":3,"values":{…}}  -> {"action":"continue"}
+ *   {"op":"report","trial":0,"step":3,"values":{…}}  -> {"action":"continue"}; "prune": stop it, and tell "pruned";
+ *                                                       "pause": stop it with its state saved, it may be asked again
  *   {"op":"add","params":{…},"values":{…}}           -> {"ok":true,"trial":7}
  *   {"op":"best"}                                    -> {"trial":…,"params":…,"values":…}
  *

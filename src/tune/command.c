@@ -13,7 +13,7 @@ typedef struct filling {
     athi_arena *arena;
     const athi_command *command;
     const athi_value *params; /* of those that exist */
-    const char *trial, *seed, *folder;
+    const char *trial, *seed, *folder, *budget;
 } filling;
 
 /* ---- values as texts ----------------------------------------------------------------------------- */
@@ -33,13 +33,14 @@ static ath_status begin(filling *f, const athi_task *task, const char *folder) {
     f->params = params;
     f->trial = athi_arena_printf(f->arena, "%lld", (long long)task->trial);
     f->seed = athi_arena_printf(f->arena, "%llu", (unsigned long long)(task->seed >> SEED_SHIFT));
+    f->budget = task->budget ? athi_arena_printf(f->arena, "%lld", (long long)task->budget) : "";
     f->folder = folder;
-    return f->trial && f->seed ? ATH_OK : ATH_E_NOMEM;
+    return f->trial && f->seed && f->budget ? ATH_OK : ATH_E_NOMEM;
 }
 
 /* ---- templates ----------------------------------------------------------------------------------- */
 
-static const char *const own_names[] = {"trial", "seed", "dir", "args"};
+static const char *const own_names[] = {"trial", "seed", "dir", "budget", "args"};
 
 static ath_status unknown_template(const filling *f, const char *name) {
     const athi_space *space = f->command->space;
@@ -47,13 +48,13 @@ static ath_status unknown_template(const filling *f, const char *name) {
         space->n ? athi_nearest(name, &space->params[0].name, space->n, sizeof space->params[0]) : NULL;
     return athi_fail(f->ctx, ATH_E_OPTION,
                      "the command has {%.60s}, but no parameter is called so%s%s%s there are also {trial}, {seed}, "
-                     "{dir} and {args}, and a brace itself is written {{",
+                     "{dir}, {budget} and {args}, and a brace itself is written {{",
                      name, near ? "; did you mean {" : ";", near ? near : "", near ? "}?" : "");
 }
 
 /* What {name} becomes; a parameter that this trial does not have is the empty text. */
 static ath_status fill_one(const filling *f, const char *name, const char *argument, const char **text) {
-    const char *const own[] = {f->trial, f->seed, f->folder};
+    const char *const own[] = {f->trial, f->seed, f->folder, f->budget};
     for (int i = 0; i < ATHI_COUNT(own); i++)
         if (strcmp(own_names[i], name) == 0) return *text = own[i], ATH_OK;
     if (strcmp(name, "args") == 0)
@@ -146,13 +147,14 @@ ath_status athi_command_variables(ath_ctx *ctx, athi_arena *arena, const athi_co
                                   const char *folder, char ***variables, int64_t *n) {
     filling f = {.ctx = ctx, .arena = arena, .command = command};
     ATH_TRY(begin(&f, task, folder));
-    char **list = athi_arena_array(arena, f.params->n + 4, (int64_t)sizeof *list);
+    char **list = athi_arena_array(arena, f.params->n + 5, (int64_t)sizeof *list);
     if (!list) return ATH_E_NOMEM;
     *n = 0;
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_TRIAL=%s", f.trial);
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_SEED=%s", f.seed);
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_DIR=%s", folder);
     list[(*n)++] = athi_arena_printf(arena, "ATHANOR_RESUMED=%s", command->resumable && task->resumed ? "1" : "");
+    list[(*n)++] = athi_arena_printf(arena, "ATHANOR_BUDGET=%s", f.budget);
     for (int64_t p = 0; p < f.params->n; p++) {
         const char *name = variable_name(arena, f.params->keys[p]), *value = text_of(arena, f.params->items[p]);
         if (!name || !value) return ATH_E_NOMEM;

@@ -4,7 +4,8 @@
  *   {"step": 3, "val_loss": 0.2}               a report; without "step" the final value; other lines are its log
  *
  * No shell takes part: an argument stays one argument whatever stands in it, but for {args}. The same values
- * stand in ATHANOR_PARAM_<NAME>, ATHANOR_TRIAL, ATHANOR_SEED and ATHANOR_DIR. ATHANOR_RESUMED is 1 where a resumable one
+ * stand in ATHANOR_PARAM_<NAME>, ATHANOR_TRIAL, ATHANOR_SEED, ATHANOR_DIR and ATHANOR_BUDGET
+ * (the steps that it may take: where a scheduler pauses it, or max_t). ATHANOR_RESUMED is 1 where a resumable one
  * goes on, else empty. runner.h runs it. */
 #ifndef ATHI_COMMAND_H
 #define ATHI_COMMAND_H

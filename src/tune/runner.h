@@ -4,6 +4,8 @@
  *   -> {"op":"run","trial":3,"execution":0,"seed":"…","dir":"…/trials/3/0","params":{…},"resumed":false}
  *   <- {"step":1,"values":{"val_accuracy":0.81,…},"peak_rss":…}      any number; without step: a final value
  *   <- {"done":true,…}  or  {"failed":"reason name","message":"…"}
+ *   -> {"op":"stop"}   the scheduler stops the task: its state is saved, and it answers {"stopped":true}, as it does by
+ *                      itself after the step that the task gives as "until"
  *   -> end of file: the worker leaves
  *
  * Standard error goes to <dir>/stderr.log. A worker that dies, runs out of memory, hangs or answers with
@@ -47,7 +49,7 @@ typedef struct athi_runner_opts {
     int jobs;
     int threads; /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
     athi_limits limits;
-    /** After every event, for progress lines: a report, {"done":…}, {"failed":reason,"message":…},
+    /** After every event, for progress lines: a report, {"done":…}, {"paused":…}, {"pruned":…}, {"failed":reason,"message":…},
      *  {"retry":reason,"message":…,"seconds":…}; {"away":message} and {"back":message} (of no trial: -1) when the
      *  study cannot be reached for a while. May be NULL. */
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);

@@ -33,7 +33,9 @@ static ath_status report(athi_runner *r, athi_slot *w, int64_t step, athi_value 
     if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
     ATH_TRY(athi_value_set(r->scratch, event, "values", values));
     athi_runner_tell(r, &w->task, event);
-    return ATH_OK;
+    athi_action action;
+    ATH_TRY(athi_search_action(r->opts->search, &w->task, &action));
+    return action == ATHI_ACTION_CONTINUE ? ATH_OK : athi_slot_stop(r, w, action);
 }
 
 static ath_status take_report(athi_runner *r, athi_slot *w, const athi_value *event, const char *line) {
@@ -61,6 +63,12 @@ static ath_status take_answer(athi_runner *r, athi_slot *w, const char *line, in
     if (status != ATH_OK || event->type != ATHI_MAP) return garbage(r, w, line);
     const athi_value *peak = athi_value_get(event, "peak_rss");
     if (peak && peak->type == ATHI_INT) athi_runner_count_peak(r, peak->integer);
+    const bool ended = athi_value_get(event, "done") || athi_value_get(event, "failed");
+    if (athi_value_get(event, "stopped") || (w->stop != ATHI_ACTION_CONTINUE && ended)) {
+        w->served++;
+        return athi_slot_stopped(r, w);
+    }
+    if (w->stop != ATHI_ACTION_CONTINUE) return ATH_OK; /* a report of a step too many */
     if (athi_value_get(event, "failed"))
         return r->stopping ? ATH_OK /* it goes on at the next start */
                            : take_failure(r, w, event);
@@ -85,6 +93,7 @@ static ath_status take_output(athi_runner *r, athi_slot *w, const char *line, in
         athi_capture_write(&w->log, "\n", 1);
         return ATH_OK;
     }
+    if (w->stop != ATHI_ACTION_CONTINUE) return ATH_OK; /* a step too many */
     if (status == ATH_E_DATA) return wrong_report(r, w);
     return status == ATH_OK ? report(r, w, step, values) : status;
 }

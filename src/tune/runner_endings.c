@@ -44,6 +44,7 @@ void athi_slot_free(athi_runner *r, athi_slot *w) {
     w->folder = w->errors_path = w->log_path = w->request = NULL;
     w->state = ATHI_SLOT_IDLE;
     w->deadline = w->kill_at = 0;
+    w->stop = ATHI_ACTION_CONTINUE;
 }
 
 void athi_slot_end(athi_runner *r, athi_slot *w, double patience) {
@@ -114,6 +115,12 @@ ath_status athi_runner_keep_leases(athi_runner *r) {
 
 static ath_status record_done(athi_runner *r, athi_slot *w) { return athi_search_finish(r->opts->search, &w->task); }
 
+static ath_status record_paused(athi_runner *r, athi_slot *w) { return athi_search_pause(r->opts->search, &w->task); }
+
+static ath_status record_pruned(athi_runner *r, athi_slot *w) {
+    return athi_search_prune(r->opts->search, &w->task, NULL);
+}
+
 static ath_status record_failed(athi_runner *r, athi_slot *w) {
     return athi_search_fail(r->opts->search, &w->task, w->reason, w->why);
 }
@@ -121,7 +128,10 @@ static ath_status record_failed(athi_runner *r, athi_slot *w) {
 static const struct {
     const char *event;
     ath_status (*record)(athi_runner *r, athi_slot *w);
-} verdicts[] = {[ATHI_VERDICT_DONE] = {"done", record_done}, [ATHI_VERDICT_FAILED] = {"failed", record_failed}};
+} verdicts[] = {[ATHI_VERDICT_DONE] = {"done", record_done},
+                [ATHI_VERDICT_FAILED] = {"failed", record_failed},
+                [ATHI_VERDICT_PAUSED] = {"paused", record_paused},
+                [ATHI_VERDICT_PRUNED] = {"pruned", record_pruned}};
 
 ath_status athi_slot_settle(athi_runner *r, athi_slot *w) {
     athi_value *event = NULL;
@@ -148,6 +158,24 @@ static ath_status conclude(athi_runner *r, athi_slot *w, athi_verdict verdict, a
 
 ath_status athi_slot_done(athi_runner *r, athi_slot *w) {
     return conclude(r, w, ATHI_VERDICT_DONE, ATHI_REASON_NONE, "");
+}
+
+ath_status athi_slot_stop(athi_runner *r, athi_slot *w, athi_action action) {
+    w->stop = action;
+    w->deadline = athi_now() + athi_runner_patience(r); /* then by force */
+    if (r->opts->command) {
+        athi_process_signal(&w->process, SIGTERM);
+        return ATH_OK;
+    }
+    return w->task.until && action == ATHI_ACTION_PAUSE ? ATH_OK /* it knows where */
+                                                        : athi_process_send(&w->process, "{\"op\":\"stop\"}");
+}
+
+ath_status athi_slot_stopped(athi_runner *r, athi_slot *w) {
+    if (w->stop == ATHI_ACTION_CONTINUE) /* nobody told it to: it goes on when it can */
+        return athi_slot_fail(r, w, ATHI_REASON_LOST, "the worker stopped before its task was done");
+    return conclude(r, w, w->stop == ATHI_ACTION_PAUSE ? ATHI_VERDICT_PAUSED : ATHI_VERDICT_PRUNED, ATHI_REASON_NONE,
+                    "");
 }
 
 /* Nothing that would begin now could be saved. */
@@ -208,6 +236,7 @@ ath_status athi_slot_gone(athi_runner *r, athi_slot *w, const athi_ending *endin
         athi_slot_free(r, w);
         return ATH_OK;
     }
+    if (w->stop != ATHI_ACTION_CONTINUE) return athi_slot_stopped(r, w);
     if (r->opts->command) return command_gone(r, w, ending);
     return left ? athi_slot_send(r, w) : explain(r, w, ending);
 }

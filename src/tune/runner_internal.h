@@ -21,7 +21,12 @@ typedef enum athi_slot_state {
 } athi_slot_state;
 
 /* How a task ended. */
-typedef enum athi_verdict { ATHI_VERDICT_DONE, ATHI_VERDICT_FAILED } athi_verdict;
+typedef enum athi_verdict {
+    ATHI_VERDICT_DONE,
+    ATHI_VERDICT_FAILED,
+    ATHI_VERDICT_PAUSED,
+    ATHI_VERDICT_PRUNED
+} athi_verdict;
 
 typedef struct athi_slot {
     athi_slot_state state;
@@ -46,6 +51,7 @@ typedef struct athi_slot {
     double again_at;      /* WAITING */
     double deadline;      /* 0: none */
     double kill_at;       /* it was told to end, and fails for `reason`; SIGKILL comes then. 0: it was not */
+    athi_action stop;     /* PAUSE or PRUNE: the scheduler stops it, and its end is that */
     athi_verdict verdict; /* ENDED */
     athi_reason reason;
     char why[ATHI_SENTENCE];
@@ -94,6 +100,10 @@ void athi_slot_end(athi_runner *r, athi_slot *w, double patience);
 void athi_slot_free(athi_runner *r, athi_slot *w);
 /** The task has ended well; its worker lives on. */
 ath_status athi_slot_done(athi_runner *r, athi_slot *w);
+/** The scheduler stops the task: its process is told, and however it ends then, the trial is paused or pruned. */
+ath_status athi_slot_stop(athi_runner *r, athi_slot *w, athi_action action);
+/** The task that the scheduler stops has stopped. */
+ath_status athi_slot_stopped(athi_runner *r, athi_slot *w);
 /** The task went wrong: it is tried again, or its trial has failed. Either way its process is ended. */
 ath_status athi_slot_fail(athi_runner *r, athi_slot *w, athi_reason reason, const char *message);
 /** Seconds between SIGTERM and SIGKILL. */

@@ -36,6 +36,7 @@ static ath_status write_request(athi_runner *r, athi_slot *w) {
     ATH_TRY(athi_value_set(a, map, "dir", athi_value_string(a, w->folder)));
     ATH_TRY(athi_value_set(a, map, "params", params));
     ATH_TRY(athi_value_set(a, map, "resumed", athi_value_bool(a, w->task.resumed)));
+    if (w->task.until) ATH_TRY(athi_value_set(a, map, "until", athi_value_int(a, w->task.until)));
     athi_text text = {.ctx = r->ctx};
     ath_status status = athi_json_write(&text, map, 0);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
@@ -51,6 +52,7 @@ static void begin_task(athi_runner *r, athi_slot *w) {
     w->state = ATHI_SLOT_RUNNING;
     w->lines = 0;
     w->kill_at = 0;
+    w->stop = ATHI_ACTION_CONTINUE;
     athi_capture_close(&w->process.log);
     w->process.log = (athi_capture){.path = w->errors_path, .limit = limits->output, .fd = -1};
     w->process.n_words = 0, w->process.words[0] = 0;

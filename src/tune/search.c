@@ -36,6 +36,7 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
     s->scratch = athi_arena_create(ctx);
     ath_status status = s->scratch ? ATH_OK : ATH_E_NOMEM;
     if (opts->owner) athi_store_patience(opts->store, SHARED_PATIENCE_MS);
+    if (status == ATH_OK) status = athi_search_check_schedule(s);
     if (status == ATH_OK && opts->owner) status = athi_store_own(opts->store, opts->owner, ATHI_LEASE_SECONDS);
     if (status == ATH_OK) status = athi_search_adopt(s, true);
     if (status != ATH_OK) return athi_search_close(s), status;
@@ -104,6 +105,7 @@ static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, i
     athi_view view;
     athi_beginning beginning = {.point = point, .optimistic = s->opts.owner, .after = n};
     ATH_TRY(athi_search_view(s, trials, n, &view, &beginning.seen));
+    ATH_TRY(athi_search_at_fidelity(s, &view));
     ATH_TRY(suggest(s, &view, point));
     if (s->exhausted) return ATH_OK;
     relate(&view, &beginning);
@@ -143,11 +145,14 @@ static bool hand_out(athi_search *s, athi_task *task) {
             athi_execution *e = &a->executions[k];
             if (e->phase != ATHI_PHASE_READY) continue;
             e->phase = ATHI_PHASE_RUNNING;
+            e->until = athi_search_until(s, a, e);
             s->handed_out++;
             *task = (athi_task){.trial = a->number,
                                 .execution = k,
                                 .point = a->point,
                                 .resumed = e->resumed,
+                                .until = e->until,
+                                .budget = e->until ? e->until : athi_search_max_t(s),
                                 .seed = athi_seed_derive(s->opts.seed, (uint64_t)a->number, (uint64_t)k)};
             return true;
         }
@@ -191,13 +196,17 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
     const char *limit;
     ATH_TRY(athi_search_limit(s, trials, n, &limit));
+    ATH_TRY(athi_search_promote(s, trials, n, limit != NULL));
+    if (hand_out(s, task)) return ATH_OK;
+    if (limit && !athi_search_under_way(s)) ATH_TRY(athi_search_end_paused(s));
     if (limit && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
         ATH_TRY(begin_rescoring(s, trials, n));
         if (hand_out(s, task)) return ATH_OK;
     }
     if (limit) return wind_down(s, trials, n, next, why, limit);
     if (athi_search_must_wait(s, n) ||
-        (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) || (s->opts.max_pending > 0 && s->n >= s->opts.max_pending)) {
+        (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) ||
+        (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending)) {
         *next = ATHI_NEXT_WAIT;
         return ATH_OK;
     }

@@ -1,13 +1,17 @@
 /* The search: what to run next, from a space, a sampler and a store. It starts no process: drivers do
  * (runner.h for worker processes, ath_tuner for a function in this process), so that all of them share one logic.
  *
- *   task = one execution of one trial.   next -> report* -> finish | fail
+ *   task = one execution of one trial.   next -> report* -> finish | fail | pause | prune
+ *
+ * With a scheduler each report is followed by athi_search_action. A trial that pauses is handed out again when it is
+ * promoted; those that still wait when nothing more can come end as pruned.
  *
  * With `deterministic` (or one job) suggestion n sees the results of trials up to n - jobs only, whatever
  * finished meanwhile, so that a search in parallel gives the same trials every time. */
 #ifndef ATHI_SEARCH_H
 #define ATHI_SEARCH_H
 
+#include "tune/scheduler.h"
 #include "tune/store.h"
 
 typedef struct athi_search athi_search;
@@ -32,6 +36,10 @@ typedef struct athi_search_opts {
     double max_seconds;   /* of running trials, over all starts, 0: any */
     const athi_row *stop; /* of athi_stop_rules, NULL: none */
     const void *stop_opts;
+    const athi_row *scheduler; /* of athi_schedulers, NULL: every trial runs to its end */
+    const void *scheduler_opts;
+    int64_t max_t;        /* steps of a whole trial (epochs of a recipe), 0: unknown */
+    bool no_pause;        /* executions cannot be paused and go on */
     int64_t rescore;      /* trials of the winner's point after the search */
     const char *owner;    /* this driver's name among several on the study, leased trials are its own; NULL: it is alone */
     int64_t max_failures; /* consecutive failures from the start that end the search; 0: 3 */
@@ -41,7 +49,9 @@ typedef struct athi_task {
     int64_t trial, execution;
     uint64_t seed;       /* athi_seed_derive(study seed, trial, execution) */
     const double *point; /* the search's, until the trial ends or gets another point */
-    bool resumed;        /* it was running when an earlier start ended: its saved state may be continued */
+    bool resumed;        /* it was paused, or running when an earlier start ended: its saved state may be continued */
+    int64_t until;       /* the step after which it pauses, 0: it runs to its end */
+    int64_t budget;      /* steps that it may take: `until`, else those of a whole trial; 0: unknown */
 } athi_task;
 
 typedef enum athi_next { ATHI_NEXT_TASK, ATHI_NEXT_WAIT, ATHI_NEXT_DONE } athi_next;
@@ -57,11 +67,15 @@ ath_status athi_search_next(athi_search *search, athi_task *task, athi_next *nex
 ath_status athi_search_report(athi_search *search, const athi_task *task, int64_t step, const athi_value *values);
 ath_status athi_search_finish(athi_search *search, const athi_task *task);
 ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_reason reason, const char *message);
+/** What becomes of a task after its latest report: PAUSE, stop it with its state saved, then athi_search_pause; PRUNE, stop
+ *  it, then athi_search_prune. */
+ath_status athi_search_action(athi_search *search, const athi_task *task, athi_action *action);
+ath_status athi_search_pause(athi_search *search, const athi_task *task);
 /** Puts another point in place of a running trial's (a define-by-run function found new parameters). */
 ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
 /** The execution begins anew: what it reported before is forgotten. */
 ath_status athi_search_restart(athi_search *search, const athi_task *task);
-/** The trial was stopped early: what it is worth, a value an objective; NULL: nothing. */
+/** The trial was stopped early: what it is worth, a value an objective; NULL: what its reports say. */
 ath_status athi_search_prune(athi_search *search, const athi_task *task, const double *values);
 /** Records a trial that was run elsewhere; it takes nothing from max_trials. */
 ath_status athi_search_add(athi_search *search, const double *point, const double *values, int64_t *number);

@@ -1,7 +1,7 @@
 /* Between the files of the search: trials under way, and what their executions have reported.
  *
  *   search.c          open, close, what is next        search_trials.c   trials under way, taken over at a start
- *   search_limits.c   when no new trial begins
+ *   search_limits.c   when no new trial begins     search_schedule.c who pauses, goes on, is stopped
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
  *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study */
 #ifndef ATHI_SEARCH_INTERNAL_H
@@ -9,7 +9,7 @@
 
 #include "tune/search.h"
 
-typedef enum athi_phase { ATHI_PHASE_READY, ATHI_PHASE_RUNNING, ATHI_PHASE_DONE } athi_phase;
+typedef enum athi_phase { ATHI_PHASE_READY, ATHI_PHASE_RUNNING, ATHI_PHASE_PAUSED, ATHI_PHASE_DONE } athi_phase;
 
 typedef struct athi_execution {
     athi_phase phase;
@@ -19,13 +19,14 @@ typedef struct athi_execution {
     double last[ATHI_OBJECTIVES_MAX], final[ATHI_OBJECTIVES_MAX];
     bool has_final;
     double values[ATHI_OBJECTIVES_MAX]; /* DONE */
+    int64_t until, judged_step;         /* where it pauses; its last report that a scheduler has judged */
 } athi_execution;
 
 /* A trial that has begun and not ended. */
 typedef struct athi_active {
     int64_t number;
     double *point;
-    int64_t n; /* executions */
+    int64_t n;          /* executions */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
 } athi_active;
@@ -35,7 +36,8 @@ struct athi_search {
     athi_search_opts opts;
     const athi_study_info *info;
     const athi_sampler_impl *sampler;
-    athi_active **actives; /* by number */
+    const athi_scheduler_impl *scheduler; /* NULL: none */
+    athi_active **actives;                /* by number */
     int64_t n, cap;
     double **queue; /* enqueued points, first in first out */
     int64_t n_queue, cap_queue;
@@ -90,6 +92,22 @@ ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int
 
 /** Why no new trial begins, NULL: one may. */
 ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, const char **why);
+
+/* ---- search_schedule.c --------------------------------------------------------------------------- */
+
+ath_status athi_search_check_schedule(athi_search *s);
+/** Where an execution pauses next, 0: nowhere. */
+int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e);
+/** Steps of a whole trial, 0: unknown. */
+int64_t athi_search_max_t(const athi_search *s);
+/** Makes a paused trial ready that may go on, if there is one. closed: no new trial will begin. */
+ath_status athi_search_promote(athi_search *s, const athi_trial *const *trials, int64_t n, bool closed);
+/** Trials under way that do not wait for a promotion. */
+int64_t athi_search_under_way(const athi_search *s);
+/** Gives up all that wait. */
+ath_status athi_search_end_paused(athi_search *s);
+/** The view as a sampler gets it that learns from a step which not all trials have passed. */
+ath_status athi_search_at_fidelity(athi_search *s, athi_view *view);
 
 /* ---- search_results.c ---------------------------------------------------------------------------- */
 

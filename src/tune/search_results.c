@@ -132,8 +132,7 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
         e->phase = ATHI_PHASE_DONE;
         return athi_search_end_if_done(s, a);
     }
-    ath_status status =
-        athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
+    ath_status status = athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     e->phase = ATHI_PHASE_DONE;
     return ATH_OK;
@@ -153,9 +152,11 @@ ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason r
 }
 
 ath_status athi_search_prune(athi_search *s, const athi_task *task, const double *values) {
+    double own[ATHI_OBJECTIVES_MAX];
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
-    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = values && !any_nan(s, values) ? values : NULL};
+    if (!values) athi_execution_result(s, &a->executions[0], own), values = own;
+    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = any_nan(s, values) ? NULL : values};
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_ended = true;
@@ -176,7 +177,7 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
-    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING};
+    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING, .until = e->until};
     return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }
 

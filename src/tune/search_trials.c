@@ -117,6 +117,8 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         }
         ATH_TRY(take_reports(s, t->number, i, e));
         e->resumed = true;
+        e->judged_step = e->last_step;
+        if (t->state == ATHI_TRIAL_PAUSED && s->scheduler) e->phase = ATHI_PHASE_PAUSED;
     }
     return ATH_OK;
 }

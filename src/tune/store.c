@@ -489,6 +489,20 @@ ath_status athi_store_rewind(athi_store *s, int64_t number, int64_t execution, i
     return ATH_OK;
 }
 
+static ath_status set_paused(athi_store *s, int64_t number, bool paused) {
+    int64_t id;
+    ATH_TRY(running_id(s, number, &id));
+    return athi_sql_run(s, SQL_TRIAL_PAUSE, "ii", id, (int64_t)paused);
+}
+
+/* Lost in a power cut, a pause is a trial that runs: it goes on. */
+ath_status athi_store_pause(athi_store *s, int64_t number, bool paused) {
+    ATH_TRY(athi_sql_begin(s, false));
+    ATH_TRY(athi_sql_end(s, set_paused(s, number, paused)));
+    touched(s, number);
+    return ATH_OK;
+}
+
 /* ---- texts of the study -------------------------------------------------------------------------- */
 
 ath_status athi_store_put(athi_store *s, const char *key, const char *value) {

@@ -39,6 +39,7 @@ static const char *const texts[SQL_COUNT] = {
         "INSERT INTO athanor_trials(trial_id, reason, message, finished) VALUES(?1, ?2, ?3,"
         " (SELECT COALESCE(MAX(finished), 0) + 1 FROM athanor_trials)) ON CONFLICT(trial_id) DO UPDATE SET"
         " reason=excluded.reason, message=excluded.message, finished=excluded.finished, paused=0",
+    [SQL_TRIAL_PAUSE] = "UPDATE athanor_trials SET paused=?2 WHERE trial_id=?1",
     [SQL_TRIALS_AFTER] = "SELECT trial_id, number FROM trials WHERE study_id=?1 AND trial_id>?2 ORDER BY trial_id",
     [SQL_TRIAL_ROW] = "SELECT t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message, a.paused,"
                       " a.relation, a.relative"

@@ -1,0 +1,52 @@
+/* Schedulers: which trials go on, and how far. Like a suggestion, a decision is a function of what the study holds
+ * (trials with their reports, the seed, the options); nothing else is kept, so a killed search decides the same.
+ *
+ *   until    a trial that begins or goes on runs up to this step and pauses there, with its state saved
+ *   promote  which of those that wait goes on
+ *   keep     may a trial that has just reported go on?
+ *
+ * A scheduler deals with one execution a trial. Steps count from 1; what a trial is worth at a step is its best report
+ * up to it. */
+#ifndef ATHI_SCHEDULER_H
+#define ATHI_SCHEDULER_H
+
+#include "tune/sampler.h"
+
+typedef enum athi_action { ATHI_ACTION_CONTINUE, ATHI_ACTION_PAUSE, ATHI_ACTION_PRUNE } athi_action;
+
+/* What a decision may look at. */
+typedef struct athi_schedule {
+    const athi_trial *const *trials; /* of the whole study, by number */
+    int64_t n;
+    bool maximize;
+    bool pauses;   /* trials can be paused and go on; else they are only stopped */
+    bool closed;   /* no new trial will begin */
+    int64_t max_t; /* steps of a whole trial where the options do not say it, 0: unknown */
+    uint64_t seed;
+} athi_schedule;
+
+typedef struct athi_scheduler_impl {
+    /** Options that do not fit one another or the search: ATH_E_OPTION with a sentence. NULL: any do. */
+    ath_status (*check)(ath_ctx *ctx, const void *opts, const athi_schedule *s);
+    /** Steps of a whole trial, 0: unknown. NULL: unknown. */
+    int64_t (*max_t)(const void *opts, const athi_schedule *s);
+    /** Where trial `number` pauses next after `step`, 0: it runs to its end. NULL: always 0. */
+    int64_t (*until)(const void *opts, const athi_schedule *s, int64_t number, int64_t step);
+    /** The paused trial that goes on, -1: none. NULL: none ever. */
+    int64_t (*promote)(const void *opts, const athi_schedule *s);
+    /** May this trial go on after its report of `step`? `before`: its report before that, 0: none. NULL: yes. */
+    bool (*keep)(const void *opts, const athi_schedule *s, const athi_trial *trial, int64_t before, int64_t step);
+    /** The largest step at which at least `least` trials can be compared, which models learn from; 0: none yet. NULL: they
+     *  learn from complete trials. */
+    int64_t (*fidelity)(const void *opts, const athi_schedule *s, int64_t least);
+} athi_scheduler_impl;
+
+extern const athi_kind athi_schedulers; /* rows: none, asha, hyperband, … */
+
+/** What a trial was worth at a step, less is better; infinity when it had failed by then (or was never a number), NaN when
+ *  it did not get there. */
+double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step);
+/** The last step that a trial has reported, 0: none. */
+int64_t athi_schedule_step(const athi_trial *t);
+
+#endif

@@ -1,0 +1,41 @@
+/* The table of schedulers, and what they share. */
+#include "tune/scheduler_internal.h"
+
+#include <math.h>
+
+static const athi_row rows[] = {
+    {"asha",
+     "Asynchronous successive halving (https://arxiv.org/abs/1810.05934): at each rung the best 1 / reduction_factor "
+     "go "
+     "on.",
+     athi_asha_options, sizeof(athi_rung_opts), &athi_scheduler_asha, NULL},
+    {"hyperband",
+     "Hyperband (https://arxiv.org/abs/1603.06560): halving in brackets that begin with more or with fewer steps.",
+     athi_hyperband_options, sizeof(athi_rung_opts), &athi_scheduler_hyperband, NULL},
+    {"bohb",
+     "Hyperband whose sampler learns from the largest step with enough trials (https://arxiv.org/abs/1807.01774).",
+     athi_hyperband_options, sizeof(athi_rung_opts), &athi_scheduler_bohb, NULL},
+    {"median", "Stops a trial whose best report is worse than the median of the others' running means (Vizier).",
+     athi_median_options, sizeof(athi_curve_opts), &athi_scheduler_median, NULL},
+    {"percentile", "Stops a trial whose best report is not among the best of the others' at that step.",
+     athi_percentile_options, sizeof(athi_curve_opts), &athi_scheduler_percentile, "percentile"},
+    {"threshold", "Stops a trial whose report lies outside lower..upper.", athi_threshold_options,
+     sizeof(athi_curve_opts), &athi_scheduler_threshold, NULL},
+    {"patience", "Stops a trial that has not become better for so many reports.", athi_patience_options,
+     sizeof(athi_curve_opts), &athi_scheduler_patience, "patience"},
+    {0}};
+const athi_kind athi_schedulers = {"scheduler", "schedulers", rows};
+
+int64_t athi_schedule_step(const athi_trial *t) { return t->n_reports ? t->reports[t->n_reports - 1].step : 0; }
+
+double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step) {
+    bool failed = t->state == ATHI_TRIAL_FAILED && t->reason != ATHI_REASON_LOST && t->reason != ATHI_REASON_NONE;
+    double best = INFINITY;
+    if (t->outside || (athi_schedule_step(t) < step && !failed)) return (double)NAN;
+    if (athi_schedule_step(t) < step) return INFINITY;
+    for (int64_t i = 0; i < t->n_reports && t->reports[i].step <= step; i++) {
+        double v = s->maximize ? -t->reports[i].value : t->reports[i].value;
+        if (v < best) best = v;
+    }
+    return best;
+}
