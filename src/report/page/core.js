@@ -224,7 +224,9 @@ function yAxis(pic, scale, label, ticks) {
 }
 /* Ticks of a parameter: [place, text] each. */
 function paramAxis(pic, at, vertical, count, length) {
-  const g = pic.g.append("g").attr({class: "axis", "aria-hidden": true}), list = at.ticks(count);
+  const all = at.ticks(count), every = vertical ? 1 : Math.max(1, Math.ceil(all.length * 40 / pic.width));
+  const g = pic.g.append("g").attr({class: "axis", "aria-hidden": true}),
+        list = all.filter((t, k) => k % every === 0);
   const room = vertical ? 11 : Math.floor((pic.width / Math.max(list.length, 1)) / 6.2);
   list.forEach(([place, shown]) => {
     const tick =

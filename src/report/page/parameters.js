@@ -93,7 +93,7 @@ function parallel(body) {
         width = Math.max(Math.min(room, 1180), axes * 84);
   body.append(outer);
   const pic = picture(
-    outer, 380, {left: 70, right: 70, top: 42, bottom: 14},
+    outer, 380, {left: 84, right: 70, top: 42, bottom: 14},
     "A line a trial through its parameters. Arrow keys go from trial to trial.", width);
   const x = d3.scale.linear().domain([0, axes - 1]).range([0, pic.width]), good = goodness(k), color = ramp(true);
   const scales = shown.map(p => paramScale(p, pic.height, "end")),
