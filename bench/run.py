@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [step] [search] [start] [memory] [tune] [--rounds N] [--readme]      without names: all of them
+    bench/run.py [step] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts."""
@@ -161,14 +161,7 @@ def bench_memory(_rounds):
             f"{late:.0f} MB", f"{limit} MB, flat", late <= limit and late <= early * 1.1 + 2)
 
 
-def bench_tune(_rounds):
-    """The samplers alone, over studies in memory."""
-    sys.path.insert(0, str(ROOT / "bench/tune"))
-    import speed
-    speed.measure(row)
-
-
-BENCHES = {"step": bench_step, "search": bench_search, "start": bench_start, "memory": bench_memory, "tune": bench_tune}
+BENCHES = {"step": bench_step, "search": bench_search, "start": bench_start, "memory": bench_memory}
 
 
 def table():

@@ -1,6 +1,8 @@
 """How fast the samplers are, and whether what they reach is as good: Athanor (speed.c) and its peers (speed_peers.py) in
-turn, seed by seed, each a process of its own on one thread; the time is that of the study alone. Called by bench/run.py;
-alone it prints the rows: bench/tune/speed.py [--seeds N] [NAME...]."""
+turn, seed by seed, each a process of its own on one thread; the time is that of the study alone. The peers live in the
+environment that bench/tune/setup makes (BENCH_TUNE_VENV names another one).
+
+    bench/tune/speed.py [--seeds N] [SAMPLER...]      without names: all rows"""
 import argparse
 import json
 import math
@@ -10,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PYTHON = Path(os.environ.get("BENCH_VENV", ROOT / ".venv-bench")) / "bin/python"
+PYTHON = Path(os.environ.get("BENCH_TUNE_VENV", ROOT / ".venv-tune")) / "bin/python"
 BUILD = ROOT / "build"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # sampler, function, dimensions, trials, library, at least so many times faster, seeds at most (a GP of Optuna's takes minutes)
@@ -79,13 +81,17 @@ def measure(row, seeds=20, names=()):
             alone(row, *case)
 
 
+def print_row(what, own, other, figure, target, reached):
+    print("| " + " | ".join([what, own, other, figure, target, "yes" if reached else "no"]) + " |", flush=True)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("names", nargs="*")
     arguments.add_argument("--seeds", type=int, default=20)
     options = arguments.parse_args()
-    measure(lambda *columns: print("| " + " | ".join(str(c) for c in columns) + " |", flush=True), options.seeds,
-            options.names)
+    print("| what | Athanor | the other side | figure | at least | reached |\n|---|---|---|---|---|---|")
+    measure(print_row, options.seeds, options.names)
 
 
 if __name__ == "__main__":
