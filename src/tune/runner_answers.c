@@ -33,9 +33,10 @@ static ath_status report(athi_runner *r, athi_slot *w, int64_t step, athi_value 
     if (step) ATH_TRY(athi_value_set(r->scratch, event, "step", athi_value_int(r->scratch, step)));
     ATH_TRY(athi_value_set(r->scratch, event, "values", values));
     athi_runner_tell(r, &w->task, event);
-    athi_action action;
-    ATH_TRY(athi_search_action(r->opts->search, &w->task, &action));
-    return action == ATHI_ACTION_CONTINUE ? ATH_OK : athi_slot_stop(r, w, action);
+    athi_action action = ATHI_ACTION_CONTINUE;
+    ATH_TRY(athi_runner_bear(r, athi_search_action(r->opts->search, &w->task, &action)));
+    if (r->away || action == ATHI_ACTION_CONTINUE) return ATH_OK; /* away: the line is taken again, and asked about */
+    return athi_slot_stop(r, w, action);
 }
 
 static ath_status take_report(athi_runner *r, athi_slot *w, const athi_value *event, const char *line) {
@@ -65,6 +66,7 @@ static ath_status take_answer(athi_runner *r, athi_slot *w, const char *line, in
     if (peak && peak->type == ATHI_INT) athi_runner_count_peak(r, peak->integer);
     const bool ended = athi_value_get(event, "done") || athi_value_get(event, "failed");
     if (athi_value_get(event, "stopped") || (w->stop != ATHI_ACTION_CONTINUE && ended)) {
+        athi_process_read_errors(&w->process);
         w->served++;
         return athi_slot_stopped(r, w);
     }

@@ -45,6 +45,7 @@ void athi_slot_free(athi_runner *r, athi_slot *w) {
     w->state = ATHI_SLOT_IDLE;
     w->deadline = w->kill_at = 0;
     w->stop = ATHI_ACTION_CONTINUE;
+    w->force_at = 0;
 }
 
 void athi_slot_end(athi_runner *r, athi_slot *w, double patience) {
@@ -162,7 +163,8 @@ ath_status athi_slot_done(athi_runner *r, athi_slot *w) {
 
 ath_status athi_slot_stop(athi_runner *r, athi_slot *w, athi_action action) {
     w->stop = action;
-    w->deadline = athi_now() + athi_runner_patience(r); /* then by force */
+    w->deadline = 0;
+    w->force_at = athi_now() + athi_runner_patience(r);
     if (r->opts->command) {
         athi_process_signal(&w->process, SIGTERM);
         return ATH_OK;

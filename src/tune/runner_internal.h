@@ -52,6 +52,7 @@ typedef struct athi_slot {
     double deadline;      /* 0: none */
     double kill_at;       /* it was told to end, and fails for `reason`; SIGKILL comes then. 0: it was not */
     athi_action stop;     /* PAUSE or PRUNE: the scheduler stops it, and its end is that */
+    double force_at;      /* with SIGKILL, where it does not */
     athi_verdict verdict; /* ENDED */
     athi_reason reason;
     char why[ATHI_SENTENCE];

@@ -44,7 +44,8 @@ ath_status athi_slot_equip(athi_runner *r, int index) {
 /* ---- time ---------------------------------------------------------------------------------------- */
 
 static void watch_time(athi_runner *r, athi_slot *w, double now) {
-    if (w->kill_at && now >= w->kill_at) athi_process_signal(&w->process, SIGKILL);
+    if ((w->kill_at && now >= w->kill_at) || (w->force_at && now >= w->force_at))
+        athi_process_signal(&w->process, SIGKILL);
     if (w->kill_at || !w->deadline || now < w->deadline) return;
     athi_slot_ask_to_end(r, w, ATHI_REASON_TIMEOUT, "no end within %g seconds", r->opts->limits.timeout);
 }

@@ -53,6 +53,7 @@ static void begin_task(athi_runner *r, athi_slot *w) {
     w->lines = 0;
     w->kill_at = 0;
     w->stop = ATHI_ACTION_CONTINUE;
+    w->force_at = 0;
     athi_capture_close(&w->process.log);
     w->process.log = (athi_capture){.path = w->errors_path, .limit = limits->output, .fd = -1};
     w->process.n_words = 0, w->process.words[0] = 0;

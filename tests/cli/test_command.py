@@ -343,6 +343,37 @@ class Command(unittest.TestCase):
         self.tunes(*self.sh(script, "--overwrite", trials=2))  # without, it begins anew
         self.assertEqual(self.steps(1), [(n, 1 + n / 10) for n in range(1, 4)])
 
+    def test_a_command_is_paused_and_goes_on(self):
+        """asha: every trial gets to step 1, a third of them to step 3, a third of those to step 9."""
+        script = ('n=0; [ "$ATHANOR_RESUMED" ] && read n < {dir}/n; echo from $n to {budget} >> {dir}/parts; '
+                  'while [ $n -lt 9 ]; do n=$((n+1)); echo $n > {dir}/n; echo "{{\\"step\\": $n, \\"loss\\": {x}}"; '
+                  '[ $n = 9 ] || sleep 0.05; done')  # it does not pause by itself
+        self.tunes(*self.sh(script, "--set", "resumable=true", "--set", "scheduler={asha: {max_t: 9, grace_period: 1}}",
+                            "--set", "sampler=random", "--set", "timeout=5", trials=9))
+        lasts = [len(self.steps(trial)) for trial in range(9)]
+        self.assertEqual(set(lasts), {1, 3, 9})
+        self.assertGreaterEqual(lasts.count(1), 5)  # how many exactly depends on the order of the good ones
+        for trial in range(9):
+            parts = (self.folder / f"run/trials/{trial}/0/parts").read_text()
+            self.assertEqual(parts, {1: "from 0 to 1\n", 3: "from 0 to 1\nfrom 1 to 3\n",
+                                     9: "from 0 to 1\nfrom 1 to 3\nfrom 3 to 9\n"}[len(self.steps(trial))])
+        complete = [trial for trial, (state, _) in self.study().items() if state == "COMPLETE"]
+        self.assertEqual(complete, [trial for trial in range(9) if lasts[trial] == 9])
+        self.assertIn(min(range(9), key=lambda trial: self.steps(trial)[0][1]), complete)
+
+    def test_a_command_is_stopped(self):
+        """By SIGTERM, and by SIGKILL where it takes no notice; what it reports then comes too late."""
+        for trap, trials in (("", 6), ("trap '' TERM; ", 3)):
+            script = (trap + 'for n in 1 2 3 4; do echo "{{\\"step\\": $n, \\"loss\\": {trial}.$n}"; sleep 0.05; done; '
+                      '[ {trial} -lt 2 ] || sleep 30; true')
+            begin = time.monotonic()
+            done = self.tunes(*self.sh(script, "--overwrite", "--set", "scheduler={threshold: {upper: 1.9}}", "--set",
+                                       "kill_after=0.5", trials=trials))
+            self.assertLess(time.monotonic() - begin, 20)
+            self.assertEqual([s for s, _ in self.study().values()], ["COMPLETE"] * 2 + ["PRUNED"] * (trials - 2))
+            self.assertEqual(self.steps(2), [(1, 2.1)])
+            self.assertIn("trial 2", done.stderr)
+
     def test_several_drivers(self):
         """worker joins, does its part, and leaves when all is done; so does one that comes too late."""
         process = self.start(*self.sh("sleep 0.1; " + REPORT, trials=14))
