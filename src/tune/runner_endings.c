@@ -211,13 +211,13 @@ static ath_status explain(athi_runner *r, athi_slot *w, const athi_ending *endin
     return athi_slot_fail(r, w, reason, message);
 }
 
-/* Status 0 and a report are a good end. */
+/* Status 0 and a report are a good end; one that went on may have had nothing left to report. */
 static ath_status command_gone(athi_runner *r, athi_slot *w, const athi_ending *ending) {
     char message[ATHI_SENTENCE];
     if (!w->process.n_words) /* its last words stand elsewhere */
         w->process.n_words = snprintf(w->process.words, sizeof(w->process.words), "%s", w->output.last);
     if (ending->how != 0 || w->kill_at) return explain(r, w, ending);
-    if (w->output.reports) return athi_slot_done(r, w);
+    if (w->output.reports || (r->opts->command->resumable && w->task.resumed)) return athi_slot_done(r, w);
     athi_command_silent(r->opts->command, &w->output, message, sizeof(message));
     return athi_slot_fail(r, w, ATHI_REASON_CRASH, message);
 }

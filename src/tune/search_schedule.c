@@ -37,6 +37,11 @@ int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi
     return s->scheduler->until(s->opts.scheduler_opts, &schedule, a->number, e->last_step);
 }
 
+bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e) {
+    const athi_execution before = {.last_step = e->last_step - 1};
+    return e->last_step > 0 && athi_search_until(s, a, &before) == e->last_step;
+}
+
 int64_t athi_search_max_t(const athi_search *s) {
     athi_schedule schedule = schedule_of(s, NULL, 0, false);
     return s->scheduler && s->scheduler->max_t ? s->scheduler->max_t(s->opts.scheduler_opts, &schedule)

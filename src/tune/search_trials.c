@@ -119,6 +119,10 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         e->resumed = true;
         e->judged_step = e->last_step;
         if (t->state == ATHI_TRIAL_PAUSED && s->scheduler) e->phase = ATHI_PHASE_PAUSED;
+        if (e->phase == ATHI_PHASE_READY && athi_search_at_pause(s, a, e)) {
+            ATH_TRY(athi_store_pause(s->opts.store, a->number, true));
+            e->phase = ATHI_PHASE_PAUSED;
+        }
     }
     return ATH_OK;
 }

@@ -340,6 +340,9 @@ class Command(unittest.TestCase):
         self.tunes(*self.sh(script, "--set", "resumable=true", trials=2))
         self.assertEqual(self.steps(1), [(n, 1 + n / 10) for n in range(1, 6)])
         self.assertEqual(self.log(1), "".join(f"line {n}\n" for n in range(1, 6)))
+        end = '[ "$ATHANOR_RESUMED" ] || {{ echo \'{{"loss": 2}\'; kill -9 $$; }; true'  # nothing was left to do
+        self.tunes(*self.sh(end, "--overwrite", "--set", "resumable=true", trials=1))
+        self.assertEqual(self.study()[0], ("COMPLETE", 2))
         self.tunes(*self.sh(script, "--overwrite", trials=2))  # without, it begins anew
         self.assertEqual(self.steps(1), [(n, 1 + n / 10) for n in range(1, 4)])
 
