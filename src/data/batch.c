@@ -48,8 +48,11 @@ static void standardize_sample(float *x, int64_t n) {
     for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
 }
 
-/* What the processor's kernel can do: u8 and f32, with factor and shift per channel. */
-static bool gather_fast(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, int64_t row,
+/* Where the i-th sample of a part lies in its arrays, counted from the part's begin. */
+static int64_t row_of(const athi_part *part, int64_t i) { return i + (i >= part->gap_at ? part->gap : 0); }
+
+/* What the processor's kernel can do: u8 and f32, with factor and shift per channel. `order`: rows. */
+static bool gather_rows(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, int64_t row,
                         float *x) {
     const char *from = (const char *)part->x.data + part->begin * athi_array_row_bytes(&part->x);
     if (!p->factor || p->normalize == ATHI_NORMALIZE_SAMPLEWISE) return false;
@@ -63,11 +66,25 @@ static bool gather_fast(const athi_part *part, const athi_preprocess *p, const i
     return true;
 }
 
+static bool gather_fast(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, int64_t row,
+                        float *x) {
+    enum { CHUNK = 256 };
+    int64_t rows[CHUNK];
+    bool done = true;
+    if (!part->gap) return gather_rows(part, p, order, n, row, x);
+    for (int64_t at = 0; done && at < n; at += CHUNK) {
+        int64_t m = ATHI_MIN(n - at, CHUNK);
+        for (int64_t i = 0; i < m; i++) rows[i] = row_of(part, order[at + i]);
+        done = gather_rows(part, p, rows, m, row, x + at * row);
+    }
+    return done;
+}
+
 void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, float *x) {
     int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
     if (gather_fast(part, p, order, n, row, x)) return;
     for (int64_t i = 0; i < n; i++, x += row) {
-        convert(part->x.dtype, (const char *)part->x.data + (part->begin + order[i]) * bytes, row, (float)p->scale,
+        convert(part->x.dtype, (const char *)part->x.data + (part->begin + row_of(part, order[i])) * bytes, row, (float)p->scale,
                 x);
         if (p->normalize == ATHI_NORMALIZE_FEATUREWISE) standardize(x, row, p);
         if (p->normalize == ATHI_NORMALIZE_SAMPLEWISE) standardize_sample(x, row);
@@ -105,7 +122,7 @@ static int32_t hottest(const athi_array *a, int64_t i, int64_t width) {
 void athi_batch_classes(const athi_part *part, const int64_t *order, int64_t n, int32_t *y) {
     int64_t width = athi_array_row_bytes(&part->y) / athi_dtype_size(part->y.dtype);
     for (int64_t i = 0; i < n; i++) {
-        int64_t at = part->begin + order[i];
+        int64_t at = part->begin + row_of(part, order[i]);
         y[i] = width == 1 ? (int32_t)integer_at(&part->y, at) : hottest(&part->y, at, width);
     }
 }
@@ -114,7 +131,7 @@ void athi_batch_targets(const athi_part *part, const int64_t *order, int64_t n, 
     int64_t bytes = athi_array_row_bytes(&part->y), width = bytes / athi_dtype_size(part->y.dtype);
     bool one_hot = width == 1 && classes > 1;
     for (int64_t i = 0; i < n; i++) {
-        int64_t at = part->begin + order[i];
+        int64_t at = part->begin + row_of(part, order[i]);
         if (!one_hot) {
             convert(part->y.dtype, (const char *)part->y.data + at * bytes, width, 1, y + i * width);
             continue;
@@ -130,8 +147,8 @@ ath_status athi_part_check_classes(ath_ctx *ctx, const athi_part *part, const ch
         return athi_fail(ctx, ATH_E_SHAPE, "data.%s: each target has %lld numbers, but the model gives %lld classes",
                          what, (long long)width, (long long)classes);
     for (int64_t i = 0; width == 1 && i < part->n; i++) {
-        int64_t label = integer_at(&part->y, part->begin + i);
-        if (!whole_at(&part->y, part->begin + i))
+        int64_t at = part->begin + row_of(part, i), label = integer_at(&part->y, at);
+        if (!whole_at(&part->y, at))
             return athi_fail(ctx, ATH_E_DATA,
                              "data.%s: the label of sample %lld is not a whole number; the loss needs class numbers",
                              what, (long long)i);

@@ -176,20 +176,39 @@ static ath_status load_named(loader *l, const char *name) {
 
 /* ---- parts --------------------------------------------------------------------------------------- */
 
+/* {fold: i, of: k}: pieces whose sizes differ by one at most, the larger ones first. */
+static ath_status split_fold(loader *l, const athi_value *v, const char *place) {
+    athi_data *d = l->data;
+    const athi_value *fold = athi_value_get(v, "fold"), *of = athi_value_get(v, "of");
+    int64_t n = d->train.n;
+    if (!fold || !of || v->n != 2 || fold->type != ATHI_INT || of->type != ATHI_INT || of->integer < 2 ||
+        of->integer > n || fold->integer < 0 || fold->integer >= of->integer)
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "%sdata.validation: expected {fold: I, of: K} with 2 <= K <= %lld and 0 <= I < K", place,
+                         (long long)n);
+    int64_t k = of->integer, i = fold->integer, size = n / k, larger = n % k;
+    int64_t begin = i * size + ATHI_MIN(i, larger), count = size + (i < larger);
+    d->validation = d->train;
+    d->validation.begin += begin, d->validation.n = count;
+    d->train.n = n - count, d->train.gap_at = begin, d->train.gap = count;
+    return ATH_OK;
+}
+
 static ath_status split_validation(loader *l, const athi_value *v) {
     athi_data *d = l->data;
     double number = 0;
     char place[48], got[32] = "";
     athi_value_place(v, place);
     if (!v || v->type == ATHI_NULL) return ATH_OK;
+    if (athi_value_get(v, "fold")) return split_fold(l, v, place);
     if (v->type == ATHI_MAP) return load_files(l, "validation", v, &d->validation);
     if (!athi_value_number(v, &number) || !(number >= 0) || (v->type == ATHI_FLOAT && number >= 1)) {
         if (athi_value_number(v, &number)) athi_format_double(number, got);
-        return athi_fail(
-            l->ctx, ATH_E_OPTION,
-            "%sdata.validation: expected a number of samples, a fraction < 1, {x: FILE, y: FILE} or {file: "
-            "FILE, label: COLUMN}, got %s",
-            place, *got ? got : athi_value_type_name(v->type));
+        return athi_fail(l->ctx, ATH_E_OPTION,
+                         "%sdata.validation: expected a number of samples, a fraction < 1, {fold: I, of: K}, {x: "
+                         "FILE, y: FILE} or "
+                         "{file: FILE, label: COLUMN}, got %s",
+                         place, *got ? got : athi_value_type_name(v->type));
     }
     int64_t n = d->train.n, keep = v->type == ATHI_INT ? n - v->integer : (int64_t)floor((double)n * (1 - number));
     if (keep < 1)
@@ -356,8 +375,10 @@ ath_status athi_data_join(ath_ctx *ctx, const athi_data *d, athi_part *joined) {
     const athi_part *t = &d->train, *v = &d->validation;
     *joined = *t;
     if (!v->n) return ATH_OK;
-    if (v->x.data == t->x.data && v->begin == t->begin + t->n) {
-        joined->n += v->n;
+    bool end = v->begin == t->begin + t->n && !t->gap,
+         middle = t->gap && v->begin == t->begin + t->gap_at && v->n == t->gap;
+    if (v->x.data == t->x.data && (end || middle)) { /* it was taken out of the training samples */
+        joined->n += v->n, joined->gap_at = joined->gap = 0;
         return ATH_OK;
     }
     ATH_TRY(athi_data_can_join(ctx, d));

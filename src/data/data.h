@@ -83,10 +83,12 @@ ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preproces
 ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out);
 ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out);
 
-/* n samples of arrays, from `begin` on. */
+/* n samples of arrays, from `begin` on. Where a fold was taken out of the middle, those from number gap_at on lie `gap`
+ * rows further. */
 typedef struct athi_part {
     athi_array x, y;
     int64_t begin, n;
+    int64_t gap_at, gap;
 } athi_part;
 
 typedef struct athi_data {
@@ -103,7 +105,8 @@ typedef struct athi_data {
 } athi_data;
 
 /** Opens all parts. `folder`: what relative paths start from. `validation`: N samples, or a fraction < 1,
- * from the end of the training set before shuffling (floor(n (1 - f)) stay), or files of its own. */
+ * from the end of the training set before shuffling (floor(n (1 - f)) stay), {fold: i, of: k}: the i-th (from 0) of k
+ * equal pieces, or files of its own. */
 ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
                           athi_data **data);
 /** A part made of the training and the validation samples together; of files of their own, in new memory of the data. */

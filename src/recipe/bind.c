@@ -200,6 +200,14 @@ static ath_status bind_root(binder *b, const athi_recipe *recipe, uint64_t seed,
     return ATH_OK;
 }
 
+ath_status athi_bound_fold(athi_arena *arena, athi_value *bound, int64_t fold, int64_t of) {
+    athi_value *data = athi_value_get(bound, "data"), *piece = athi_value_new(arena, ATHI_MAP);
+    if (!piece) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_set(arena, piece, "fold", athi_value_int(arena, fold)));
+    ATH_TRY(athi_value_set(arena, piece, "of", athi_value_int(arena, of)));
+    return athi_value_set(arena, data, "validation", piece);
+}
+
 ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
                            athi_value **out) {
     *out = NULL;
@@ -211,6 +219,7 @@ ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const d
     if (point) athi_space_normalize(recipe->space, filled);
     binder b = {recipe->ctx, arena, recipe->space, filled, 0};
     ATH_TRY(bind_root(&b, recipe, seed, bound));
+    if (recipe->tune.folds) ATH_TRY(athi_bound_fold(arena, bound, 0, recipe->tune.folds));
     *out = bound;
     return ATH_OK;
 }

@@ -86,6 +86,12 @@ static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
                             "tune.resumable is for commands; trainings of a recipe always go on from their state");
     ATH_TRY(read_stage(r, &athi_retrain_row, &r->retrain, &r->retrains));
     ATH_TRY(read_stage(r, &athi_ensemble_row, &r->ensemble, &r->ensembles));
+    const athi_value *folds = athi_value_get(athi_value_get(r->root, "tune"), "folds");
+    if (r->tune.folds == 1)
+        return athi_fail_at(r->ctx, folds, "tune.folds: one fold leaves nothing to train on; take 2 or more");
+    if (r->tune.folds && athi_value_get(athi_value_get(r->root, "data"), "validation"))
+        return athi_fail_at(r->ctx, folds,
+                            "tune.folds takes the validation data from the training data; leave out data.validation");
     ATH_TRY(athi_ranges_walk(r->ctx, r->arena, r->root, &r->space));
     return athi_space_settle(r->ctx, r->space, &r->tune);
 }

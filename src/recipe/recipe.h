@@ -54,6 +54,7 @@ typedef struct athi_tune_opts {
     ath_spec stop;                /* of athi_stop_rules */
     int64_t rescore;              /* trials of the winner after the search */
     int64_t executions_per_trial; /* 1 */
+    int64_t folds;                /* of cross-validation, 0: none */
     int64_t jobs;                 /* 1 */
     int64_t threads;              /* of each job; 0: one when jobs > 1, else all cores */
     bool deterministic;
@@ -91,6 +92,8 @@ typedef struct athi_ensemble_opts {
 ath_status athi_tune_limits(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *opts, athi_limits *limits);
 
 extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row;
+/** Executions of a trial: executions_per_trial for each fold. */
+int64_t athi_tune_executions(const athi_tune_opts *tune);
 /** May this key of a tune section change between two starts of one study? */
 bool athi_tune_key_is_free(const char *key);
 
@@ -127,6 +130,8 @@ void athi_recipe_destroy(athi_recipe *recipe);
  * the sections tune, retrain and ensemble left out. In the given arena. */
 ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
                             athi_value **bound);
+/** Makes the i-th of k equal pieces of the training data the validation data. */
+ath_status athi_bound_fold(athi_arena *arena, athi_value *bound, int64_t fold, int64_t of);
 /** tune.objective: the metric and its direction, known as KerasTuner knows it; val_loss where nothing is said. */
 ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize);
 /** The same of a value; `where` begins the sentence. */

@@ -49,6 +49,9 @@ static const athi_option tune_options[] = {
      .doc = "trials of the winner on fresh seeds after the search: what it is worth without luck"},
     {"executions_per_trial", ATHI_OPT_INT, OPT(executions_per_trial), "1", .min = 1, .max = 1000,
      .doc = "trainings of each point, with different seeds; their mean counts"},
+    {"folds", ATHI_OPT_INT, OPT(folds), "0", .min = 0, .max = 1000,
+     .doc = "cross-validation: the training data in so many pieces, of which each is the validation data once; the mean "
+            "counts, and every trial sees the same pieces; 0: data.validation"},
     {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "trainings at a time"},
     {"threads", ATHI_OPT_INT, OPT(threads), "0", .min = 0, .max = 1024,
      .doc = "threads of each job; 0: one when jobs > 1, else all cores"},

@@ -71,6 +71,8 @@ static ath_status read_own(athi_space_file *f) {
                             name->type == ATHI_STRING ? name->text : athi_value_type_name(name->type));
     if (seed && (seed->type != ATHI_INT || seed->tag))
         return athi_fail_at(f->ctx, seed, "seed must be an integer, got %s", athi_value_type_name(seed->type));
+    const athi_value *folds = athi_value_get(f->root, "folds");
+    if (folds) return athi_fail_at(f->ctx, folds, "folds is for recipes; a program splits its own data");
     if (keep) return athi_fail_at(f->ctx, keep, "keep is for recipes; what a program leaves in {dir} stays");
     if (name) f->name = name->text;
     f->seed = seed ? (uint64_t)seed->integer : 0;

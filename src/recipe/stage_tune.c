@@ -92,7 +92,7 @@ static ath_status drop_pruned(athi_stages *s) {
 static ath_status drop_states(athi_stages *s) {
     ATH_TRY(drop_pruned(s));
     for (int64_t i = s->recipe->tune.keep; i < s->n_ranking; i++)
-        for (int64_t e = 0; e < s->recipe->tune.executions_per_trial; e++) {
+        for (int64_t e = 0; e < athi_tune_executions(&s->recipe->tune); e++) {
             const char *path = athi_stage_path(s, "trials/%lld/%lld/state.safetensors",
                                                (long long)s->ranking[i]->number, (long long)e);
             if (!path) return ATH_E_NOMEM;

@@ -49,6 +49,10 @@ ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_op
     return read_points(ctx, space->arena, space, tune->points, &points, &n);
 }
 
+int64_t athi_tune_executions(const athi_tune_opts *tune) {
+    return tune->executions_per_trial * ATHI_MAX(tune->folds, 1);
+}
+
 ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const char *where,
                             const athi_space *space, uint64_t seed, athi_store *store, athi_search_opts *search) {
     const char *sampler = athi_arena_printf(arena, "%ssampler", where);
@@ -61,7 +65,7 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
                                  .max_seconds = tune->max_seconds,
                                  .max_pending = tune->max_pending,
                                  .rescore = tune->rescore,
-                                 .executions = tune->executions_per_trial,
+                                 .executions = athi_tune_executions(tune),
                                  .jobs = (int)tune->jobs,
                                  .deterministic = tune->deterministic,
                                  .last_value = tune->value != 0};

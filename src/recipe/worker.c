@@ -144,6 +144,10 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
     ATH_TRY(athi_space_point_read(w->ctx, w->recipe->space, params, point));
     athi_value *bound = NULL;
     ATH_TRY(athi_recipe_bind(w->recipe, arena, point, strtoull(seed->text, NULL, 10), &bound));
+    const athi_value *execution = athi_value_get(task, "execution");
+    int64_t folds = w->recipe->tune.folds;
+    if (folds && execution && execution->type == ATHI_INT)
+        ATH_TRY(athi_bound_fold(arena, bound, execution->integer % folds, folds));
     ATH_TRY(open_data(w, bound));
     const athi_value *resumed = athi_value_get(task, "resumed"), *until = athi_value_get(task, "until");
     w->until = until && until->type == ATHI_INT ? until->integer : 0;

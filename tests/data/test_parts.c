@@ -56,6 +56,49 @@ static void validation_rules(void **state) {
     }
 }
 
+/* Every sample is in one fold; those of training are the others, in order. */
+static void folds(void **state) {
+    (void)state;
+    put_ten();
+    for (int64_t k = 2; k <= 10; k++) {
+        int seen[10] = {0};
+        for (int64_t i = 0; i < k; i++) {
+            char text[64];
+            athi_data *d = NULL;
+            athi_part joined;
+            int32_t y[10], whole[10];
+            int64_t order[10];
+            snprintf(text, sizeof text, ", \"validation\": {\"fold\": %lld, \"of\": %lld}", (long long)i, (long long)k);
+            assert_ok(ctx, open_more(text, &d));
+            assert_int_equal(d->train.n + d->validation.n, 10);
+            assert_true(d->validation.n == 10 / k || d->validation.n == 10 / k + 1);
+            assert_ok(ctx, athi_data_join(ctx, d, &joined));
+            assert_int_equal(joined.n, 10);
+            athi_epoch_order(0, 0, 10, false, order);
+            athi_batch_classes(&joined, order, 10, whole);
+            athi_batch_classes(&d->train, order, d->train.n, y);
+            for (int64_t s = 0, t = 0; s < 10; s++) {
+                bool held = s >= d->validation.begin && s < d->validation.begin + d->validation.n;
+                seen[s] += held;
+                if (!held) assert_int_equal(y[t++], whole[s]);
+            }
+            float x[10 * 64], all[10 * 64];
+            int64_t row = athi_shape_count(d->sample_shape);
+            assert_true(row <= 64);
+            athi_batch_x(&joined, &d->preprocess, order, 10, all);
+            athi_batch_x(&d->train, &d->preprocess, order, d->train.n, x);
+            if (d->train.n > d->validation.begin) /* the first sample behind the hole */
+                assert_memory_equal(x + d->validation.begin * row, all + (d->validation.begin + d->validation.n) * row,
+                                    (size_t)row * sizeof *x);
+            athi_data_close(d);
+        }
+        for (int s = 0; s < 10; s++) assert_int_equal(seen[s], 1);
+    }
+    athi_data *d = NULL;
+    assert_fails(ctx, open_more(", \"validation\": {\"fold\": 2, \"of\": 2}", &d), ATH_E_OPTION, "0 <= I < K");
+    assert_fails(ctx, open_more(", \"validation\": {\"fold\": 0, \"of\": 11}", &d), ATH_E_OPTION, "2 <= K <= 10");
+}
+
 static void validation_files_of_their_own(void **state) {
     (void)state;
     athi_data *d = NULL;
@@ -177,7 +220,7 @@ static void samplewise(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(validation_rules),
+        cmocka_unit_test(validation_rules), cmocka_unit_test(folds),
         cmocka_unit_test(validation_files_of_their_own),
         cmocka_unit_test(labels_outside_the_classes),
         cmocka_unit_test(featurewise),

@@ -9,7 +9,7 @@
 /* Reads every element the way training does: a wrong size would be seen by the sanitizer. */
 static void feed_all(const athi_table *t, const athi_array *y) {
     athi_preprocess p = {.scale = 1};
-    athi_part part = {t->x, *y, 0, t->x.shape.dim[0]};
+    athi_part part = {.x = t->x, .y = *y, .n = t->x.shape.dim[0]};
     int64_t row = athi_array_row_bytes(&t->x) / athi_dtype_size(t->x.dtype),
             width = athi_array_row_bytes(y) / athi_dtype_size(y->dtype);
     float *x = malloc((size_t)row * sizeof *x), *target = malloc((size_t)width * sizeof *target);

@@ -387,7 +387,7 @@ static ath_status one_step(ath_ctx *c) {
     static const float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     static const int32_t y[4] = {0, 1, 2, 1};
     static const athi_preprocess p = {.scale = 0.1};
-    athi_part part = {{ATH_F32, athi_dims(4, 3), x}, {ATH_I32, athi_dims(4), y}, 0, 4};
+    athi_part part = {.x = {ATH_F32, athi_dims(4, 3), x}, .y = {ATH_I32, athi_dims(4), y}, .n = 4};
     const char *own = c->backend; /* the context frees what it has copied */
     ath_model *m = NULL;
     c->backend = sweep_backend;
