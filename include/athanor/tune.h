@@ -115,7 +115,7 @@ typedef struct ath_tuner_opts {
     ath_direction direction;      /* by name */
     int64_t max_trials;           /* 10; trials of earlier starts included */
     int64_t executions_per_trial; /* 1 */
-    const char *sampler;          /* "bayesian"; see `athanor list samplers` */
+    const char *sampler;          /* "auto"; see `athanor list samplers` */
     uint64_t seed;                /* 0 */
     bool overwrite;               /* forgets an earlier study in the directory */
 } ath_tuner_opts;

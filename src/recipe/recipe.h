@@ -43,7 +43,7 @@ typedef struct athi_train_opts {
 typedef struct athi_tune_opts {
     size_t struct_size;
     bool exact;
-    ath_spec sampler;             /* bayesian */
+    ath_spec sampler;             /* auto */
     const athi_value *objective;  /* "val_loss"; {metric, direction} */
     const athi_value *constraints; /* between parameters: list of expressions, or NULL */
     const athi_value *points;      /* to be tried first: list of maps, or NULL */

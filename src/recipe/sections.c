@@ -26,7 +26,7 @@ const athi_row athi_train_row = {"train", "how the model is trained", train_opti
 #define OPT(field) offsetof(athi_tune_opts, field)
 static const char *const value_names[] = {"best", "last", NULL};
 static const athi_option tune_options[] = {
-    {"sampler", ATHI_OPT_SPEC, OPT(sampler), "bayesian", .kind = &athi_samplers,
+    {"sampler", ATHI_OPT_SPEC, OPT(sampler), "auto", .kind = &athi_samplers,
      .doc = "what proposes the next point"},
     {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
      .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}"},

@@ -6,6 +6,7 @@
 
 extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
     athi_sampler_sobol;
+extern const athi_sampler_impl athi_sampler_auto;
 extern const athi_option athi_sampler_bayesian_options[];
 extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes,
     athi_sampler_de;

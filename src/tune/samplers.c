@@ -2,6 +2,12 @@
 #include "tune/sampler_internal.h"
 
 static const athi_row rows[] = {
+    {.name = "auto",
+     .doc =
+         "Gaussian process and random forest, each weighted by how well it predicted the trials so far; tpe after "
+         "500 "
+         "trials, cmaes above 300 numbers, and repeats of the best points at the end where values are mostly noise.",
+     .impl = &athi_sampler_auto},
     {.name = "random", .doc = "Draws from the priors, no point twice.", .impl = &athi_sampler_random},
     {.name = "grid",
      .doc = "Every point once, defaults first; floats and log ints without a step give ten values each.",
@@ -16,8 +22,9 @@ static const athi_row rows[] = {
      .doc = "A scrambled Sobol sequence: more even than random draws, and as parallel (64 parameters, then draws).",
      .impl = &athi_sampler_sobol},
     {.name = "tpe",
-     .doc = "Tree-structured Parzen estimator, multivariate, with Optuna 5's rules (https://arxiv.org/abs/2304.11127); "
-            "quick with thousands of trials.",
+     .doc =
+         "Tree-structured Parzen estimator, multivariate, with Optuna 5's rules (https://arxiv.org/abs/2304.11127); "
+         "quick with thousands of trials.",
      .options = athi_sampler_tpe_options,
      .opts_size = sizeof(athi_tpe_opts),
      .impl = &athi_sampler_tpe},
@@ -28,13 +35,15 @@ static const athi_row rows[] = {
      .opts_size = sizeof(athi_forest_sampler_opts),
      .impl = &athi_sampler_forest},
     {.name = "cmaes",
-     .doc = "Evolution strategy with covariance matrix adaptation (https://arxiv.org/abs/1604.00772), with margin for "
-            "grids, learned chances for choices, and restarts: for a thousand trials and more.",
+     .doc =
+         "Evolution strategy with covariance matrix adaptation (https://arxiv.org/abs/1604.00772), with margin for "
+         "grids, learned chances for choices, and restarts: for a thousand trials and more.",
      .options = athi_sampler_cmaes_options,
      .opts_size = sizeof(athi_cmaes_sampler_opts),
      .impl = &athi_sampler_cmaes},
     {.name = "de",
-     .doc = "Differential evolution, asynchronous, with DEHB's constants (https://arxiv.org/abs/2105.09821): simple, and "
+     .doc = "Differential evolution, asynchronous, with DEHB's constants (https://arxiv.org/abs/2105.09821): simple, "
+            "and "
             "at home in mixed spaces.",
      .options = athi_sampler_de_options,
      .opts_size = sizeof(athi_de_opts),

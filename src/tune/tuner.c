@@ -235,7 +235,7 @@ static ath_status find_direction(ath_ctx *ctx, const ath_tuner_opts *o, bool *ma
 }
 
 static ath_status find_sampler(ath_tuner *t, const ath_tuner_opts *o) {
-    const char *name = o->sampler ? o->sampler : "bayesian";
+    const char *name = o->sampler ? o->sampler : "auto";
     void *opts = NULL;
     const athi_row *row = athi_row_find(&athi_samplers, name);
     if (!row) {
