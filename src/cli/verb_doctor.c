@@ -10,6 +10,9 @@
 #include <unistd.h>
 #include <yaml.h>
 #include <zlib.h>
+#ifdef ATHI_POSTGRES
+#include <libpq-fe.h>
+#endif
 
 const athi_flag athi_flags_doctor[] = {
     ATHI_FLAG_JSON_ROW,
@@ -86,6 +89,12 @@ static void tell_backends(findings *f) {
 static void tell_libraries(findings *f) {
     int major = 0, minor = 0, patch = 0;
     tell(f, "SQLite", "%s", sqlite3_libversion());
+#ifdef ATHI_POSTGRES
+    const int pq = PQlibVersion();
+    tell(f, "PostgreSQL client", "%d.%d", pq / 10000, pq % 10000);
+#else
+    tell(f, "PostgreSQL client", "left out of this build (meson setup -Dpostgres=enabled)");
+#endif
     tell(f, "zlib", "%s", zlibVersion());
     tell(f, "jansson", "%s", jansson_version_str());
     nlopt_version(&major, &minor, &patch);

@@ -64,12 +64,12 @@ static ath_status differ(athi_store *s, const char *path, const athi_value *was,
 }
 
 static ath_status find_study(athi_store *s, const char *name, bool *found) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_STUDY_FIND, &q, "t", name));
     ATH_TRY(athi_sql_step(s, q, found));
     if (!*found) return ATH_OK;
-    s->study_id = sqlite3_column_int64(q, 0);
-    const char *text = (const char *)sqlite3_column_text(q, 1);
+    s->study_id = athi_sql_int(q, 0);
+    const char *text = athi_sql_text(q, 1);
     s->info.name = athi_arena_strdup(s->arena, text ? text : "");
     athi_sql_reset(q);
     return s->info.name ? ATH_OK : ATH_E_NOMEM;
@@ -78,12 +78,12 @@ static ath_status find_study(athi_store *s, const char *name, bool *found) {
 static ath_status read_directions(athi_store *s) {
     bool maximize[64];
     int n = 0;
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_DIRECTIONS, &q, "i", s->study_id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) break;
-        const char *text = (const char *)sqlite3_column_text(q, 0);
+        const char *text = athi_sql_text(q, 0);
         if (n < ATHI_COUNT(maximize)) maximize[n++] = text && !strcmp(text, "MAXIMIZE");
     }
     if (!n) return athi_fail(s->ctx, ATH_E_DATA, "%s: study '%s' has no objective", s->path, s->info.name);
@@ -95,12 +95,12 @@ static ath_status read_directions(athi_store *s) {
 /* One text of a two-column table, copied; NULL without a row. */
 static ath_status get_text(athi_store *s, athi_arena *arena, athi_sql which, const char *key, const char **out) {
     *out = NULL;
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     ATH_TRY(athi_sql_query(s, which, &q, "it", s->study_id, key));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return ATH_OK;
-    const char *text = (const char *)sqlite3_column_text(q, 0);
+    const char *text = athi_sql_text(q, 0);
     *out = text ? athi_arena_strdup(arena, text) : NULL;
     athi_sql_reset(q);
     return text && !*out ? ATH_E_NOMEM : ATH_OK;
@@ -149,8 +149,10 @@ static ath_status insert_names(athi_store *s, const athi_study_info *info) {
 }
 
 static ath_status insert_study(athi_store *s, const athi_study_info *info) {
-    ATH_TRY(athi_sql_run(s, SQL_STUDY_INSERT, "t", info->name));
-    s->study_id = sqlite3_last_insert_rowid(s->db);
+    athi_rows *q;
+    bool made;
+    ATH_TRY(athi_sql_query(s, SQL_STUDY_INSERT, &q, "t", info->name));
+    ATH_TRY(athi_sql_number(s, q, &s->study_id, &made));
     for (int i = 0; i < info->n_objectives; i++)
         ATH_TRY(athi_sql_run(s, SQL_DIRECTION_INSERT, "tii", info->maximize[i] ? "MAXIMIZE" : "MINIMIZE", s->study_id,
                              (int64_t)i));
@@ -193,8 +195,30 @@ static ath_status join(athi_store *s, const athi_study_info *info) {
     return ATH_OK;
 }
 
+/* scheme://user:password@host/…?password=…: what stands for it in sentences. A file's path stays as it is. */
+static char *without_password(ath_ctx *ctx, const char *url) {
+    athi_text out = {.ctx = ctx};
+    const char *host = strstr(url, "://"), *p = url;
+    const char *user = host && athi_database_of(url, &p) != &athi_sqlite ? host + 3 : NULL;
+    const char *at = NULL, *colon = user ? user + strcspn(user, ":@/?") : NULL;
+    for (const char *c = user; c && *c && *c != '?'; c++)
+        if (*c == '@') at = c; /* the last one: a password may hold another by mistake */
+    p = url;
+    if (at && *colon == ':' && colon < at) {
+        athi_text_printf(&out, "%.*s:***", (int)(colon - url), url);
+        p = at;
+    }
+    static const char key[] = "password=";
+    for (const char *found; user && (found = strstr(p, key)); p = found + strcspn(found, "&"))
+        athi_text_printf(&out, "%.*s%s***", (int)(found - p), p, key);
+    athi_text_printf(&out, "%s", p);
+    if (out.failed) athi_text_free(&out);
+    return out.text;
+}
+
 static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
     athi_store *s = athi_alloc(ctx, sizeof(*s));
+    const char *place = NULL;
     *out = NULL;
     if (!s) return ATH_E_NOMEM;
     s->ctx = ctx;
@@ -202,7 +226,9 @@ static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
     s->data_version = -1;
     s->arena = athi_arena_create(ctx);
     s->scratch = s->arena ? athi_arena_create(ctx) : NULL;
-    s->path = s->scratch ? athi_strdup(ctx, path) : NULL;
+    s->database = athi_database_of(path, &place);
+    s->place = s->scratch ? athi_strdup(ctx, place) : NULL;
+    s->path = s->place ? without_password(ctx, place) : NULL;
     if (!s->path) return athi_store_close(s), ATH_E_NOMEM;
     *out = s;
     return ATH_OK;
@@ -212,7 +238,7 @@ ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info
     athi_store *s = NULL;
     *store = NULL;
     ATH_TRY(create(ctx, path, &s));
-    ath_status status = athi_schema_open(s, true);
+    ath_status status = s->database->open(s, true);
     if (status == ATH_OK) status = athi_sql_begin(s, true);
     if (status == ATH_OK) status = athi_sql_end(s, join(s, info));
     if (status != ATH_OK) return athi_store_close(s), status;
@@ -224,12 +250,12 @@ ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info
 static ath_status which_study(athi_store *s, const char *wanted) {
     athi_text names = {.ctx = s->ctx};
     int64_t n = 0;
-    sqlite3_stmt *q;
+    athi_rows *q;
     ath_status status = athi_sql_query(s, SQL_STUDY_FIND, &q, "t", (const char *)NULL);
     for (bool row = true; status == ATH_OK;) {
         status = athi_sql_step(s, q, &row);
         if (status != ATH_OK || !row) break;
-        athi_text_printf(&names, "%s'%s'", n++ ? ", " : "", (const char *)sqlite3_column_text(q, 1));
+        athi_text_printf(&names, "%s'%s'", n++ ? ", " : "", athi_sql_text(q, 1));
     }
     if (status == ATH_OK && names.failed) status = ATH_E_NOMEM;
     if (status == ATH_OK && !n)
@@ -245,7 +271,7 @@ static ath_status which_study(athi_store *s, const char *wanted) {
 
 static ath_status look(athi_store *s, const char *study) {
     bool found = false;
-    ATH_TRY(athi_schema_open(s, false));
+    ATH_TRY(s->database->open(s, false));
     if (!study) ATH_TRY(which_study(s, NULL));
     ATH_TRY(find_study(s, study, &found));
     return found ? read_study(s) : which_study(s, study);
@@ -264,12 +290,12 @@ ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *
 void athi_store_close(athi_store *s) {
     if (!s) return;
     ath_ctx *ctx = s->ctx;
-    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(s->statements[i]);
-    if (s->db) sqlite3_close_v2(s->db);
+    if (s->database) s->database->close(s);
     athi_store_forget(s);
     athi_free(ctx, s->cached);
     athi_free(ctx, (void *)s->view);
     athi_free(ctx, s->path);
+    athi_free(ctx, s->place);
     if (s->scratch) athi_arena_destroy(s->scratch);
     if (s->arena) athi_arena_destroy(s->arena);
     athi_free(ctx, s);
@@ -288,12 +314,12 @@ ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
         *id = s->cached[number].id;
         return ATH_OK;
     }
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_ID, &q, "ii", s->study_id, number));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
-    *id = sqlite3_column_int64(q, 0);
+    *id = athi_sql_int(q, 0);
     athi_sql_reset(q);
     return ATH_OK;
 }
@@ -304,11 +330,11 @@ static void touched(athi_store *s, int64_t number) {
 }
 
 ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
-    *running = row && !strcmp((const char *)sqlite3_column_text(q, 0), "RUNNING");
+    *running = row && !strcmp(athi_sql_text(q, 0), "RUNNING");
     if (row) athi_sql_reset(q);
     return ATH_OK;
 }
@@ -334,18 +360,18 @@ static ath_status insert_params(athi_store *s, int64_t id, const double *point) 
 static ath_status insert_trial(athi_store *s, const athi_beginning *b, int64_t *number, int64_t *id) {
     char now[32];
     athi_optuna_time(athi_store_clock(), now);
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     *number = 0;
     ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (row) {
-        *number = sqlite3_column_int64(q, 0);
+        *number = athi_sql_int(q, 0);
         athi_sql_reset(q);
     }
     if (b->optimistic && *number != b->after) return *number = -1, ATH_OK;
-    ATH_TRY(athi_sql_run(s, SQL_TRIAL_INSERT, "iit", *number, s->study_id, now));
-    *id = sqlite3_last_insert_rowid(s->db);
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_INSERT, &q, "iit", *number, s->study_id, now));
+    ATH_TRY(athi_sql_number(s, q, id, &row));
     ATH_TRY(athi_lease_take(s, *id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", *id, b->seen, (int64_t)b->relation, b->relative));
     return insert_params(s, *id, b->point);

@@ -1,5 +1,5 @@
-/* The study store: Optuna 5.0's tables (alembic_version v3.2.0.a) in SQLite, in WAL mode, so that Optuna and
- * optuna-dashboard open a study unchanged; what those have no column for lies in tables named athanor_*.
+/* The study store: Optuna 5.0's tables (alembic_version v3.2.0.a) in SQLite (in WAL mode) or PostgreSQL, so that Optuna
+ * and optuna-dashboard open a study unchanged; what those have no column for lies in tables named athanor_*.
  * Every call is one transaction: after a crash it happened or it did not. Finished rows never change. */
 #ifndef ATHI_STORE_H
 #define ATHI_STORE_H
@@ -16,7 +16,10 @@ typedef struct athi_study_info {
     const athi_value *definition;       /* what must not change between starts: space, seed, data, …; any map */
 } athi_study_info;
 
-/** Opens or creates the database and its study. A study that exists is compared: another definition is
+/** Does a path or URL name a file (path, sqlite:///path)? *path is it then. */
+bool athi_store_is_file(const char *url, const char **path);
+/** Opens or creates the tables and the study, in a file or in a database that is there (postgresql://user@host/db; the
+ * password may stand in the URL, in PGPASSWORD or in ~/.pgpass, and in no sentence). A study that exists is compared: another definition is
  * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with
  * a sentence. */
 ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store);

@@ -8,12 +8,6 @@
 
 /* Every statement is prepared once and kept. The table of their texts is in store_sql.c. */
 typedef enum athi_sql {
-    SQL_BEGIN,
-    SQL_READ,
-    SQL_COMMIT,
-    SQL_DURABLE,
-    SQL_QUICK,
-    SQL_DATA_VERSION,
     SQL_STUDY_FIND,
     SQL_STUDY_INSERT,
     SQL_DIRECTION_INSERT,
@@ -59,6 +53,41 @@ typedef enum athi_sql {
     SQL_COUNT
 } athi_sql;
 
+/* What a begin can be, and the statements without values. */
+typedef enum athi_simple {
+    ATHI_SQL_READ,    /* one instant, nothing is written */
+    ATHI_SQL_QUICK,   /* may be lost in a power cut */
+    ATHI_SQL_DURABLE, /* on the disk when the commit returns */
+    ATHI_SQL_COMMIT,
+    ATHI_SQL_SYNC_FULL,
+    ATHI_SQL_SYNC_NORMAL,
+    ATHI_SQL_VERSION,
+    ATHI_SIMPLE_COUNT
+} athi_simple;
+
+/* The rows of a statement under way: of SQLite the statement, of PostgreSQL its result. */
+typedef struct athi_rows {
+    const struct athi_database *database;
+    void *handle;
+    int at, n;
+} athi_rows;
+
+/* What a database has to be able to do; store_sql.c has the same for whichever is open. */
+typedef struct athi_database {
+    ath_status (*open)(athi_store *s, bool create);
+    void (*close)(athi_store *s);
+    ath_status (*query)(athi_store *s, athi_sql which, athi_rows *q, const char *types, va_list args);
+    ath_status (*step)(athi_store *s, athi_rows *q, bool *row);
+    void (*reset)(athi_rows *q);
+    bool (*null)(athi_rows *q, int column);
+    int64_t (*integer)(athi_rows *q, int column);
+    double (*number)(athi_rows *q, int column);
+    const char *(*text)(athi_rows *q, int column);
+    ath_status (*begin)(athi_store *s, athi_simple kind);
+    ath_status (*end)(athi_store *s, ath_status status);
+    ath_status (*version)(athi_store *s, int64_t *version);
+} athi_database;
+
 /* One allocation holds a trial and its arrays, so that reading a changed one again is one exchange. */
 typedef struct athi_cached {
     athi_trial *trial;
@@ -68,16 +97,21 @@ typedef struct athi_cached {
 
 struct athi_store {
     ath_ctx *ctx;
+    const athi_database *database;
     sqlite3 *db;
+    sqlite3_stmt *simple[ATHI_SIMPLE_COUNT];
+    bool durable, synced; /* the last begin's kind, once there was one */
+    struct athi_connection *connection; /* to PostgreSQL */
     athi_arena *arena; /* as long as the store: names, definition */
     athi_arena *scratch;
-    char *path;
+    char *place; /* file, or URL with its password */
+    char *path;  /* the same for sentences: without the password */
     int64_t study_id;
     int patience_ms, waited_ms; /* for others' transactions; of the wait under way */
     const char *owner; /* of leases, NULL: none are looked at */
     double lease_seconds;
     athi_study_info info;
-    sqlite3_stmt *statements[SQL_COUNT];
+    athi_rows rows[SQL_COUNT];
     athi_cached *cached; /* by number */
     const athi_trial **view;
     int64_t n, cap, view_cap;
@@ -93,25 +127,51 @@ typedef struct athi_flow { /* of infinities and NaN, as Optuna writes them */
 
 /* ---- store_sql.c --------------------------------------------------------------------------------- */
 
-/** Runs a statement that gives no rows. Letters of `types`: i int64_t, d double (NaN is NULL), t text (may be
- * NULL). */
+extern const athi_database athi_sqlite, athi_postgres;
+/** Which database a path or URL means, and what of it names the place. */
+const athi_database *athi_database_of(const char *url, const char **place);
+/** A statement's text for a database whose values are marked so. NULL: out of memory. */
+char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, char mark, const char *clock);
+
+/** Runs a statement; a row that it gives is not looked at. Letters of `types`: i int64_t, d double (NaN is NULL), t
+ * text (may be NULL). */
 ath_status athi_sql_run(athi_store *s, athi_sql which, const char *types, ...);
-/** Binds, for reading rows with athi_sql_step; finish with athi_sql_reset. */
-ath_status athi_sql_query(athi_store *s, athi_sql which, sqlite3_stmt **out, const char *types, ...);
+/** Binds, for reading rows with athi_sql_step; athi_sql_reset where one stops before the last. */
+ath_status athi_sql_query(athi_store *s, athi_sql which, athi_rows **out, const char *types, ...);
 /** *row: whether there is one. */
-ath_status athi_sql_step(athi_store *s, sqlite3_stmt *statement, bool *row);
-void athi_sql_reset(sqlite3_stmt *statement);
+ath_status athi_sql_step(athi_store *s, athi_rows *q, bool *row);
+void athi_sql_reset(athi_rows *q);
+/** The first column of the only row. */
+ath_status athi_sql_number(athi_store *s, athi_rows *q, int64_t *number, bool *found);
+/* The columns of the row, by index. */
+bool athi_sql_null(athi_rows *q, int column);
+int64_t athi_sql_int(athi_rows *q, int column);
+double athi_sql_double(athi_rows *q, int column);
+const char *athi_sql_text(athi_rows *q, int column);
 /** A transaction that writes; durable: its end is on the disk when the commit returns. Every begin has one
  * end, which commits if `status` is ATH_OK and rolls back otherwise, and returns the status of the whole. */
 ath_status athi_sql_begin(athi_store *s, bool durable);
+/** A transaction that reads: all rows are of the same instant. */
+ath_status athi_sql_read(athi_store *s);
 ath_status athi_sql_end(athi_store *s, ath_status status);
+/** A number that is another one when somebody else has committed since. */
+ath_status athi_sql_version(athi_store *s, int64_t *version);
+
+/* ---- store_sqlite.c ------------------------------------------------------------------------------ */
+
 /** The sentence of a failed SQLite call. */
-ath_status athi_sql_fail(athi_store *s, int rc);
+ath_status athi_sqlite_fail(athi_store *s, int rc);
 
 /* ---- store_schema.c ------------------------------------------------------------------------------ */
 
 /** Opens the file; create: makes file and tables where missing. Otherwise nothing in the file is changed. */
 ath_status athi_schema_open(athi_store *s, bool create);
+
+/* ---- store_postgres.c and store_postgres_schema.c ------------------------------------------------ */
+
+/** Runs a script; the first column of its last statement's first row as text of the scratch arena, NULL without. */
+ath_status athi_postgres_script(athi_store *s, const char *script, const char **first);
+ath_status athi_postgres_tables(athi_store *s, bool create);
 
 /* ---- store.c and store_read.c -------------------------------------------------------------------- */
 

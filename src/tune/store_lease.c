@@ -12,16 +12,16 @@ typedef enum holder { NOBODY, OURS, ANOTHER } holder;
 
 /* Who holds the trial; NOBODY also where the lease of another driver has run out. */
 static ath_status look(athi_store *s, int64_t id, holder *who) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     *who = NOBODY;
     ATH_TRY(athi_sql_query(s, SQL_LEASE, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return ATH_OK;
-    const char *owner = (const char *)sqlite3_column_text(q, 0);
+    const char *owner = athi_sql_text(q, 0);
     if (owner && !strcmp(owner, s->owner))
         *who = OURS;
-    else if (sqlite3_column_int(q, 1))
+    else if (athi_sql_int(q, 1))
         *who = ANOTHER;
     athi_sql_reset(q);
     return ATH_OK;

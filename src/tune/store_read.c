@@ -19,26 +19,26 @@ typedef struct gathered {
     int n_constraints;
 } gathered;
 
-static double column_number(sqlite3_stmt *q, int column) {
-    return sqlite3_column_type(q, column) == SQLITE_NULL ? NAN : sqlite3_column_double(q, column);
+static double column_number(athi_rows *q, int column) {
+    return athi_sql_null(q, column) ? NAN : athi_sql_double(q, column);
 }
 
-static const char *column_text(sqlite3_stmt *q, int column) { return (const char *)sqlite3_column_text(q, column); }
+static const char *column_text(athi_rows *q, int column) { return athi_sql_text(q, column); }
 
 static ath_status read_head(athi_store *s, int64_t id, gathered *g) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     bool row;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_ROW, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row)
         return athi_fail(s->ctx, ATH_E_DATA, "%s: trial %lld was deleted while the study is open", s->path,
                          (long long)g->head.number);
-    g->head.state = athi_optuna_state_read(column_text(q, 0), sqlite3_column_int(q, 6) != 0);
+    g->head.state = athi_optuna_state_read(column_text(q, 0), athi_sql_int(q, 6) != 0);
     g->head.started = athi_optuna_time_read(column_text(q, 1));
     g->head.ended = athi_optuna_time_read(column_text(q, 2));
-    g->head.seen = sqlite3_column_type(q, 3) == SQLITE_NULL ? -1 : sqlite3_column_int64(q, 3);
-    g->head.relation = (athi_relation)sqlite3_column_int(q, 7);
-    g->head.relative = sqlite3_column_int64(q, 8);
+    g->head.seen = athi_sql_null(q, 3) ? -1 : athi_sql_int(q, 3);
+    g->head.relation = (athi_relation)(int)athi_sql_int(q, 7);
+    g->head.relative = athi_sql_int(q, 8);
     if (!athi_reason_find(column_text(q, 4), &g->head.reason))
         g->head.reason = g->head.state == ATHI_TRIAL_FAILED ? ATHI_REASON_LOST : ATHI_REASON_NONE;
     ath_status status = ATH_OK;
@@ -55,7 +55,7 @@ static ath_status read_point(athi_store *s, int64_t id, gathered *g) {
     g->point = athi_arena_array(s->scratch, s->space_n, sizeof(double));
     if (!g->point && s->space_n) return ATH_E_NOMEM;
     for (int64_t i = 0; i < s->space_n; i++) g->point[i] = NAN;
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_PARAMS, &q, "i", id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
@@ -80,20 +80,20 @@ static ath_status read_values(athi_store *s, int64_t id, gathered *g) {
     g->values = athi_arena_array(s->scratch, n, sizeof(double));
     if (!g->values) return ATH_E_NOMEM;
     for (int i = 0; i < n; i++) g->values[i] = NAN;
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_VALUES, &q, "i", id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
-        int64_t objective = sqlite3_column_int64(q, 0);
+        int64_t objective = athi_sql_int(q, 0);
         if (objective >= 0 && objective < n)
-            g->values[objective] = athi_optuna_flow_read(sqlite3_column_double(q, 1),
-                                                         sqlite3_column_type(q, 1) == SQLITE_NULL, column_text(q, 2));
+            g->values[objective] = athi_optuna_flow_read(athi_sql_double(q, 1),
+                                                         athi_sql_null(q, 1), column_text(q, 2));
     }
 }
 
 static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_INTERMEDIATES, &q, "i", id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
@@ -103,20 +103,20 @@ static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
             athi_sql_reset(q);
             return status;
         }
-        double value = athi_optuna_flow_read(sqlite3_column_double(q, 1), sqlite3_column_type(q, 1) == SQLITE_NULL,
+        double value = athi_optuna_flow_read(athi_sql_double(q, 1), athi_sql_null(q, 1),
                                              column_text(q, 2));
-        g->reports[g->n_reports++] = (athi_report){sqlite3_column_int64(q, 0), value};
+        g->reports[g->n_reports++] = (athi_report){athi_sql_int(q, 0), value};
     }
 }
 
 static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
     const int64_t m = s->info.n_objectives;
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_EXECUTIONS, &q, "i", id));
     for (bool row = true;;) { /* from the last one down, so the first row tells how many */
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
-        int64_t i = sqlite3_column_int64(q, 0), n = i + 1;
+        int64_t i = athi_sql_int(q, 0), n = i + 1;
         if (i < 0 || i > EXECUTIONS_MAX || (g->execution_values && i >= g->head.n_executions)) {
             athi_sql_reset(q);
             return athi_fail(s->ctx, ATH_E_DATA, "%s: trial %lld has an execution %lld; the database is damaged",
@@ -132,9 +132,9 @@ static ath_status read_executions(athi_store *s, int64_t id, gathered *g) {
             for (int64_t k = 0; k < n * m; k++) g->execution_values[k] = NAN;
             g->head.n_executions = n;
         }
-        int64_t k = sqlite3_column_int64(q, 1);
+        int64_t k = athi_sql_int(q, 1);
         if (k >= 0 && k < m) g->execution_values[i * m + k] = column_number(q, 2);
-        g->execution_best[i] = sqlite3_column_int64(q, 3);
+        g->execution_best[i] = athi_sql_int(q, 3);
     }
 }
 
@@ -158,7 +158,7 @@ static ath_status add_constraints(athi_store *s, gathered *g, const char *json) 
 
 /* Told with the trial's end: by us and by Optuna's constraints_func as a list, by its set_constraint one by one. */
 static ath_status read_constraints(athi_store *s, int64_t id, gathered *g) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_CONSTRAINTS, &q, "i", id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
@@ -224,22 +224,22 @@ static ath_status read_trial(athi_store *s, athi_cached *c, int64_t number) {
 }
 
 static ath_status discover(athi_store *s) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id, s->n ? s->cached[s->n - 1].id : (int64_t)0));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
         ath_status status = ATHI_GROW(s->ctx, s->cached, s->n, s->cap);
-        if (status == ATH_OK && sqlite3_column_int64(q, 1) != s->n)
+        if (status == ATH_OK && athi_sql_int(q, 1) != s->n)
             status = athi_fail(s->ctx, ATH_E_DATA,
                                "%s: the numbers of the trials have a gap: expected %lld, got %lld; "
                                "the database was changed by hand",
-                               s->path, (long long)s->n, (long long)sqlite3_column_int64(q, 1));
+                               s->path, (long long)s->n, (long long)athi_sql_int(q, 1));
         if (status != ATH_OK) {
             athi_sql_reset(q);
             return status;
         }
-        s->cached[s->n++] = (athi_cached){.id = sqlite3_column_int64(q, 0), .stale = true};
+        s->cached[s->n++] = (athi_cached){.id = athi_sql_int(q, 0), .stale = true};
     }
 }
 
@@ -277,12 +277,8 @@ static bool unfinished(const athi_cached *c) {
 }
 
 static ath_status refresh(athi_store *s) {
-    sqlite3_stmt *q;
-    bool row = false;
-    ATH_TRY(athi_sql_query(s, SQL_DATA_VERSION, &q, ""));
-    ATH_TRY(athi_sql_step(s, q, &row));
-    int64_t version = row ? sqlite3_column_int64(q, 0) : 0; /* changes when another connection commits */
-    if (row) athi_sql_reset(q);
+    int64_t version;
+    ATH_TRY(athi_sql_version(s, &version));
     bool foreign = version != s->data_version;
     if (foreign || !s->n) ATH_TRY(discover(s));
     for (int64_t i = 0; i < s->n; i++) {
@@ -296,7 +292,7 @@ static ath_status refresh(athi_store *s) {
 ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials, int64_t *n) {
     ATH_TRY(athi_store_use_space(s, space));
     /* One read transaction: all rows are of the same instant. */
-    ATH_TRY(athi_sql_run(s, SQL_READ, ""));
+    ATH_TRY(athi_sql_read(s));
     ATH_TRY(athi_sql_end(s, refresh(s)));
     if (s->n > s->view_cap) {
         const athi_trial **view = athi_alloc_array(s->ctx, s->cap, sizeof(*view));
@@ -316,7 +312,7 @@ ath_status athi_store_reports(athi_store *s, athi_arena *arena, int64_t number, 
     int64_t id, cap = 0, count = 0;
     *reports = NULL, *json = NULL, *n = 0;
     ATH_TRY(athi_store_id(s, number, &id));
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_REPORTS, &q, "ii", id, execution));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
@@ -329,7 +325,7 @@ ath_status athi_store_reports(athi_store *s, athi_arena *arena, int64_t number, 
             if (count) memcpy(r, *reports, (size_t)count * sizeof(*r)), memcpy(j, *json, (size_t)count * sizeof(*j));
             *reports = r, *json = j;
         }
-        (*reports)[count] = (athi_report){sqlite3_column_int64(q, 0), column_number(q, 1)};
+        (*reports)[count] = (athi_report){athi_sql_int(q, 0), column_number(q, 1)};
         (*json)[count] = athi_arena_strdup(arena, column_text(q, 2) ? column_text(q, 2) : "{}");
         if (!(*json)[count]) return athi_sql_reset(q), ATH_E_NOMEM;
         count++;

@@ -1,4 +1,5 @@
-/* The tables of a study: Optuna 5.0's to the letter, our own beside them, and the checks of a file that is there. */
+/* The tables of a study in an SQLite file: Optuna 5.0's to the letter, our own beside them, and the checks of a file
+ * that is there. */
 #include "tune/store_internal.h"
 
 #include "base/file.h"
@@ -145,7 +146,7 @@ static const char stand_ins[] = ATHANOR_TABLES("TEMP TABLE");
 
 static ath_status run_script(athi_store *s, const char *script) {
     int rc = sqlite3_exec(s->db, script, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? ATH_OK : athi_sql_fail(s, rc);
+    return rc == SQLITE_OK ? ATH_OK : athi_sqlite_fail(s, rc);
 }
 
 /* The first column of the first row as text of the arena; NULL without a row. */
@@ -160,7 +161,7 @@ static ath_status first_text(athi_store *s, const char *sql, const char **out) {
         *out = athi_arena_strdup(s->scratch, text ? text : "");
         if (!*out) status = ATH_E_NOMEM;
     } else if (rc != SQLITE_DONE) {
-        status = athi_sql_fail(s, rc);
+        status = athi_sqlite_fail(s, rc);
     }
     sqlite3_finalize(statement);
     return status;
@@ -218,7 +219,7 @@ static ath_status open_file(athi_store *s, bool create, bool immutable) {
     s->db = NULL;
     athi_text uri = {.ctx = s->ctx};
     athi_text_printf(&uri, "file:");
-    for (const char *p = s->path; *p; p++) /* what has a meaning in a URI */
+    for (const char *p = s->place; *p; p++) /* what has a meaning in a URI */
         athi_text_printf(&uri, strchr("%?#", *p) ? "%%%02x" : "%c", (unsigned char)*p);
     if (immutable) athi_text_printf(&uri, "?immutable=1");
     if (uri.failed) {
@@ -229,7 +230,7 @@ static ath_status open_file(athi_store *s, bool create, bool immutable) {
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
     int rc = sqlite3_open_v2(uri.text, &s->db, flags, NULL);
     athi_text_free(&uri);
-    if (rc != SQLITE_OK) return athi_sql_fail(s, rc);
+    if (rc != SQLITE_OK) return athi_sqlite_fail(s, rc);
     sqlite3_busy_handler(s->db, wait_turn, s);
     return ATH_OK;
 }
@@ -256,9 +257,9 @@ static ath_status use_wal(athi_store *s) {
 
 ath_status athi_schema_open(athi_store *s, bool create) {
     struct stat st;
-    if (stat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (stat(s->place, &st) == 0 && S_ISDIR(st.st_mode))
         return athi_fail(s->ctx, ATH_E_IO, "%s: this is a folder, expected the file of a study", s->path);
-    if (!create && stat(s->path, &st) != 0)
+    if (!create && stat(s->place, &st) != 0)
         return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: no such file; expected the study.db of a run's folder",
                          s->path);
     ATH_TRY(open_file(s, create, false));

@@ -122,12 +122,12 @@ static ath_status read_one(athi_store *s, found *f, const char *name, const char
 /* ---- all of them --------------------------------------------------------------------------------- */
 
 static ath_status read_all(athi_store *s, found *f) {
-    sqlite3_stmt *q;
+    athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_DISTRIBUTIONS, &q, "i", s->study_id));
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
-        const char *name = (const char *)sqlite3_column_text(q, 0), *json = (const char *)sqlite3_column_text(q, 1);
+        const char *name = athi_sql_text(q, 0), *json = athi_sql_text(q, 1);
         ath_status status = name && *name && json ? read_one(s, f, name, json) : ATH_OK;
         if (status != ATH_OK) {
             athi_sql_reset(q);

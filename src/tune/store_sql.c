@@ -1,32 +1,31 @@
-/* The store's statements, how they are run, and what is said when SQLite cannot. */
+/* The store's statements, a row each for both databases, and the calls that run them on the one that is open. */
 #include "tune/store_internal.h"
 
-#define CLOCK "((julianday('now') - 2440587.5) * 86400.0)" /* the database's, in seconds since the epoch */
+/* Both databases understand them; `clock` stands for the seconds since the epoch by the database's clock. */
+#define CLOCK "{clock}"
 
 static const char *const texts[SQL_COUNT] = {
-    [SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [SQL_READ] = "BEGIN",
-    [SQL_COMMIT] = "COMMIT",
-    [SQL_DURABLE] = "PRAGMA synchronous=FULL",
-    [SQL_QUICK] = "PRAGMA synchronous=NORMAL",
-    [SQL_DATA_VERSION] = "PRAGMA data_version",
-    [SQL_STUDY_FIND] = "SELECT study_id, study_name FROM studies WHERE ?1 IS NULL OR study_name=?1 ORDER BY study_id",
-    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1)",
+    [SQL_STUDY_FIND] = "SELECT study_id, study_name FROM studies WHERE CAST(?1 AS TEXT) IS NULL OR "
+                       "study_name=CAST(?1 AS TEXT) ORDER BY study_id",
+    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1) RETURNING study_id",
     [SQL_DIRECTION_INSERT] = "INSERT INTO study_directions(direction, study_id, objective) VALUES(?1, ?2, ?3)",
     [SQL_DIRECTIONS] = "SELECT direction FROM study_directions WHERE study_id=?1 ORDER BY objective",
-    [SQL_STUDY_ATTR_INSERT] =
-        "INSERT OR REPLACE INTO study_system_attributes(study_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
+    [SQL_STUDY_ATTR_INSERT] = "INSERT INTO study_system_attributes(study_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
+                              " ON CONFLICT(study_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_STUDY_ATTR] = "SELECT value_json FROM study_system_attributes WHERE study_id=?1 AND \"key\"=?2",
-    [SQL_STUDY_PUT] = "INSERT OR REPLACE INTO athanor_study(study_id, \"key\", value) VALUES(?1, ?2, ?3)",
+    [SQL_STUDY_PUT] = "INSERT INTO athanor_study(study_id, \"key\", value) VALUES(?1, ?2, ?3)"
+                      " ON CONFLICT(study_id, \"key\") DO UPDATE SET value=excluded.value",
     [SQL_STUDY_DELETE] = "DELETE FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     [SQL_STUDY_GET] = "SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
     [SQL_NEXT_NUMBER] = "SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
-    [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)",
+    [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)"
+                         " RETURNING trial_id",
     [SQL_TRIAL_EXTRA_INSERT] =
         "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
-    [SQL_LEASE] = "SELECT owner, expires >= " CLOCK " FROM athanor_leases WHERE trial_id=?1",
+    [SQL_LEASE] = "SELECT owner, CASE WHEN expires >= " CLOCK " THEN 1 ELSE 0 END FROM athanor_leases"
+                  " WHERE trial_id=?1",
     [SQL_LEASE_TAKE] = "INSERT INTO athanor_leases(trial_id, owner, expires) VALUES(?1, ?2, " CLOCK " + ?3) ON"
                        " CONFLICT(trial_id) DO UPDATE SET owner=excluded.owner, expires=excluded.expires WHERE"
                        " athanor_leases.owner=excluded.owner OR athanor_leases.expires < " CLOCK,
@@ -53,116 +52,115 @@ static const char *const texts[SQL_COUNT] = {
         " WHERE t.study_id=?1 GROUP BY p.param_name, p.distribution_json ORDER BY MIN(p.param_id)",
     [SQL_VALUE_INSERT] = "INSERT INTO trial_values(trial_id, objective, value, value_type) VALUES(?1, ?2, ?3, ?4)",
     [SQL_VALUES] = "SELECT objective, value, value_type FROM trial_values WHERE trial_id=?1",
-    [SQL_INTERMEDIATE_INSERT] = "INSERT OR REPLACE INTO trial_intermediate_values(trial_id, step, intermediate_value,"
-                                " intermediate_value_type) VALUES(?1, ?2, ?3, ?4)",
+    [SQL_INTERMEDIATE_INSERT] =
+        "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value,"
+        " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO UPDATE SET"
+        " intermediate_value=excluded.intermediate_value, intermediate_value_type=excluded.intermediate_value_type",
     [SQL_INTERMEDIATE_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id=?1 AND step>?2",
     [SQL_INTERMEDIATES] = "SELECT step, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
                           " WHERE trial_id=?1 ORDER BY step",
-    [SQL_TRIAL_ATTR_INSERT] =
-        "INSERT OR REPLACE INTO trial_user_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
+    [SQL_TRIAL_ATTR_INSERT] = "INSERT INTO trial_user_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
+                              " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_TRIAL_SYSTEM_INSERT] =
-        "INSERT OR REPLACE INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)",
+        "INSERT INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
+        " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_TRIAL_CONSTRAINTS] =
         "SELECT value_json FROM trial_system_attributes WHERE trial_id=?1 AND (\"key\"='constraints'"
         " OR (\"key\">='constraints:' AND \"key\"<'constraints;')) ORDER BY \"key\"",
-    [SQL_REPORT_INSERT] = "INSERT OR REPLACE INTO athanor_reports(trial_id, execution, step, value, json) "
-                          "VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SQL_REPORT_INSERT] = "INSERT INTO athanor_reports(trial_id, execution, step, value, json) "
+                          "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, step) DO UPDATE SET"
+                          " value=excluded.value, json=excluded.json",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",
     [SQL_REPORTS] = "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
-    [SQL_EXECUTION_INSERT] = "INSERT OR REPLACE INTO athanor_executions(trial_id, execution, objective, value, "
-                             "best_step) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SQL_EXECUTION_INSERT] =
+        "INSERT INTO athanor_executions(trial_id, execution, objective, value, "
+        "best_step) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, objective) DO UPDATE SET"
+        " value=excluded.value, best_step=excluded.best_step",
     [SQL_EXECUTION_DELETE] = "DELETE FROM athanor_executions WHERE trial_id=?1 AND execution=?2",
     [SQL_EXECUTIONS] = "SELECT execution, objective, value, best_step FROM athanor_executions WHERE trial_id=?1"
                        " ORDER BY execution DESC",
 };
 
+/* ?1 becomes $1 where `mark` is '$', {clock} what the database calls it. */
+char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, char mark, const char *clock) {
+    athi_text out = {.ctx = ctx};
+    for (const char *p = texts[which]; *p; p++) {
+        if (*p == '?')
+            athi_text_printf(&out, "%c", mark);
+        else if (!strncmp(p, CLOCK, sizeof CLOCK - 1))
+            athi_text_printf(&out, "%s", clock), p += sizeof CLOCK - 2;
+        else
+            athi_text_printf(&out, "%c", *p);
+    }
+    if (out.failed) athi_text_free(&out);
+    return out.text;
+}
+
+/* The URL's scheme tells; a plain path is an SQLite file. */
 static const struct {
-    int code;
-    ath_status status;
-    const char *sentence;
-} failures[] = {
-    {SQLITE_NOTADB, ATH_E_SYNTAX, "this is not an SQLite database; name another file, or remove this one"},
-    {SQLITE_CORRUPT, ATH_E_DATA,
-     "the database is damaged; restore a copy, or recover it with: sqlite3 FILE .recover"},
-    {SQLITE_FULL, ATH_E_IO, "no space left on the disk; free some and start again: finished trials are kept"},
-    {SQLITE_BUSY, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
-    {SQLITE_LOCKED, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
-    {SQLITE_READONLY, ATH_E_IO,
-     "the file or its folder cannot be written; change its permissions or choose another place"},
-    {SQLITE_PERM, ATH_E_IO, "no permission to open the file; change its permissions or choose another place"},
-    {SQLITE_CANTOPEN, ATH_E_IO, "the file cannot be opened; the folder must exist and be writable"},
-    {SQLITE_NOMEM, ATH_E_NOMEM, "out of memory"},
+    const char *scheme;
+    const athi_database *database;
+    bool keep; /* the scheme belongs to what is opened */
+} schemes[] = {
+    {"sqlite:///", &athi_sqlite, false},   {"postgresql:", &athi_postgres, true},
+    {"postgresql+", &athi_postgres, true}, /* as SQLAlchemy writes it, with a driver */
+    {"postgres:", &athi_postgres, true},   {"", &athi_sqlite, true},
 };
 
-ath_status athi_sql_fail(athi_store *s, int rc) {
-    for (int i = 0; i < ATHI_COUNT(failures); i++)
-        if (failures[i].code == (rc & 0xff))
-            return athi_fail(s->ctx, failures[i].status, "%s: %s", s->path, failures[i].sentence);
-    return athi_fail(s->ctx, ATH_E_IO, "%s: %s (SQLite code %d)", s->path, sqlite3_errmsg(s->db), rc);
+const athi_database *athi_database_of(const char *url, const char **place) {
+    int i = 0;
+    while (strncmp(url, schemes[i].scheme, strlen(schemes[i].scheme))) i++;
+    *place = schemes[i].keep ? url : url + strlen(schemes[i].scheme);
+    return schemes[i].database;
 }
 
-static ath_status bind(athi_store *s, athi_sql which, sqlite3_stmt **out, const char *types, va_list args) {
-    if (!s->statements[which]) {
-        int rc = sqlite3_prepare_v3(s->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[which], NULL);
-        if (rc != SQLITE_OK) return athi_sql_fail(s, rc);
-    }
-    sqlite3_stmt *statement = s->statements[which];
-    int rc = SQLITE_OK;
-    for (int i = 0; types[i] && rc == SQLITE_OK; i++) {
-        if (types[i] == 'i')
-            rc = sqlite3_bind_int64(statement, i + 1, va_arg(args, int64_t));
-        else if (types[i] == 'd')
-            rc = sqlite3_bind_double(statement, i + 1, va_arg(args, double));
-        else
-            rc = sqlite3_bind_text(statement, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
-    }
-    *out = statement;
-    return rc == SQLITE_OK ? ATH_OK : athi_sql_fail(s, rc);
-}
+bool athi_store_is_file(const char *url, const char **path) { return athi_database_of(url, path) == &athi_sqlite; }
 
-ath_status athi_sql_query(athi_store *s, athi_sql which, sqlite3_stmt **out, const char *types, ...) {
+ath_status athi_sql_query(athi_store *s, athi_sql which, athi_rows **out, const char *types, ...) {
     va_list args;
     va_start(args, types);
-    ath_status status = bind(s, which, out, types, args);
+    *out = &s->rows[which];
+    (*out)->database = s->database;
+    ath_status status = s->database->query(s, which, *out, types, args);
     va_end(args);
     return status;
 }
 
-ath_status athi_sql_step(athi_store *s, sqlite3_stmt *statement, bool *row) {
-    int rc = sqlite3_step(statement);
-    *row = rc == SQLITE_ROW;
-    if (rc == SQLITE_ROW) return ATH_OK;
-    ath_status status = rc == SQLITE_DONE ? ATH_OK : athi_sql_fail(s, rc);
-    athi_sql_reset(statement);
+ath_status athi_sql_step(athi_store *s, athi_rows *q, bool *row) {
+    ath_status status = s->database->step(s, q, row);
+    if (!*row) athi_sql_reset(q);
     return status;
-}
-
-void athi_sql_reset(sqlite3_stmt *statement) {
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
 }
 
 ath_status athi_sql_run(athi_store *s, athi_sql which, const char *types, ...) {
-    sqlite3_stmt *statement = NULL;
+    athi_rows *q = &s->rows[which];
     va_list args;
     va_start(args, types);
-    ath_status status = bind(s, which, &statement, types, args);
+    q->database = s->database;
+    ath_status status = s->database->query(s, which, q, types, args);
     va_end(args);
-    if (status != ATH_OK) return status;
     bool row = false;
-    status = athi_sql_step(s, statement, &row);
-    if (row) athi_sql_reset(statement);
+    if (status == ATH_OK) status = athi_sql_step(s, q, &row);
+    if (row) athi_sql_reset(q);
     return status;
 }
 
+ath_status athi_sql_number(athi_store *s, athi_rows *q, int64_t *number, bool *found) {
+    ATH_TRY(athi_sql_step(s, q, found));
+    if (!*found) return ATH_OK;
+    *number = athi_sql_int(q, 0);
+    athi_sql_reset(q);
+    return ATH_OK;
+}
+
+void athi_sql_reset(athi_rows *q) { q->database->reset(q); }
+bool athi_sql_null(athi_rows *q, int column) { return q->database->null(q, column); }
+int64_t athi_sql_int(athi_rows *q, int column) { return q->database->integer(q, column); }
+double athi_sql_double(athi_rows *q, int column) { return q->database->number(q, column); }
+const char *athi_sql_text(athi_rows *q, int column) { return q->database->text(q, column); }
+ath_status athi_sql_read(athi_store *s) { return s->database->begin(s, ATHI_SQL_READ); }
 ath_status athi_sql_begin(athi_store *s, bool durable) {
-    ATH_TRY(athi_sql_run(s, durable ? SQL_DURABLE : SQL_QUICK, ""));
-    return athi_sql_run(s, SQL_BEGIN, "");
+    return s->database->begin(s, durable ? ATHI_SQL_DURABLE : ATHI_SQL_QUICK);
 }
-
-ath_status athi_sql_end(athi_store *s, ath_status status) {
-    if (status == ATH_OK) status = athi_sql_run(s, SQL_COMMIT, "");
-    /* Some failures (a full disk) roll back by themselves; the sentence that stands is the first one. */
-    if (status != ATH_OK && !sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
+ath_status athi_sql_end(athi_store *s, ath_status status) { return s->database->end(s, status); }
+ath_status athi_sql_version(athi_store *s, int64_t *version) { return s->database->version(s, version); }

@@ -1,4 +1,5 @@
-/* A study in a temporary folder, for the tests of store, search, runner and tuner. */
+/* A study in a temporary folder, for the tests of store, search, runner and tuner; in a schema of its own in the database
+ * that ATHANOR_TEST_POSTGRES names, where with_postgres.sh runs the test. */
 #ifndef ATH_STUDY_TEST_H
 #define ATH_STUDY_TEST_H
 
@@ -7,13 +8,17 @@
 #include "base/file.h"
 #include "tune/search.h"
 
+#ifdef ATHI_POSTGRES
+#include <libpq-fe.h>
+#endif
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct study {
     fixture f;
-    char folder[64], path[96];
+    char folder[64], path[256]; /* path: the study's file, or its URL */
     athi_value *definition;
     athi_store *store;
 } study;
@@ -29,6 +34,25 @@ static inline athi_study_info study_info(const study *t) {
                              .definition = t->definition};
 }
 
+#ifdef ATHI_POSTGRES
+static inline void study_server(const char *url, const char *sql) {
+    PGconn *db = PQconnectdb(url);
+    if (PQstatus(db) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(db));
+    PGresult *result = PQexec(db, sql);
+    if (PQresultStatus(result) > PGRES_TUPLES_OK) fail_msg("%s: %s", sql, PQerrorMessage(db));
+    PQclear(result);
+    PQfinish(db);
+}
+
+static inline void study_schema(study *t, const char *server) {
+    static int n;
+    char sql[64];
+    snprintf(sql, sizeof sql, "CREATE SCHEMA s%d_%d", (int)getpid(), ++n);
+    study_server(server, sql);
+    snprintf(t->path, sizeof t->path, "%s?options=-csearch_path%%3Ds%d_%d", server, (int)getpid(), n);
+}
+#endif
+
 static inline int study_setup(void **state) {
     study *t = calloc(1, sizeof *t);
     void *f;
@@ -38,6 +62,9 @@ static inline int study_setup(void **state) {
     snprintf(t->folder, sizeof t->folder, "/tmp/ath_study_XXXXXX");
     if (!mkdtemp(t->folder)) return 1;
     snprintf(t->path, sizeof t->path, "%s/study.db", t->folder);
+#ifdef ATHI_POSTGRES
+    if (getenv("ATHANOR_TEST_POSTGRES")) study_schema(t, getenv("ATHANOR_TEST_POSTGRES"));
+#endif
     t->definition = athi_value_new(t->f.arena, ATHI_MAP);
     athi_value *tune = athi_value_new(t->f.arena, ATHI_MAP);
     athi_value_set(t->f.arena, tune, "seed", athi_value_int(t->f.arena, 1));
@@ -96,6 +123,12 @@ static inline int64_t study_count(study *t) {
 }
 
 static inline void study_sql(const study *t, const char *sql) {
+#ifdef ATHI_POSTGRES
+    if (!strncmp(t->path, "postgresql:", 11)) {
+        study_server(t->path, sql);
+        return;
+    }
+#endif
     sqlite3 *db;
     assert_int_equal(sqlite3_open(t->path, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);

@@ -45,11 +45,7 @@ static void end_well(study *t, driver d, const athi_task *task, double value) {
 
 /* Makes all leases run out at once, as if their holders had been silent. */
 static void let_leases_run_out(study *t) {
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(t->path, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
-    assert_int_equal(sqlite3_exec(db, "UPDATE athanor_leases SET expires=1", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    study_sql(t, "UPDATE athanor_leases SET expires=1");
 }
 
 enum { MANY = 100 };

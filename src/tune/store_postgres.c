@@ -1,0 +1,295 @@
+/* The store on PostgreSQL, through libpq: connection, statements, transactions, and what is said when it cannot. A study's
+ * writers take turns at its row in `studies`, which is the row that Optuna locks for a new trial. */
+#include "tune/store_internal.h"
+
+#ifdef ATHI_POSTGRES
+
+#include <libpq-fe.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { VALUES_MAX = 8, INT8 = 20, FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */ };
+
+#define STUDIES_LOCK 0x617468616e6f72LL /* "athanor": held by who makes tables and studies */
+
+struct athi_connection {
+    PGconn *pg;
+    bool prepared[SQL_COUNT];
+    bool within; /* a transaction */
+};
+
+/* ---- what is said -------------------------------------------------------------------------------- */
+
+/* https://www.postgresql.org/docs/15/errcodes-appendix.html; a shorter code is a class. */
+static const struct {
+    const char *code;
+    ath_status status;
+    const char *sentence;
+} failures[] = {
+    {"55P03", ATH_E_BUSY, "another process has held the study for too long; end it, or try again later"},
+    {"40", ATH_E_BUSY, "other processes were in the way (a serialisation failure); try again"},
+    {"53100", ATH_E_IO, "no space left on the server's disk; free some and start again: finished trials are kept"},
+    {"53200", ATH_E_IO, "the server is out of memory; try again later"},
+    {"42501", ATH_E_IO, "the user may not do this; let the database's owner grant the rights, or name another user"},
+    {"25006", ATH_E_IO, "the database is read-only; name the primary server"},
+    {"42P01", ATH_E_DATA, "a table of the study is missing; the database was changed by hand"},
+    {"42703", ATH_E_DATA, "a column of the study is missing; the database was changed by hand"},
+};
+
+/* libpq's words end with a new line, and go on with hints. */
+static ath_status fail_first_line(athi_store *s, ath_status status, const char *what, const char *words) {
+    return athi_fail(s->ctx, status, "%s: %s%.*s", s->path, what, (int)strcspn(words, "\n"), words);
+}
+
+static bool is_lost(const athi_store *s) { return PQstatus(s->connection->pg) != CONNECTION_OK; }
+
+static ath_status fail(athi_store *s, const PGresult *result) {
+    const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    if (is_lost(s))
+        return athi_fail(s->ctx, ATH_E_IO,
+                         "%s: the connection was lost under way; see that the server runs, and start again: finished "
+                         "trials are kept",
+                         s->path);
+    for (int i = 0; code && i < ATHI_COUNT(failures); i++)
+        if (!strncmp(code, failures[i].code, strlen(failures[i].code)))
+            return athi_fail(s->ctx, failures[i].status, "%s: %s", s->path, failures[i].sentence);
+    if (!result) return ATH_E_NOMEM;
+    const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    return fail_first_line(s, ATH_E_IO, "", words ? words : "the server gave no reason");
+}
+
+/* ---- the connection ------------------------------------------------------------------------------ */
+
+static void be_quiet(void *user, const PGresult *notice) { /* the library prints nothing */
+    (void)user;
+    (void)notice;
+}
+
+/* SQLAlchemy's postgresql+psycopg2:// without the driver. */
+static char *libpq_url(athi_store *s) {
+    athi_text out = {.ctx = s->ctx};
+    const char *rest = strstr(s->place, "://");
+    athi_text_printf(&out, "postgresql%s", rest ? rest : "");
+    if (out.failed) athi_text_free(&out);
+    return out.text;
+}
+
+/* A password with an @ or a / in it would be read as a part of the host's name, which libpq's sentences repeat. */
+static bool is_split_wrongly(const char *url) {
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    const int n = (int)strcspn(host, "?"), user = (int)strcspn(host, "@/?");
+    const int behind = user + (host[user] == '@');
+    return memchr(host + behind, '@', (size_t)(n - behind)) != NULL;
+}
+
+static ath_status connect_once(athi_store *s) {
+    struct athi_connection *c = s->connection;
+    char *url = libpq_url(s), *why = NULL;
+    if (!url) return ATH_E_NOMEM;
+    PQconninfoOption *parts = PQconninfoParse(url, &why);
+    PQconninfoFree(parts);
+    const bool wrong = !parts || is_split_wrongly(url);
+    PQfreemem(why); /* it repeats the URL, with its password */
+    if (wrong)
+        return athi_free(s->ctx, url),
+               athi_fail(s->ctx, ATH_E_SYNTAX,
+                         "%s: expected postgresql://user:password@host:port/database; what has a "
+                         "meaning in a URL is written %%40 for @, %%3A for :, %%2F for /",
+                         s->path);
+    const char *const keys[] = {"dbname", "connect_timeout", "application_name", "client_encoding", NULL};
+    const char *const values[] = {url, "10", "athanor", "UTF8", NULL};
+    if (c->pg) PQfinish(c->pg);
+    memset(c->prepared, 0, sizeof c->prepared);
+    c->within = false;
+    c->pg = PQconnectdbParams(keys, values, 1);
+    athi_free(s->ctx, url);
+    if (!c->pg) return ATH_E_NOMEM;
+    if (is_lost(s)) return fail_first_line(s, ATH_E_IO, "", PQerrorMessage(c->pg));
+    PQsetNoticeReceiver(c->pg, be_quiet, NULL);
+    return athi_postgres_script(s, "SET datestyle TO ISO; SET extra_float_digits TO 1", NULL);
+}
+
+/* A server that went away may come back: tried again, ever more slowly, as long as a call waits for others. */
+static ath_status reconnect(athi_store *s) {
+    enum { FIRST_MS = 50, LAST_MS = 2000 };
+    for (int waited = 0, ms = FIRST_MS;; waited += ms, ms = ATHI_MIN(2 * ms, LAST_MS)) {
+        ath_status status = connect_once(s);
+        if (status != ATH_E_IO || waited >= s->patience_ms) return status;
+        nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
+    }
+}
+
+static void close_connection(athi_store *s) {
+    for (int i = 0; i < SQL_COUNT; i++) PQclear(s->rows[i].handle);
+    if (s->connection) PQfinish(s->connection->pg);
+    athi_free(s->ctx, s->connection);
+}
+
+static ath_status open_database(athi_store *s, bool create) {
+    s->connection = athi_alloc(s->ctx, sizeof *s->connection);
+    if (!s->connection) return ATH_E_NOMEM;
+    *s->connection = (struct athi_connection){0};
+    ATH_TRY(connect_once(s));
+    return athi_postgres_tables(s, create);
+}
+
+/* ---- statements ---------------------------------------------------------------------------------- */
+
+ath_status athi_postgres_script(athi_store *s, const char *script, const char **first) {
+    PGresult *result = PQexec(s->connection->pg, script);
+    ExecStatusType kind = PQresultStatus(result);
+    ath_status status = kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
+    if (first) *first = NULL;
+    if (status == ATH_OK && first && kind == PGRES_TUPLES_OK && PQntuples(result)) {
+        *first = athi_arena_strdup(s->scratch, PQgetvalue(result, 0, 0));
+        if (!*first) status = ATH_E_NOMEM;
+    }
+    PQclear(result);
+    return status;
+}
+
+static void statement_name(athi_sql which, char name[16]) { snprintf(name, 16, "s%d", (int)which); }
+
+static ath_status prepare(athi_store *s, athi_sql which, const char *types) {
+    Oid oids[VALUES_MAX];
+    int n = (int)strlen(types);
+    char name[16];
+    for (int i = 0; i < n; i++) oids[i] = types[i] == 'i' ? INT8 : types[i] == 'd' ? FLOAT8 : 0;
+    char *text =
+        athi_sql_text_of(s->ctx, which, '$', "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)");
+    if (!text) return ATH_E_NOMEM;
+    statement_name(which, name);
+    PGresult *result = PQprepare(s->connection->pg, name, text, n, oids);
+    athi_free(s->ctx, text);
+    ath_status status = PQresultStatus(result) == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
+    PQclear(result);
+    s->connection->prepared[which] = status == ATH_OK;
+    return status;
+}
+
+static ath_status execute(athi_store *s, athi_sql which, athi_rows *q, const char *types, const char *const *values) {
+    char name[16];
+    statement_name(which, name);
+    if (!s->connection->prepared[which]) ATH_TRY(prepare(s, which, types));
+    PQclear(q->handle);
+    PGresult *result = PQexecPrepared(s->connection->pg, name, (int)strlen(types), values, NULL, NULL, 0);
+    q->handle = result;
+    q->at = -1;
+    q->n = PQntuples(result);
+    ExecStatusType kind = PQresultStatus(result);
+    return kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
+}
+
+static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char *types, va_list args) {
+    const char *values[VALUES_MAX];
+    char digits[VALUES_MAX][32];
+    for (int i = 0; types[i]; i++) {
+        values[i] = digits[i];
+        if (types[i] == 'i') {
+            snprintf(digits[i], sizeof digits[i], "%lld", (long long)va_arg(args, int64_t));
+        } else if (types[i] == 'd') {
+            double v = va_arg(args, double);
+            snprintf(digits[i], sizeof digits[i], "%.17g", v);
+            if (isnan(v)) values[i] = NULL;
+        } else {
+            values[i] = va_arg(args, const char *);
+        }
+    }
+    if (!s->connection->within && is_lost(s)) ATH_TRY(reconnect(s));
+    ath_status status = execute(s, which, q, types, values);
+    if (status != ATH_E_IO || s->connection->within || !is_lost(s)) return status;
+    ATH_TRY(reconnect(s)); /* outside a transaction only reading is done, which may be done again */
+    return execute(s, which, q, types, values);
+}
+
+static ath_status step(athi_store *s, athi_rows *q, bool *row) {
+    (void)s;
+    *row = ++q->at < q->n;
+    return ATH_OK;
+}
+
+static void reset(athi_rows *q) {
+    PQclear(q->handle);
+    q->handle = NULL;
+}
+
+static bool is_null(athi_rows *q, int column) { return PQgetisnull(q->handle, q->at, column); }
+static const char *text(athi_rows *q, int column) {
+    return is_null(q, column) ? NULL : PQgetvalue(q->handle, q->at, column);
+}
+static int64_t integer(athi_rows *q, int column) { return strtoll(PQgetvalue(q->handle, q->at, column), NULL, 10); }
+static double number(athi_rows *q, int column) { return strtod(PQgetvalue(q->handle, q->at, column), NULL); }
+
+/* ---- transactions -------------------------------------------------------------------------------- */
+
+/* The beginning of a transaction in one exchange. */
+static ath_status begin_text(athi_store *s, athi_simple kind, athi_text *out) {
+    if (kind == ATHI_SQL_READ) {
+        athi_text_printf(out, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    } else {
+        athi_text_printf(out, "BEGIN; SET LOCAL lock_timeout TO %d; ", ATHI_MAX(s->patience_ms, 1));
+        if (kind == ATHI_SQL_QUICK) athi_text_printf(out, "SET LOCAL synchronous_commit TO off; ");
+        if (s->study_id)
+            athi_text_printf(out, "SELECT 1 FROM studies WHERE study_id=%lld FOR UPDATE", (long long)s->study_id);
+        else
+            athi_text_printf(out, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
+    }
+    return out->failed ? ATH_E_NOMEM : ATH_OK;
+}
+
+static ath_status begin(athi_store *s, athi_simple kind) {
+    athi_text script = {.ctx = s->ctx};
+    ath_status status = begin_text(s, kind, &script);
+    if (status == ATH_OK && is_lost(s)) status = reconnect(s);
+    if (status == ATH_OK) status = athi_postgres_script(s, script.text, NULL);
+    if (status == ATH_E_IO && is_lost(s)) { /* nothing was done yet: the loss shows at the first word */
+        status = reconnect(s);
+        if (status == ATH_OK) status = athi_postgres_script(s, script.text, NULL);
+    }
+    athi_text_free(&script);
+    if (status != ATH_OK && !is_lost(s)) PQclear(PQexec(s->connection->pg, "ROLLBACK"));
+    s->connection->within = status == ATH_OK;
+    return status;
+}
+
+static ath_status end(athi_store *s, ath_status status) {
+    s->connection->within = false;
+    if (status == ATH_OK) return athi_postgres_script(s, "COMMIT", NULL);
+    if (!is_lost(s)) PQclear(PQexec(s->connection->pg, "ROLLBACK"));
+    return status;
+}
+
+/* What is visible differs only where a transaction has got a number or ended since. */
+static ath_status version(athi_store *s, int64_t *out) {
+    const char *text_of = NULL;
+    ATH_TRY(athi_postgres_script(s, "SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)", &text_of));
+    *out = text_of ? strtoll(text_of, NULL, 10) : 0;
+    return ATH_OK;
+}
+
+#else
+
+static ath_status open_database(athi_store *s, bool create) {
+    (void)create;
+    return athi_fail(
+        s->ctx, ATH_E_STATE,
+        "%s: this program was built without PostgreSQL; build it with -Dpostgres=enabled, or name a file", s->path);
+}
+static void close_connection(athi_store *s) { (void)s; }
+#define query   NULL
+#define step    NULL
+#define reset   NULL
+#define is_null NULL
+#define integer NULL
+#define number  NULL
+#define text    NULL
+#define begin   NULL
+#define end     NULL
+#define version NULL
+
+#endif
+
+const athi_database athi_postgres = {open_database, close_connection, query, step,  reset, is_null,
+                                     integer,       number,           text,  begin, end,   version};
