@@ -95,10 +95,14 @@ def keep(names, suites, seeds, only, until):
                     if (problem, seed) in done(path):
                         continue
                     path.parent.mkdir(parents=True, exist_ok=True)
+                    try:
+                        seen, seconds = run_one(name, suite, problem, seed, evaluations)
+                    except Exception as e:  # one that cannot does not keep the others from running for hours
+                        print(f"{name} on {suite}/{problem}, seed {seed}: {e}", file=sys.stderr, flush=True)
+                        continue
                     if not path.exists():
                         path.write_text(f"# {name}, {version(name)}; bench/tune/quality.py; problem, seed, seconds, "
                                         f"observations (x: crashed)\n")
-                    seen, seconds = run_one(name, suite, problem, seed, evaluations)
                     with path.open("a") as f:
                         f.write(f"{problem},{seed},{seconds:.2f},{text_of(seen)}\n")
 
