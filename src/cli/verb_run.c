@@ -129,6 +129,7 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
         athi_text_free(&one);
     }
     const char *study = athi_cli_text(cli, "study", NULL);
+    if (study && !(study = athi_store_shown(cli->arena, study))) return ATH_E_NOMEM;
     if (study)
         athi_cli_line("the study: athanor show %s; as a page: %s/report.html", study, directory);
     else

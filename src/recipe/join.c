@@ -66,7 +66,8 @@ static const char *text_of(const athi_value *map, const char *key) {
 
 static ath_status read_setup(ath_ctx *ctx, athi_arena *arena, const char *study, athi_value **setup) {
     athi_store *store = NULL;
-    const char *text = NULL;
+    const char *text = NULL, *shown = athi_store_shown(arena, study);
+    if (!shown) return ATH_E_NOMEM;
     ATH_TRY(athi_store_open_existing(ctx, study, NULL, &store));
     ath_status status = athi_store_get(store, arena, SETUP, &text);
     athi_store_close(store);
@@ -76,11 +77,11 @@ static ath_status read_setup(ath_ctx *ctx, athi_arena *arena, const char *study,
             ctx, ATH_E_NOTFOUND,
             "%s: the study does not say what is tuned: no `athanor tune` has worked on it; start one with "
             "--study, then others can join",
-            study);
+            shown);
     status = athi_json_read(ctx, arena, text, (int64_t)strlen(text), setup);
-    if (status != ATH_OK) return athi_fail_prefix(ctx, status, "%s: how its search was set up", study);
+    if (status != ATH_OK) return athi_fail_prefix(ctx, status, "%s: how its search was set up", shown);
     if (text_of(*setup, "file") && text_of(*setup, "folder") && text_of(*setup, "name")) return ATH_OK;
-    return athi_fail(ctx, ATH_E_DATA, "%s: how its search was set up is not what this version writes", study);
+    return athi_fail(ctx, ATH_E_DATA, "%s: how its search was set up is not what this version writes", shown);
 }
 
 static ath_status join_recipe(ath_ctx *ctx, athi_arena *arena, const athi_value *setup, const char *text,
@@ -112,6 +113,8 @@ ath_status athi_join(ath_ctx *ctx, athi_arena *arena, const athi_run_opts *opts,
     athi_value *setup = NULL;
     athi_text text = {.ctx = ctx};
     athi_run_opts o = *opts;
+    const char *shown = athi_store_shown(arena, opts->study);
+    if (!shown) return ATH_E_NOMEM;
     ATH_TRY(read_setup(ctx, arena, opts->study, &setup));
     const athi_value *recipe = athi_value_get(setup, "recipe"), *space = athi_value_get(setup, "space"),
                      *jobs = athi_value_get(setup, "jobs");
@@ -119,7 +122,7 @@ ath_status athi_join(ath_ctx *ctx, athi_arena *arena, const athi_run_opts *opts,
     o.joins = o.only_tune = true, o.overwrite = false;
     o.study_jobs = jobs && jobs->type == ATHI_INT ? (int)jobs->integer : 0;
     ath_status status = root ? athi_json_write(&text, root, 0) : ATH_E_DATA;
-    if (!root) athi_fail(ctx, status, "%s: how its search was set up is not what this version writes", opts->study);
+    if (!root) athi_fail(ctx, status, "%s: how its search was set up is not what this version writes", shown);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
     if (status == ATH_OK)
         status = recipe ? join_recipe(ctx, arena, setup, text.text, &o, report)

@@ -234,6 +234,13 @@ static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
     return ATH_OK;
 }
 
+const char *athi_store_shown(athi_arena *arena, const char *url) {
+    char *text = without_password(athi_arena_ctx(arena), url);
+    const char *shown = text ? athi_arena_strdup(arena, text) : NULL;
+    athi_free(athi_arena_ctx(arena), text);
+    return shown;
+}
+
 ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store) {
     athi_store *s = NULL;
     *store = NULL;

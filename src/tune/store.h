@@ -18,6 +18,8 @@ typedef struct athi_study_info {
 
 /** Does a path or URL name a file (path, sqlite:///path)? *path is it then. */
 bool athi_store_is_file(const char *url, const char **path);
+/** A path or URL for sentences and reports: without the password in it. NULL: out of memory. */
+const char *athi_store_shown(athi_arena *arena, const char *url);
 /** Opens or creates the tables and the study, in a file or in a database that is there (postgresql://user@host/db; the
  * password may stand in the URL, in PGPASSWORD or in ~/.pgpass, and in no sentence). A study that exists is compared: another definition is
  * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with

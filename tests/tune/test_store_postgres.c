@@ -30,6 +30,8 @@ static void no_sentence_holds_the_password(void **state) {
           "&password=***&connect_timeout=1");
     reach(t, "postgresql://me:geheim@127.0.0.1:port/db", "connection");
     reach(t, "postgresql://me:geheim@[::1/db", "expected postgresql://user:password@host:port/database");
+    assert_string_equal(athi_store_shown(t->f.arena, "postgresql://me:geheim@h/db"), "postgresql://me:***@h/db");
+    assert_string_equal(athi_store_shown(t->f.arena, "a:b@c://d.db"), "a:b@c://d.db");
     char url[256];
     const char *host = strchr(getenv("ATHANOR_TEST_POSTGRES"), '@') + 1;
     snprintf(url, sizeof url, "postgresql+psycopg2://postgres:geheim@%.*s/absent", (int)strcspn(host, "/"), host);
