@@ -7,7 +7,7 @@
  *                  acquisitions, weighted, are the best together
  *   noise          where it is most of what the values differ by, the last REPEATED of a known budget are repeats of the
  *                  points that look best, which is what is then worth knowing
- *   elsewhere      many trials: tpe; very many parameters: cmaes; several objectives: the sampler made for them */
+ *   elsewhere      many trials: tpe; very many parameters: cmaes; several objectives: nsga2 */
 #include "tune/design.h"
 #include "tune/forest.h"
 #include "tune/gp_surrogate.h"
@@ -236,10 +236,7 @@ static int64_t count_values(const athi_view *view) {
 static const athi_row *other_sampler(const athi_view *view) {
     int64_t numeric = 0;
     for (int64_t i = 0; i < view->space->n; i++) numeric += view->space->params[i].type != ATHI_PARAM_CHOICE;
-    if (view->n_objectives > 1) {
-        const athi_row *row = athi_row_find(&athi_samplers, "ehvi");
-        return row ? row : athi_row_find(&athi_samplers, "bayesian");
-    }
+    if (view->n_objectives > 1) return athi_row_find(&athi_samplers, "nsga2");
     if (numeric > MOST_DIMS) return athi_row_find(&athi_samplers, "cmaes");
     return count_values(view) > MOST_TRIALS ? athi_row_find(&athi_samplers, "tpe") : NULL;
 }

@@ -3,10 +3,10 @@
 
 static const athi_row rows[] = {
     {.name = "auto",
-     .doc =
-         "Gaussian process and random forest, each weighted by how well it predicted the trials so far; tpe after "
-         "500 "
-         "trials, cmaes above 300 numbers, and repeats of the best points at the end where values are mostly noise.",
+     .doc = "Gaussian process and random forest, each weighted by how well it predicted the trials so far; tpe after "
+            "500 "
+            "trials, cmaes above 300 numbers, nsga2 for several objectives, and repeats of the best points at the "
+            "end where values are mostly noise.",
      .impl = &athi_sampler_auto},
     {.name = "random", .doc = "Draws from the priors, no point twice.", .impl = &athi_sampler_random},
     {.name = "grid",
@@ -49,8 +49,9 @@ static const athi_row rows[] = {
      .opts_size = sizeof(athi_de_opts),
      .impl = &athi_sampler_de},
     {.name = "nsga2",
-     .doc = "NSGA-II (https://doi.org/10.1109/4235.996017), an offspring at a time: several objectives and constraints, "
-            "for a thousand trials and more.",
+     .doc =
+         "NSGA-II (https://doi.org/10.1109/4235.996017), an offspring at a time: several objectives and constraints, "
+         "for a thousand trials and more.",
      .options = athi_sampler_nsga2_options,
      .opts_size = sizeof(athi_nsga2_opts),
      .impl = &athi_sampler_nsga2},

@@ -79,7 +79,7 @@ static void same_as(fixture *f, const athi_view *view, const char *other) {
         if (a[i] != b[i]) fail_msg("%s: parameter %d is %g and %g", other, (int)i, a[i], b[i]);
 }
 
-/* After 500 trials with a value tpe, from 301 numbers on cmaes. */
+/* After 500 trials with a value tpe, from 301 numbers on cmaes, for two objectives nsga2. */
 static void others(void **state) {
     enum { TRIALS = 501, NUMBERS = 301 };
     fixture *f = *state;
@@ -101,6 +101,8 @@ static void others(void **state) {
                       .seed = 4,
                       .trial = TRIALS};
     same_as(f, &view, "tpe");
+    view.n = 0, view.n_objectives = 2, view.maximize = (const bool[]){false, true};
+    same_as(f, &view, "nsga2");
     static char names[NUMBERS][8];
     assert_ok(f->ctx, athi_space_create(f->arena, &f->space));
     for (int i = 0; i < NUMBERS; i++) {
