@@ -107,8 +107,17 @@ const char *athi_cli_cache(athi_arena *arena);
 const char *athi_cli_program(athi_arena *arena);
 /** Can a file be written there? A sentence before the work, in place of one behind it. */
 ath_status athi_cli_check_output(athi_cli *cli, const char *path);
+/** Makes a folder of its own below TMPDIR; memory: below /dev/shm where that can be. To be removed by athi_cli_remove. */
+ath_status athi_cli_temporary(athi_cli *cli, bool memory, const char **folder);
+/** Removes it after work that ended with `status`; what went wrong first is what is told. */
+ath_status athi_cli_remove(athi_cli *cli, const char *folder, ath_status status);
 /** May box drawing characters be written there? */
 bool athi_cli_utf8(FILE *out);
+
+/* ---- verb_simulate.c ----------------------------------------------------------------------------- */
+
+/** tune with --simulate. */
+ath_status athi_tune_simulated(athi_cli *cli);
 
 /* ---- progress.c ---------------------------------------------------------------------------------- */
 

@@ -1,6 +1,9 @@
 /* Where the program stands: environment, own path, terminal. The library knows none of these. */
 #include "cli/cli.h"
 
+#include "base/file.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +41,29 @@ ath_status athi_cli_check_output(athi_cli *cli, const char *path) {
         return athi_fail(cli->ctx, ATH_E_IO, "%s: writing is not permitted in %s; check owner and mode", path,
                          folder);
     return ATH_OK;
+}
+
+ath_status athi_cli_temporary(athi_cli *cli, bool memory, const char **folder) {
+    static const char shared_memory[] = "/dev/shm";
+    const char *place = getenv("TMPDIR");
+    if (!place || !*place) place = "/tmp";
+    if (memory && is_folder(shared_memory) && access(shared_memory, W_OK) == 0) place = shared_memory;
+    char *made = athi_arena_printf(cli->arena, "%s/athanor-XXXXXX", place);
+    if (!made) return ATH_E_NOMEM;
+    if (!mkdtemp(made))
+        return athi_fail(cli->ctx, ATH_E_IO, "%s: no folder can be made: %s; name another place with TMPDIR", made,
+                         strerror(errno));
+    *folder = made;
+    return ATH_OK;
+}
+
+ath_status athi_cli_remove(athi_cli *cli, const char *folder, ath_status status) {
+    if (status == ATH_OK) return athi_remove_tree(cli->ctx, folder);
+    char sentence[ATHI_ERRMSG_MAX];
+    snprintf(sentence, sizeof sentence, "%s", ath_errmsg(cli->ctx));
+    ath_status removed = athi_remove_tree(cli->ctx, folder);
+    (void)removed;
+    return status == ATH_E_NOMEM ? status : athi_fail(cli->ctx, status, "%s", sentence);
 }
 
 bool athi_cli_utf8(FILE *out) {

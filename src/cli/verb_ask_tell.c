@@ -1,12 +1,10 @@
 /* ask-tell: the samplers as a server on standard input and output. */
-#include "base/file.h"
 #include "cli/cli.h"
 #include "recipe/recipe.h"
 #include "tune/ask_tell.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 const athi_flag athi_flags_ask_tell[] = {
@@ -84,20 +82,10 @@ static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *
 
 /* Without --study the trials live in a folder that goes with the server. */
 static ath_status serve_for_now(athi_cli *cli, const athi_space_file *file) {
-    const char *place = getenv("TMPDIR");
-    char *folder = athi_arena_printf(cli->arena, "%s/athanor-XXXXXX", place && *place ? place : "/tmp");
-    if (!folder) return ATH_E_NOMEM;
-    if (!mkdtemp(folder))
-        return athi_fail(cli->ctx, ATH_E_IO, "%s: no folder can be made: %s; name a file with --study", folder,
-                         strerror(errno));
+    const char *folder;
+    ATH_TRY(athi_cli_temporary(cli, false, &folder));
     const char *path = athi_arena_printf(cli->arena, "%s/study.db", folder);
-    ath_status status = path ? serve(cli, file, path, NULL) : ATH_E_NOMEM, removed = ATH_OK;
-    if (status == ATH_OK) return athi_remove_tree(cli->ctx, folder);
-    char sentence[ATHI_ERRMSG_MAX]; /* what went wrong first is what is told */
-    snprintf(sentence, sizeof sentence, "%s", ath_errmsg(cli->ctx));
-    removed = athi_remove_tree(cli->ctx, folder);
-    (void)removed;
-    return status == ATH_E_NOMEM ? status : athi_fail(cli->ctx, status, "%s", sentence);
+    return athi_cli_remove(cli, folder, path ? serve(cli, file, path, NULL) : ATH_E_NOMEM);
 }
 
 ath_status athi_verb_ask_tell(athi_cli *cli) {

@@ -102,6 +102,8 @@ const athi_flag athi_flags_tune[] = {
      "(default: study.db in the folder)"},
     ATHI_FLAG_SET_ROW,
     ATHI_FLAG_PARAM_ROW,
+    {"simulate", ATHI_FLAG_TEXT, "CURVES",
+     "recorded learning curves (CSV) in place of trainings, on simulated workers and their clock"},
     {"dry-run", ATHI_FLAG_SWITCH, NULL, "of a command: run the defaults once and show what was understood"},
     {"overwrite", ATHI_FLAG_SWITCH, NULL, "begin from nothing: what the folder holds of an earlier run is removed"},
     ATHI_FLAG_JSON_ROW,
@@ -184,6 +186,7 @@ static ath_status tune_command(athi_cli *cli) {
 
 ath_status athi_verb_tune(athi_cli *cli) {
     static const char *const of_commands[] = {"param", "dry-run"};
+    if (athi_cli_has(cli, "simulate")) return athi_tune_simulated(cli);
     if (cli->command) return tune_command(cli);
     for (int i = 0; i < ATHI_COUNT(of_commands); i++)
         if (athi_cli_has(cli, of_commands[i]))

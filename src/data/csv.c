@@ -8,21 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct cursor {
-    ath_ctx *ctx;
-    athi_arena *arena;
-    const char *path, *p, *end;
-    int64_t line;
-} cursor;
-
-typedef struct row {
-    const char **fields;
-    int64_t n, cap;
-    int64_t line;
-} row;
-
 /* One field; *last is set at the end of the line. */
-static ath_status read_field(cursor *c, const char **field, bool *last) {
+static ath_status read_field(athi_csv_cursor *c, const char **field, bool *last) {
     const char *start = c->p;
     char *text;
     if (c->p < c->end && *c->p == '"') {
@@ -58,7 +45,7 @@ static ath_status read_field(cursor *c, const char **field, bool *last) {
     return ATH_OK;
 }
 
-static ath_status read_row(cursor *c, row *r) {
+ath_status athi_csv_read_row(athi_csv_cursor *c, athi_csv_row *r) {
     r->n = 0, r->line = c->line;
     for (bool last = false; !last;) {
         if (r->n == r->cap) {
@@ -75,7 +62,8 @@ static ath_status read_row(cursor *c, row *r) {
     return ATH_OK;
 }
 
-static ath_status to_number(const cursor *c, const row *r, int64_t column, const char *name, float *out) {
+static ath_status to_number(const athi_csv_cursor *c, const athi_csv_row *r, int64_t column, const char *name,
+                            float *out) {
     const char *text = r->fields[column];
     char *end;
     double value = strtod(text, &end);
@@ -88,7 +76,8 @@ static ath_status to_number(const cursor *c, const row *r, int64_t column, const
 }
 
 /* -1 without a label: every column is an input. */
-static ath_status find_label(const cursor *c, const row *header, const char *label, int64_t *column) {
+static ath_status find_label(const athi_csv_cursor *c, const athi_csv_row *header, const char *label,
+                             int64_t *column) {
     *column = -1;
     if (!label) return ATH_OK;
     for (int64_t i = 0; i < header->n; i++)
@@ -142,13 +131,13 @@ static ath_status make_labels(athi_arena *arena, const char **texts, int64_t n, 
 
 static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const char *file, int64_t size,
                         const char *label, athi_table *table) {
-    cursor c = {ctx, arena, path, file, file + size, 1};
+    athi_csv_cursor c = {ctx, arena, path, file, file + size, 1};
     if (memchr(file, 0, (size_t)size))
         return athi_fail(ctx, ATH_E_SYNTAX, "%s: holds zero bytes, so it is not a CSV text", path);
-    row header = {0}, r = {0};
+    athi_csv_row header = {0}, r = {0};
     if (size == 0) return athi_fail(ctx, ATH_E_DATA, "%s: empty; expected a header line and samples", path);
     if (size >= 3 && memcmp(file, "\xEF\xBB\xBF", 3) == 0) c.p += 3; /* the mark that spreadsheets put in front */
-    ATH_TRY(read_row(&c, &header));
+    ATH_TRY(athi_csv_read_row(&c, &header));
     int64_t label_column, capacity = 0, n = 0;
     ATH_TRY(find_label(&c, &header, label, &label_column));
     int64_t width = label ? header.n - 1 : header.n;
@@ -164,7 +153,7 @@ static ath_status parse(ath_ctx *ctx, athi_arena *arena, const char *path, const
     const char **labels = athi_arena_array(arena, capacity, sizeof *labels);
     if (!x || !labels) return ATH_E_NOMEM;
     while (c.p < c.end) {
-        ATH_TRY(read_row(&c, &r));
+        ATH_TRY(athi_csv_read_row(&c, &r));
         if (r.n == 1 && !*r.fields[0]) continue; /* an empty line */
         if (r.n != header.n)
             return athi_fail(ctx, ATH_E_DATA, "%s: line %lld has %lld fields, the header has %lld", path,

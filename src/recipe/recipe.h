@@ -173,6 +173,25 @@ void athi_space_file_destroy(athi_space_file *file);
 ath_status athi_space_file_study(const athi_space_file *file, const char *path, const char *const *command,
                                  athi_store **store);
 
+/* ---- recorded learning curves (curves.c, tune_simulate.c) ----------------------------------------- */
+
+/* Columns in any order: parameters, the objective after steps 1, 2, 3, …, and `seconds` of one step. Lines that begin with
+ * # are remarks; a row is a configuration. */
+typedef struct athi_recorded {
+    const char *path;
+    const char **columns, **cells; /* rows of n_columns */
+    int64_t n_columns, n_rows, cap_rows;
+    int64_t *lines;       /* of the file, for sentences */
+    int64_t *step_column; /* of step i + 1 */
+    int64_t steps, seconds_column; /* -1: there is none, a step takes 1 */
+    double *values;       /* rows of steps; NaN from where a training failed */
+} athi_recorded;
+ath_status athi_recorded_read(ath_ctx *ctx, athi_arena *arena, const char *path, athi_recorded *out);
+/** What a SPACE file says, run over recorded curves on so many simulated workers (0: the file's jobs), with the study in
+ *  `folder`. Its parameters are columns; one that is called "row" and is no column is the number of the row, from 0. */
+ath_status athi_tune_simulate(const athi_space_file *file, athi_arena *arena, const athi_recorded *recorded, int64_t workers,
+                              const char *folder, const volatile int *interrupted, athi_value **report);
+
 /* ---- from a bound recipe to a model (build.c) ---------------------------------------------------- */
 
 /* Everything that a bound recipe says about one training. Owned by its arena but for the model. */

@@ -81,22 +81,36 @@ static bool among_best(const athi_rung_opts *o, int64_t n, int64_t better) {
     return (double)better < floor((double)n / o->reduction_factor + 1e-9);
 }
 
-/* From the highest rung down, the best of those that wait there and may go on. */
+/* The best of a bracket's trials that wait at its rung k, NULL: none does. */
+static const athi_trial *best_waiting(const athi_rung_opts *o, const athi_schedule *s, int64_t bracket, int64_t k) {
+    int64_t rung = rung_at(o, s, k), above = rung_at(o, s, k + 1);
+    const athi_trial *best = NULL;
+    double least = INFINITY;
+    for (int64_t i = 0; i < s->n; i++) {
+        const athi_trial *t = s->trials[i];
+        int64_t step = athi_schedule_step(t);
+        if (t->state != ATHI_TRIAL_PAUSED || step < rung || (above && step >= above)) continue;
+        if (bracket_of(o, s, t->number) != bracket) continue;
+        double loss = athi_schedule_loss(s, t, rung);
+        if (!best || loss < least) best = t, least = loss; /* of equal ones the older */
+    }
+    return best;
+}
+
+/* From the highest rung down, the best of those that wait there and may go on. In a bracket the best one may if any may. */
 static int64_t promote(const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
     int64_t top = 0;
     while (rung_at(o, s, top)) top++;
     for (int64_t k = top - 1; k >= 0; k--) {
-        int64_t rung = rung_at(o, s, k), best = -1, least = INT64_MAX;
-        for (int64_t i = 0; i < s->n; i++) {
-            const athi_trial *t = s->trials[i];
-            int64_t n, better, bracket, step = athi_schedule_step(t);
-            if (t->state != ATHI_TRIAL_PAUSED || step < rung || (k + 1 < top && step >= rung_at(o, s, k + 1)))
-                continue;
-            bracket = bracket_of(o, s, t->number);
-            if (k < bracket) continue;
-            standing(o, s, bracket, rung, t, &n, &better);
-            if (among_best(o, n, better) && better < least) best = t->number, least = better;
+        int64_t best = -1, least = INT64_MAX;
+        for (int64_t bracket = 0; bracket <= k && bracket < o->brackets; bracket++) {
+            const athi_trial *t = best_waiting(o, s, bracket, k);
+            int64_t n, better;
+            if (!t) continue;
+            standing(o, s, bracket, rung_at(o, s, k), t, &n, &better);
+            if (!among_best(o, n, better) || better > least || (better == least && t->number > best)) continue;
+            best = t->number, least = better;
         }
         if (best >= 0) return best;
     }
