@@ -76,24 +76,30 @@ static int64_t until(const void *opts, const athi_schedule *s, int64_t number, i
     }
 }
 
-static bool same_bracket(const athi_rung_opts *o, int64_t max_t, int64_t a, int64_t b) {
-    int64_t size = round_size(o, max_t);
-    return a / size == b / size && athi_hyperband_bracket(o, max_t, a) == athi_hyperband_bracket(o, max_t, b);
+/* The trials of the bracket that trial j belongs to, from the first to before `end`: they follow one another. */
+static void bracket_trials(const athi_rung_opts *o, int64_t max_t, int64_t j, int64_t *first, int64_t *end) {
+    int64_t size = round_size(o, max_t), n, steps;
+    *end = j / size * size;
+    for (int64_t b = 0; *end <= j; b++) {
+        athi_hyperband_rung(o, max_t, b, 0, &n, &steps);
+        *first = *end, *end += n;
+    }
 }
 
 /* May the best of those that wait at rung r of this trial's bracket go on? Those that came there and those of them that
  * went beyond are counted over the bracket. */
 static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_trial *t, int64_t r, int64_t *better) {
     int64_t max_t = max_t_of(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, unused;
-    int64_t came = 0, left = 0;
+    int64_t came = 0, left = 0, first = 0, end = 0;
     athi_hyperband_rung(o, max_t, bracket, r, &n, &at);
     athi_hyperband_rung(o, max_t, bracket, r + 1, &next, &unused);
     double own = athi_schedule_loss(s, t, at);
     *better = 0;
-    for (int64_t i = 0; i < s->n; i++) {
+    bracket_trials(o, max_t, t->number, &first, &end);
+    for (int64_t i = first; i < ATHI_MIN(end, s->n); i++) { /* trials stand by their numbers */
         const athi_trial *other = s->trials[i];
         double loss = athi_schedule_loss(s, other, at);
-        if (isnan(loss) || !same_bracket(o, max_t, other->number, t->number)) continue;
+        if (isnan(loss)) continue;
         bool beyond = isfinite(loss) && (other->state != ATHI_TRIAL_PAUSED || athi_schedule_step(other) > at);
         came++, left += beyond;
         *better += !beyond && other != t && (loss < own || (loss == own && other->number < t->number));

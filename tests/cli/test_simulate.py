@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ATHANOR = os.path.abspath(sys.argv[1])
@@ -78,6 +79,14 @@ class Simulate(unittest.TestCase):
         self.assertEqual(report["steps"], ROWS * STEPS)
         self.assertAlmostEqual(report["seconds"], ROWS * STEPS * 0.5 / 8)
         self.assertAlmostEqual(self.simulate(*OBJECTIVE, "--jobs", "1000")["seconds"], STEPS * 0.5)
+
+    def test_a_thousand_workers_over_a_thousand_rows_take_seconds(self):
+        self.write("many.csv", curves(rows=1000))
+        for scheduler in "asha", "hyperband", "median":
+            begun = time.monotonic()
+            report = self.simulate(*OBJECTIVE, "--jobs", "1000", "--set", f"scheduler={scheduler}", file="many.csv")
+            self.assertEqual((report["trials"], report["best"]["row"]), (1000, BEST))
+            self.assertLess(time.monotonic() - begun, 30)  # alone on the machine: 1
 
     def test_a_step_takes_a_second_where_nothing_is_said(self):
         self.write("plain.csv", curves(seconds=False))
