@@ -110,8 +110,30 @@ const athi_flag athi_flags_tune[] = {
     {0},
 };
 
+/* Of several objectives: a line a trial of the front. */
+static ath_status show_front(athi_cli *cli, const athi_value *report, const char *directory) {
+    const athi_value *front = athi_value_get(report, "front");
+    printf("Pareto front of %lld trials:\n", (long long)athi_value_get(report, "trials")->integer);
+    for (int64_t i = 0; i < front->n; i++) {
+        const athi_value *parts[] = {athi_value_get(front->items[i], "values"),
+                                     athi_value_get(front->items[i], "params")};
+        athi_text line = {.ctx = cli->ctx};
+        for (int p = 0; p < ATHI_COUNT(parts); p++)
+            for (int64_t k = 0; k < parts[p]->n; k++) {
+                athi_text_printf(&line, "%s%s ", k ? ", " : p ? "  (" : " ", parts[p]->keys[k]);
+                athi_json_write(&line, parts[p]->items[k], 0);
+            }
+        if (line.failed) return athi_text_free(&line), ATH_E_NOMEM;
+        printf("  trial %lld:%s)\n", (long long)athi_value_get(front->items[i], "trial")->integer, line.text);
+        athi_text_free(&line);
+    }
+    printf("report: %s/report.json\n", directory);
+    return ATH_OK;
+}
+
 static ath_status show_best(athi_cli *cli, const athi_value *report, const char *directory) {
     if (athi_cli_has(cli, "json")) return athi_cli_json(cli, report);
+    if (athi_value_get(report, "front")) return show_front(cli, report, directory);
     const athi_value *best = athi_value_get(report, "best"), *params = athi_value_get(best, "params");
     athi_text text = {.ctx = cli->ctx};
     athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), athi_value_get(report, "objective")->text),

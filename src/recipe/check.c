@@ -77,24 +77,22 @@ ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void 
 
 typedef struct checking {
     const athi_data *data;
-    const char *objective; /* NULL: nothing is searched */
+    athi_objectives objectives; /* none: nothing is searched */
 } checking;
 
-static ath_status check_objective(const checking *c, const athi_recipe *r, athi_arena *arena,
-                                  const ath_model *model) {
+static ath_status check_objective(const checking *c, const athi_recipe *r, athi_arena *arena, const ath_model *model,
+                                  const char *objective) {
     const char *const *reports = NULL;
     int n = 0;
-    if (!c->objective) return ATH_OK;
     ATH_TRY(athi_report_names(model, arena, c->data->validation.n > 0, &reports, &n));
     for (int i = 0; i < n; i++)
-        if (strcmp(reports[i], c->objective) == 0) return ATH_OK;
-    const char *near = athi_nearest(c->objective, reports, n, sizeof *reports);
-    bool validated = strncmp(c->objective, "val_", 4) == 0 && !c->data->validation.n;
+        if (strcmp(reports[i], objective) == 0) return ATH_OK;
+    const char *near = athi_nearest(objective, reports, n, sizeof *reports);
+    bool validated = strncmp(objective, "val_", 4) == 0 && !c->data->validation.n;
     if (validated)
         return athi_fail_at(r->ctx, r->tune.objective,
-                            "tune.objective: %s needs validation data; give data.validation, such as 0.2",
-                            c->objective);
-    return athi_fail_at(r->ctx, r->tune.objective, "tune.objective: '%.60s' is not reported; %s%s%s", c->objective,
+                            "tune.objective: %s needs validation data; give data.validation, such as 0.2", objective);
+    return athi_fail_at(r->ctx, r->tune.objective, "tune.objective: '%.60s' is not reported; %s%s%s", objective,
                         near ? "did you mean '" : "add it to metrics", near ? near : "", near ? "'?" : "");
 }
 
@@ -102,14 +100,15 @@ static ath_status build_bound(void *user, const athi_recipe *recipe, athi_arena 
     const checking *c = user;
     athi_job job = {0};
     ATH_TRY(athi_bound_build(recipe->ctx, arena, bound, c->data, &job));
-    ath_status status = check_objective(c, recipe, arena, job.model);
+    ath_status status = ATH_OK;
+    for (int k = 0; status == ATH_OK && k < c->objectives.n; k++)
+        status = check_objective(c, recipe, arena, job.model, c->objectives.names[k]);
     athi_model_destroy(job.model);
     return status;
 }
 
 ath_status athi_recipe_check(const athi_recipe *recipe, const athi_data *data) {
-    checking c = {data, NULL};
-    bool maximize;
-    if (recipe->tunes) ATH_TRY(athi_recipe_objective(recipe, &c.objective, &maximize));
+    checking c = {.data = data};
+    if (recipe->tunes) ATH_TRY(athi_recipe_objective(recipe, &c.objectives));
     return athi_recipe_visit(recipe, build_bound, &c);
 }

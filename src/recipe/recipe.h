@@ -44,7 +44,7 @@ typedef struct athi_tune_opts {
     size_t struct_size;
     bool exact;
     ath_spec sampler;             /* auto */
-    const athi_value *objective;  /* "val_loss"; {metric, direction} */
+    const athi_value *objective;  /* "val_loss"; {metric, direction}; a list of these */
     const athi_value *constraints; /* between parameters: list of expressions, or NULL */
     const athi_value *points;      /* to be tried first: list of maps, or NULL */
     int64_t max_trials;           /* 10 */
@@ -132,11 +132,17 @@ ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const 
                             athi_value **bound);
 /** Makes the i-th of k equal pieces of the training data the validation data. */
 ath_status athi_bound_fold(athi_arena *arena, athi_value *bound, int64_t fold, int64_t of);
-/** tune.objective: the metric and its direction, known as KerasTuner knows it; val_loss where nothing is said. */
-ath_status athi_recipe_objective(const athi_recipe *recipe, const char **metric, bool *maximize);
+/* What a search optimises. */
+typedef struct athi_objectives {
+    int n; /* >= 1 */
+    const char *names[ATHI_OBJECTIVES_MAX];
+    bool maximize[ATHI_OBJECTIVES_MAX];
+} athi_objectives;
+/** tune.objective: a metric or a list of them, and directions, known as KerasTuner knows them; val_loss where nothing is
+ *  said. */
+ath_status athi_recipe_objective(const athi_recipe *recipe, athi_objectives *out);
 /** The same of a value; `where` begins the sentence. */
-ath_status athi_objective_read(ath_ctx *ctx, const athi_value *objective, const char *where, const char **metric,
-                               bool *maximize);
+ath_status athi_objective_read(ath_ctx *ctx, const athi_value *objective, const char *where, athi_objectives *out);
 /** What must be the same when a folder is used again: the recipe without budgets, sampler, reports. */
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition);
 /** Where a sentence has a place in a recipe ("line 3, column 7: "), "name:3:7: " in front of it; others stay, since
@@ -159,8 +165,7 @@ typedef struct athi_space_file {
     athi_space *space;
     athi_tune_opts tune;
     athi_limits limits;
-    const char *objective;
-    bool maximize;
+    athi_objectives objectives;
 } athi_space_file;
 /** path NULL: nothing but what `params` ("lr=!float {…}") and `sets` ("max_trials=20") say. */
 ath_status athi_space_file_read(ath_ctx *ctx, const char *path, const char *const *sets, int n_sets,

@@ -29,7 +29,8 @@ static const athi_option tune_options[] = {
     {"sampler", ATHI_OPT_SPEC, OPT(sampler), "auto", .kind = &athi_samplers,
      .doc = "what proposes the next point"},
     {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
-     .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}"},
+     .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}; a list of these: several "
+            "objectives"},
     {"constraints", ATHI_OPT_VALUE, OPT(constraints), "null", .nullable = true,
      .doc =
          "between parameters: a list of expressions that hold in every proposed point, such as \"layers * units <= "

@@ -98,7 +98,7 @@ static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets
     ATH_TRY(read_own(f));
     ATH_TRY(athi_options_read(f->ctx, f->arena, &athi_tune_row, f->root, own_keys, "space file", &f->tune));
     ATH_TRY(athi_tune_limits(f->ctx, f->arena, &f->tune, &f->limits));
-    ATH_TRY(athi_objective_read(f->ctx, f->tune.objective, "objective", &f->objective, &f->maximize));
+    ATH_TRY(athi_objective_read(f->ctx, f->tune.objective, "objective", &f->objectives));
     ATH_TRY(check_ranges(f->ctx, f->arena, space, ""));
     ATH_TRY(athi_ranges_gather(f->ctx, f->arena, space, &f->space));
     if (!f->space->n) return athi_fail_at(f->ctx, space, "there is nothing to search: space: holds no range");
@@ -201,9 +201,9 @@ ath_status athi_space_file_study(const athi_space_file *f, const char *path, con
     *store = NULL;
     ATH_TRY(definition_of(f, command, &definition));
     athi_study_info info = {.name = f->name,
-                            .n_objectives = 1,
-                            .maximize = &f->maximize,
-                            .objective_names = &f->objective,
+                            .n_objectives = f->objectives.n,
+                            .maximize = f->objectives.maximize,
+                            .objective_names = f->objectives.names,
                             .definition = definition};
     ATH_TRY(athi_store_open(f->ctx, path, &info, store));
     ath_status status = store_space(f, *store);

@@ -167,10 +167,10 @@ static ath_status retrain(athi_stages *s, athi_member *m, const double *point) {
 
 /* The weights of the best epoch of the trial's best execution lie in its state; a state that is gone is made again. */
 static ath_status reuse(athi_stages *s, athi_member *m, const athi_trial *trial, const double *point) {
-    int64_t best = 0;
+    int64_t best = 0, width = s->objectives.n;
     for (int64_t e = 1; trial && e < trial->n_executions; e++)
-        if (s->maximize ? trial->execution_values[e] > trial->execution_values[best]
-                        : trial->execution_values[e] < trial->execution_values[best])
+        if (s->objectives.maximize[0] ? trial->execution_values[e * width] > trial->execution_values[best * width]
+                                      : trial->execution_values[e * width] < trial->execution_values[best * width])
             best = e;
     training t = {0};
     uint64_t seed =
@@ -180,7 +180,7 @@ static ath_status reuse(athi_stages *s, athi_member *m, const athi_trial *trial,
     if (status == ATH_OK) {
         t.opts.directory = trial ? athi_stage_path(s, "trials/%lld/%lld", (long long)trial->number, (long long)best)
                                  : athi_stage_path(s, "train");
-        if (trial || watches) t.opts.monitor = s->objective, t.opts.maximize = s->maximize;
+        if (trial || watches) t.opts.monitor = s->objectives.names[0], t.opts.maximize = s->objectives.maximize[0];
         status = t.opts.directory ? train(s, &t) : ATH_E_NOMEM;
     }
     if (status == ATH_OK) {

@@ -52,15 +52,29 @@ static maker trial_value(athi_stages *s, const athi_trial *t) {
     if (m.status == ATH_OK) m.status = athi_space_point_write(s->arena, s->recipe->space, t->point, &params);
     put(&m, "params", params);
     if (t->state == ATHI_TRIAL_COMPLETE) put_number(&m, "value", t->values[0]);
+    if (t->state == ATHI_TRIAL_COMPLETE && s->objectives.n > 1) {
+        maker values = make(s->arena);
+        for (int k = 0; k < s->objectives.n; k++) put_number(&values, s->objectives.names[k], t->values[k]);
+        if (values.status != ATH_OK) m.status = values.status;
+        put(&m, "values", values.map);
+    }
     for (int64_t e = 0; executions && e < t->n_executions; e++) {
         maker x = make(s->arena);
-        put_number(&x, "value", t->execution_values[e]);
+        put_number(&x, "value", t->execution_values[e * s->objectives.n]);
         put_int(&x, "best_step", t->execution_best[e]);
         add(&m, executions, x);
     }
     put(&m, "executions", executions);
     if (t->ended > 0) put_number(&m, "seconds", t->ended - t->started);
     return m;
+}
+
+static void put_front(athi_stages *s, maker *m) {
+    athi_value *list = athi_value_new(s->arena, ATHI_LIST);
+    int64_t n = athi_search_front(s->search, s->ranking, s->n_ranking);
+    if (!list) m->status = ATH_E_NOMEM;
+    for (int64_t i = 0; list && i < n; i++) add(m, list, trial_value(s, s->ranking[i]));
+    put(m, "front", list);
 }
 
 static void put_search(athi_stages *s, maker *m) {
@@ -74,6 +88,7 @@ static void put_search(athi_stages *s, maker *m) {
     for (int64_t i = 0; search.status == ATH_OK && i < n; i++) add(&search, list, trial_value(s, trials[i]));
     put(&search, "trials", list);
     if (s->n_ranking) put(&search, "best", trial_value(s, s->ranking[0]).map);
+    if (s->objectives.n > 1) put_front(s, &search);
     for (int64_t i = 0; s->verdict && i < s->verdict->n; i++)
         put(&search, s->verdict->keys[i], athi_value_copy(s->arena, s->verdict->items[i]));
     put_text(&search, "ended", s->why ? s->why : "");
@@ -120,15 +135,26 @@ static void put_ensemble(athi_stages *s, maker *m) {
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+/* "objective": what trainings watch; of several, "objectives" lists all. */
+static void put_objectives(athi_stages *s, maker *m) {
+    athi_value *list = athi_value_new(s->arena, ATHI_LIST);
+    for (int k = 0; list && k < s->objectives.n; k++) {
+        maker one = make(s->arena);
+        put_text(&one, "metric", s->objectives.names[k]);
+        put_text(&one, "direction", s->objectives.maximize[k] ? "max" : "min");
+        if (k == 0) put(m, "objective", one.map);
+        add(m, list, one);
+    }
+    if (s->objectives.n > 1) put(m, "objectives", list);
+}
+
 ath_status athi_stage_report(athi_stages *s, athi_value **report) {
     struct rusage usage = {0};
     getrusage(RUSAGE_SELF, &usage);
-    maker m = make(s->arena), objective = make(s->arena);
+    maker m = make(s->arena);
     put_text(&m, "name", s->recipe->name);
     put_int(&m, "seed", (int64_t)s->recipe->seed);
-    put_text(&objective, "metric", s->objective);
-    put_text(&objective, "direction", s->maximize ? "max" : "min");
-    put(&m, "objective", objective.map);
+    put_objectives(s, &m);
     put_search(s, &m);
     put_models(s, &m);
     put_ensemble(s, &m);

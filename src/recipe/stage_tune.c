@@ -19,12 +19,12 @@ static ath_status write_setup(athi_stages *s, const char *path) {
                    {"file", s->recipe->path ? s->recipe->path : s->recipe->name},
                    {"folder", s->recipe->folder},
                    {"cache", s->opts->cache},
-                   {"objective", s->objective}};
+                   {"objective", s->objectives.names[0]}};
     for (int i = 0; status == ATH_OK && i < ATHI_COUNT(entries); i++)
         if (entries[i].value)
             status = athi_value_set(s->arena, setup, entries[i].key, athi_value_string(s->arena, entries[i].value));
     if (status == ATH_OK)
-        status = athi_value_set(s->arena, setup, "maximize", athi_value_bool(s->arena, s->maximize));
+        status = athi_value_set(s->arena, setup, "maximize", athi_value_bool(s->arena, s->objectives.maximize[0]));
     if (status == ATH_OK) status = athi_json_write(&text, setup, 0);
     if (status == ATH_OK && (text.failed || recipe.failed)) status = ATH_E_NOMEM;
     if (status == ATH_OK) status = athi_file_write(s->ctx, path, text.text, text.length);
@@ -68,9 +68,11 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
     const athi_trial *t = trials[task->trial];
     if (t->state != ATHI_TRIAL_COMPLETE) return;
     athi_text text = {.ctx = s->ctx};
+    for (int k = 0; k < s->objectives.n; k++)
+        athi_text_printf(&text, "%s%s %.4f", k ? ", " : "", s->objectives.names[k], t->values[k]);
+    athi_text_printf(&text, "  (");
     describe_point(s, t->point, &text);
-    athi_stage_say(s, "tune", "trial %lld: %s %.4f  (%s)", (long long)t->number, s->objective, t->values[0],
-                   text.text ? text.text : "");
+    athi_stage_say(s, "tune", "trial %lld: %s)", (long long)t->number, text.text ? text.text : "");
     athi_text_free(&text);
 }
 
@@ -147,7 +149,8 @@ ath_status athi_stage_tune(athi_stages *s) {
     if (!setup) return ATH_E_NOMEM;
     ATH_TRY(write_setup(s, setup));
     athi_search_opts opts;
-    ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store, &opts));
+    ATH_TRY(athi_tune_search(s->ctx, s->arena, &s->recipe->tune, "tune.", s->recipe->space, s->recipe->seed, s->store,
+                             &opts));
     opts.jobs = s->opts->study_jobs ? s->opts->study_jobs : athi_stage_jobs(s);
     opts.max_t = whole_training(s->recipe);
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;

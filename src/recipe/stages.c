@@ -56,9 +56,9 @@ static ath_status open_study(athi_stages *s) {
     const char *path = s->opts->study ? s->opts->study : athi_stage_path(s, "study.db");
     if (!path) return ATH_E_NOMEM;
     athi_study_info info = {.name = s->recipe->name,
-                            .n_objectives = 1,
-                            .maximize = &s->maximize,
-                            .objective_names = &s->objective,
+                            .n_objectives = s->objectives.n,
+                            .maximize = s->objectives.maximize,
+                            .objective_names = s->objectives.names,
                             .definition = definition};
     athi_setup setup = {.root = s->recipe->root,
                         .file = s->recipe->path,
@@ -93,7 +93,7 @@ static ath_status check_parts(athi_stages *s) {
 
 static ath_status run_stages(athi_stages *s, athi_value **report) {
     athi_value *bound = NULL;
-    ATH_TRY(athi_recipe_objective(s->recipe, &s->objective, &s->maximize));
+    ATH_TRY(athi_recipe_objective(s->recipe, &s->objectives));
     ATH_TRY(athi_recipe_bind(s->recipe, s->arena, NULL, s->recipe->seed, &bound));
     ATH_TRY(athi_place_in(s->ctx, athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &s->data),
                           s->recipe->path));

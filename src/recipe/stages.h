@@ -26,8 +26,7 @@ typedef struct athi_stages {
     athi_arena *arena;
     const athi_recipe *recipe;
     const athi_run_opts *opts;
-    const char *objective; /* "val_accuracy" */
-    bool maximize;
+    athi_objectives objectives; /* the first one is what a training watches */
     athi_data *data; /* of the default point: parts, classes */
     athi_store *store;
     athi_search *search;

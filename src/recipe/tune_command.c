@@ -72,10 +72,12 @@ static void on_event(void *user, const athi_search *search, const athi_task *tas
     if (athi_store_trials(t->store, t->file->space, &trials, &n) != ATH_OK || task->trial >= n) return;
     const athi_trial *trial = trials[task->trial];
     athi_text text = {.ctx = t->ctx};
+    for (int k = 0; k < t->file->objectives.n; k++)
+        athi_text_printf(&text, "%s%s %.6g", k ? ", " : "", t->file->objectives.names[k], trial->values[k]);
+    athi_text_printf(&text, "  (");
     describe(t, trial->point, &text);
     if (trial->state == ATHI_TRIAL_COMPLETE)
-        say(t, "trial %lld: %s %.6g  (%s)", (long long)trial->number, t->file->objective, trial->values[0],
-            text.text ? text.text : "");
+        say(t, "trial %lld: %s)", (long long)trial->number, text.text ? text.text : "");
     else if (trial->state == ATHI_TRIAL_FAILED)
         say(t, "trial %lld failed (%s): %s", (long long)trial->number, athi_reason_name(trial->reason),
             trial->message ? trial->message : "");
@@ -99,24 +101,49 @@ static ath_status say_understood(tuning *t, const double *point) {
     if (!text.failed) say(t, "command: %s", text.text);
     athi_text_free(&text);
     for (int64_t i = 0; i < n; i++) say(t, "environment: %s", variables[i]);
-    say(t, "objective: %s, which is made %s", t->file->objective, t->file->maximize ? "large" : "small");
+    for (int k = 0; k < t->file->objectives.n; k++)
+        say(t, "objective: %s, which is made %s", t->file->objectives.names[k],
+            t->file->objectives.maximize[k] ? "large" : "small");
     return ATH_OK;
 }
 
 /* ---- the report ---------------------------------------------------------------------------------- */
 
-static ath_status best_value(tuning *t, athi_value **out) {
+static ath_status trial_value(tuning *t, const athi_trial *best, athi_value **out) {
     athi_value *map = athi_value_new(t->arena, ATHI_MAP), *values = athi_value_new(t->arena, ATHI_MAP),
                *params = NULL;
     if (!map || !values) return ATH_E_NOMEM;
-    const athi_trial *best = t->ranking[0];
     ATH_TRY(athi_space_point_write(t->arena, t->file->space, best->point, &params));
-    ATH_TRY(athi_value_set(t->arena, values, t->file->objective, athi_value_float(t->arena, best->values[0])));
+    for (int k = 0; k < t->file->objectives.n; k++)
+        ATH_TRY(athi_value_set(t->arena, values, t->file->objectives.names[k],
+                               athi_value_float(t->arena, best->values[k])));
     ATH_TRY(athi_value_set(t->arena, map, "trial", athi_value_int(t->arena, best->number)));
     ATH_TRY(athi_value_set(t->arena, map, "values", values));
     ATH_TRY(athi_value_set(t->arena, map, "params", params));
     *out = map;
     return ATH_OK;
+}
+
+/* Of one objective its name and the best trial; of several their names and the Pareto front. */
+static ath_status put_names(tuning *t, athi_value *map) {
+    athi_value *list = athi_value_new(t->arena, ATHI_LIST);
+    if (t->file->objectives.n == 1)
+        return athi_value_set(t->arena, map, "objective", athi_value_string(t->arena, t->file->objectives.names[0]));
+    for (int k = 0; k < t->file->objectives.n; k++)
+        ATH_TRY(athi_value_append(t->arena, list, athi_value_string(t->arena, t->file->objectives.names[k])));
+    return athi_value_set(t->arena, map, "objectives", list);
+}
+
+static ath_status put_best(tuning *t, athi_value *map) {
+    athi_value *one = NULL, *list = athi_value_new(t->arena, ATHI_LIST);
+    int64_t n = t->file->objectives.n > 1 ? athi_search_front(t->search, t->ranking, t->n_ranking) : 1;
+    if (!list) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < n; i++) {
+        ATH_TRY(trial_value(t, t->ranking[i], &one));
+        ATH_TRY(athi_value_append(t->arena, list, one));
+    }
+    return t->file->objectives.n == 1 ? athi_value_set(t->arena, map, "best", one)
+                                      : athi_value_set(t->arena, map, "front", list);
 }
 
 static ath_status judge(tuning *t, athi_value *report) {
@@ -131,12 +158,12 @@ static ath_status judge(tuning *t, athi_value *report) {
 static ath_status make_report(tuning *t, athi_value **report) {
     const athi_trial *const *trials;
     int64_t n, failed = 0;
-    athi_value *map = athi_value_new(t->arena, ATHI_MAP), *best = NULL;
+    athi_value *map = athi_value_new(t->arena, ATHI_MAP);
     if (!map) return ATH_E_NOMEM;
     ATH_TRY(athi_store_trials(t->store, t->file->space, &trials, &n));
     for (int64_t i = 0; i < n; i++) failed += trials[i]->state == ATHI_TRIAL_FAILED;
     ATH_TRY(athi_value_set(t->arena, map, "name", athi_value_string(t->arena, t->file->name)));
-    ATH_TRY(athi_value_set(t->arena, map, "objective", athi_value_string(t->arena, t->file->objective)));
+    ATH_TRY(put_names(t, map));
     ATH_TRY(athi_value_set(t->arena, map, "trials", athi_value_int(t->arena, n)));
     ATH_TRY(athi_value_set(t->arena, map, "failed", athi_value_int(t->arena, failed)));
     ATH_TRY(athi_value_set(t->arena, map, "ended", athi_value_string(t->arena, t->result.why ? t->result.why : "")));
@@ -144,8 +171,7 @@ static ath_status make_report(tuning *t, athi_value **report) {
     if (!t->n_ranking)
         return athi_fail(t->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s",
                          t->result.why ? t->result.why : "", athi_search_last_failure(t->search));
-    ATH_TRY(best_value(t, &best));
-    ATH_TRY(athi_value_set(t->arena, map, "best", best));
+    ATH_TRY(put_best(t, map));
     ATH_TRY(judge(t, map));
     athi_text text = {.ctx = t->ctx};
     ath_status status = athi_json_write(&text, map, 2);
@@ -163,7 +189,8 @@ static ath_status open_search(tuning *t, int jobs) {
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(t->ctx, t->arena, &t->file->tune, "", t->file->space, t->file->seed, t->store, &opts));
     opts.jobs = jobs, opts.no_pause = !t->file->tune.resumable;
-    if (!t->dry && !(opts.owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory))) return ATH_E_NOMEM;
+    if (!t->dry && !(opts.owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory)))
+        return ATH_E_NOMEM;
     if (t->dry) opts.max_trials = opts.executions = 1, opts.n_points = 0;
     ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));
     if (!t->dry) return ATH_OK;
@@ -248,7 +275,8 @@ ath_status athi_tune_command(const athi_space_file *file, athi_arena *arena, con
     tuning t = {.ctx = file->ctx, .arena = arena, .file = file, .opts = opts, .dry = dry};
     t.command = (athi_command){.argv = command,
                                .space = file->space,
-                               .objective = file->objective,
+                               .objectives = file->objectives.names,
+                               .n_objectives = file->objectives.n,
                                .resumable = file->tune.resumable};
     *report = NULL;
     if (!(t.scratch = athi_arena_create(t.ctx))) return ATH_E_NOMEM;

@@ -15,7 +15,10 @@ static ath_status command_line(const athi_study *s, athi_arena *arena, const ath
     if (!argv || !folder) return ATH_E_NOMEM;
     for (int64_t i = 0; i < words->n; i++)
         argv[i] = words->items[i]->type == ATHI_STRING ? words->items[i]->text : "";
-    athi_command command = {.argv = argv, .space = s->space, .objective = s->info->objective_names[0]};
+    athi_command command = {.argv = argv,
+                            .space = s->space,
+                            .objectives = s->info->objective_names,
+                            .n_objectives = s->info->n_objectives};
     athi_task task = {.trial = t->number, .seed = athi_seed_derive(seed, t->number, 0), .point = t->point};
     ATH_TRY(athi_command_argv(s->ctx, arena, &command, &task, folder, &filled));
     for (int64_t i = 0; filled[i]; i++) {

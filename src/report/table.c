@@ -261,6 +261,11 @@ static void put_search(athi_text *out, const athi_value *report) {
                      text_at(athi_value_get(report, "objective"), "metric", "value"), value);
     put_params(athi_value_get(best, "params"), out);
     athi_text_printf(out, ")\n");
+    const athi_value *front = athi_value_get(search, "front");
+    for (int64_t i = 0; front && i < front->n; i++)
+        if (number_at(front->items[i], "number", &number))
+            athi_text_printf(out, "%s %.0f", i ? "," : "front:  trials", number);
+    if (front) athi_text_printf(out, "\n");
 }
 
 static void put_costs(athi_text *out, const athi_value *report) {

@@ -12,8 +12,7 @@ typedef struct request {
     ath_ctx *ctx;
     athi_arena *arena;
     const athi_value *map;
-    const char *objective;
-    bool maximize;
+    const athi_study_info *info;
 } request;
 
 static ath_status put(const request *q, athi_value *map, const char *key, athi_value *v) {
@@ -32,11 +31,6 @@ static ath_status check_keys(const request *q, const char *const *known, int n) 
         bool found = false;
         for (int k = 0; k < n; k++) found |= strcmp(known[k], q->map->keys[i]) == 0;
         if (found) continue;
-        if (strcmp(q->map->keys[i], "constraints") == 0)
-            return athi_fail(
-                q->ctx, ATH_E_UNSUPPORTED,
-                "constraints are reserved, but not available in this version; tell an infeasible trial as "
-                "\"state\":\"failed\"");
         const char *near = athi_nearest(q->map->keys[i], known, n, sizeof *known);
         return athi_fail(q->ctx, ATH_E_OPTION, "'%.60s' is not a key of this request%s%s%s", q->map->keys[i],
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -54,16 +48,33 @@ static ath_status read_count(const request *q, const char *key, int64_t min, int
     return ATH_OK;
 }
 
-/* The objective's number of "values". */
-static ath_status read_values(const request *q, const athi_value **values, double *value) {
-    *values = athi_value_get(q->map, "values");
-    if (!*values || (*values)->type != ATHI_MAP)
+/* The objectives' numbers of "values". */
+static ath_status read_values(const request *q, const athi_value **map, double values[ATHI_OBJECTIVES_MAX]) {
+    *map = athi_value_get(q->map, "values");
+    if (!*map || (*map)->type != ATHI_MAP)
         return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a map such as {\"%s\": 1.5}, got %s",
-                         q->objective, *values ? athi_value_type_name((*values)->type) : "nothing");
-    const athi_value *v = athi_value_get(*values, q->objective);
-    if (v && athi_report_number(v, value)) return ATH_OK;
-    return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a number for the objective '%s', got %s",
-                     q->objective, v ? athi_value_type_name(v->type) : "nothing");
+                         q->info->objective_names[0], *map ? athi_value_type_name((*map)->type) : "nothing");
+    for (int k = 0; k < q->info->n_objectives; k++) {
+        const athi_value *v = athi_value_get(*map, q->info->objective_names[k]);
+        if (!v || !athi_report_number(v, &values[k]))
+            return athi_fail(q->ctx, ATH_E_OPTION, "\"values\": expected a number for the objective '%s', got %s",
+                             q->info->objective_names[k], v ? athi_value_type_name(v->type) : "nothing");
+    }
+    return ATH_OK;
+}
+
+static bool any_nan(const request *q, const double *values) {
+    for (int k = 0; k < q->info->n_objectives; k++)
+        if (isnan(values[k])) return true;
+    return false;
+}
+
+typedef struct constraints {
+    double values[ATHI_CONSTRAINTS_MAX];
+    int n;
+} constraints;
+static ath_status read_constraints(const request *q, constraints *c) {
+    return athi_constraints_read(q->ctx, athi_value_get(q->map, "constraints"), c->values, &c->n);
 }
 
 /* Comes after all other checks: an error changes nothing. */
@@ -134,19 +145,26 @@ static ath_status tell_failed(const request *q) {
 static ath_status tell_pruned(const request *q) {
     athi_task task;
     const athi_value *values;
-    double value = NAN;
-    if (athi_value_get(q->map, "values")) ATH_TRY(read_values(q, &values, &value));
+    constraints c;
+    double told[ATHI_OBJECTIVES_MAX];
+    bool valued = athi_value_get(q->map, "values") != NULL;
+    if (valued) ATH_TRY(read_values(q, &values, told));
+    ATH_TRY(read_constraints(q, &c));
     ATH_TRY(claim(q, &task));
-    return athi_search_prune(q->server->search, &task, &value);
+    ATH_TRY(athi_search_constrain(q->server->search, &task, c.values, c.n));
+    return athi_search_prune(q->server->search, &task, valued ? told : NULL);
 }
 
 static ath_status tell_complete(const request *q) {
     athi_task task;
     const athi_value *values;
-    double value;
-    ATH_TRY(read_values(q, &values, &value));
+    constraints c;
+    double told[ATHI_OBJECTIVES_MAX];
+    ATH_TRY(read_values(q, &values, told));
+    ATH_TRY(read_constraints(q, &c));
     ATH_TRY(claim(q, &task));
-    if (isnan(value))
+    ATH_TRY(athi_search_constrain(q->server->search, &task, c.values, c.n));
+    if (any_nan(q, told))
         return athi_search_fail(q->server->search, &task, ATHI_REASON_NAN, "the value that was told is not a number");
     ATH_TRY(athi_search_report(q->server->search, &task, 0, values));
     return athi_search_finish(q->server->search, &task);
@@ -171,9 +189,9 @@ static ath_status report(const request *q, athi_value *answer) {
     const athi_value *values;
     athi_task task;
     int64_t step = 0;
-    double value;
+    double told[ATHI_OBJECTIVES_MAX];
     ATH_TRY(read_count(q, "step", 1, INT64_MAX, &step));
-    ATH_TRY(read_values(q, &values, &value));
+    ATH_TRY(read_values(q, &values, told));
     ATH_TRY(claim(q, &task));
     static const char *const actions[] = {"continue", "pause", "prune"};
     athi_action action;
@@ -186,30 +204,48 @@ static ath_status report(const request *q, athi_value *answer) {
 static ath_status add(const request *q, athi_value *answer) {
     const athi_space *space = q->server->space;
     const athi_value *values, *params = athi_value_get(q->map, "params");
-    double *point = athi_arena_array(q->arena, space->n, (int64_t)sizeof *point), value;
+    double *point = athi_arena_array(q->arena, space->n, (int64_t)sizeof *point), told[ATHI_OBJECTIVES_MAX];
+    constraints c;
     int64_t number;
     if (!point) return ATH_E_NOMEM;
     ATH_TRY(athi_space_point_read(q->ctx, space, params, point));
-    ATH_TRY(read_values(q, &values, &value));
-    if (isnan(value))
+    ATH_TRY(read_values(q, &values, told));
+    ATH_TRY(read_constraints(q, &c));
+    if (any_nan(q, told))
         return athi_fail(q->ctx, ATH_E_OPTION, "add: the value is not a number; there is nothing to record");
-    ATH_TRY(athi_search_add(q->server->search, point, &value, &number));
+    ATH_TRY(athi_search_add(q->server->search, point, told, c.values, c.n, &number));
     ATH_TRY(accepted(q, answer));
     return put(q, answer, "trial", athi_value_int(q->arena, number));
 }
 
 /* ---- best ---------------------------------------------------------------------------------------- */
 
+static ath_status put_result(const request *q, const athi_trial *t, athi_value *map) {
+    athi_value *values = athi_value_new(q->arena, ATHI_MAP);
+    if (!values) return ATH_E_NOMEM;
+    for (int k = 0; k < q->info->n_objectives; k++)
+        ATH_TRY(put(q, values, q->info->objective_names[k], athi_value_float(q->arena, t->values[k])));
+    ATH_TRY(put_trial(q, t->number, t->point, map));
+    return put(q, map, "values", values);
+}
+
+/* One objective: the trial; several: {"front": [trials]}. */
 static ath_status best(const request *q, athi_value *answer) {
     const athi_trial **ranking = NULL;
     int64_t n = 0;
     ATH_TRY(athi_search_ranking(q->server->search, q->arena, &ranking, &n));
     if (!n) return athi_fail(q->ctx, ATH_E_NOTFOUND, "no trial is complete yet");
-    athi_value *values = athi_value_new(q->arena, ATHI_MAP);
-    if (!values) return ATH_E_NOMEM;
-    ATH_TRY(put(q, values, q->objective, athi_value_float(q->arena, ranking[0]->values[0])));
-    ATH_TRY(put_trial(q, ranking[0]->number, ranking[0]->point, answer));
-    return put(q, answer, "values", values);
+    if (q->info->n_objectives == 1) return put_result(q, ranking[0], answer);
+    athi_value *front = athi_value_new(q->arena, ATHI_LIST);
+    if (!front) return ATH_E_NOMEM;
+    n = athi_search_front(q->server->search, ranking, n);
+    for (int64_t i = 0; i < n; i++) {
+        athi_value *one = athi_value_new(q->arena, ATHI_MAP);
+        if (!one) return ATH_E_NOMEM;
+        ATH_TRY(put_result(q, ranking[i], one));
+        ATH_TRY(athi_value_append(q->arena, front, one));
+    }
+    return put(q, answer, "front", front);
 }
 
 /* ---- one line ------------------------------------------------------------------------------------ */
@@ -221,9 +257,9 @@ static const struct {
     const char *keys[KEYS_MAX];
 } ops[] = {
     {"ask", ask, {"op", "n"}},
-    {"tell", tell, {"op", "trial", "values", "state", "reason", "message"}},
+    {"tell", tell, {"op", "trial", "values", "state", "reason", "message", "constraints"}},
     {"report", report, {"op", "trial", "step", "values"}},
-    {"add", add, {"op", "params", "values"}},
+    {"add", add, {"op", "params", "values", "constraints"}},
     {"best", best, {"op"}},
 };
 
@@ -249,12 +285,10 @@ static ath_status perform(request *q, const char *line, int64_t n, athi_value *a
 }
 
 ath_status athi_ask_tell_line(const athi_ask_tell *server, const char *line, int64_t n, athi_text *answer) {
-    const athi_study_info *info = athi_store_info(server->store);
     request q = {.server = server,
                  .ctx = server->ctx,
                  .arena = athi_arena_create(server->ctx),
-                 .objective = info->objective_names[0],
-                 .maximize = info->maximize[0]};
+                 .info = athi_store_info(server->store)};
     if (!q.arena) return ATH_E_NOMEM;
     athi_value *map = athi_value_new(q.arena, ATHI_MAP);
     ath_status status = map ? perform(&q, line, n, map) : ATH_E_NOMEM;

@@ -6,7 +6,10 @@
  *   {"op":"report","trial":0,"step":3,"values":{…}}  -> {"action":"continue"}; "prune": stop it, and tell "pruned";
  *                                                       "pause": stop it with its state saved, it may be asked again
  *   {"op":"add","params":{…},"values":{…}}           -> {"ok":true,"trial":7}
- *   {"op":"best"}                                    -> {"trial":…,"params":…,"values":…}
+ *   {"op":"best"}                                    -> {"trial":…,"params":…,"values":…}, of several objectives
+ *                                                       {"front":[…]}
+ *
+ * "values" hold every objective. tell and add take "constraints":[…] too, which are kept where none is above 0.
  *
  * An error is {"error":"…"} and changes nothing. Trials that were asked for and never told are handed out again
  * by the next server on the study. */

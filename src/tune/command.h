@@ -15,7 +15,8 @@
 typedef struct athi_command {
     const char *const *argv; /* with templates, NULL-ended */
     const athi_space *space;
-    const char *objective;
+    const char *const *objectives; /* a report holds all of them */
+    int n_objectives;
     bool resumable; /* it goes on with what it has left in {dir} when ATHANOR_RESUMED is 1 */
 } athi_command;
 

@@ -79,6 +79,13 @@ static ath_status read_step(ath_ctx *ctx, athi_output *o, const athi_value *v, i
         "a report's \"step\" is 0 after others; steps count up from 0 or from 1, and the final value has none");
 }
 
+/* One that lacks another objective is a report too, which the search refuses with a sentence. */
+static bool names_any(const athi_command *command, const athi_value *map) {
+    for (int k = 0; k < command->n_objectives; k++)
+        if (athi_value_get(map, command->objectives[k])) return true;
+    return false;
+}
+
 ath_status athi_command_line(ath_ctx *ctx, athi_arena *arena, const athi_command *command, athi_output *o,
                              const char *line, int64_t length, int64_t *step, athi_value **values) {
     athi_value *map = NULL;
@@ -90,7 +97,7 @@ ath_status athi_command_line(ath_ctx *ctx, athi_arena *arena, const athi_command
         ath_status status = athi_json_read_loose(ctx, arena, line, length, &map);
         if (status == ATH_E_NOMEM) return status;
     }
-    if (!map || map->type != ATHI_MAP || !athi_value_get(map, command->objective)) {
+    if (!map || map->type != ATHI_MAP || !names_any(command, map)) {
         if (map && map->type == ATHI_MAP) remember_keys(o, map);
         if (first < length && line[first] != '\r')
             snprintf(o->last, sizeof o->last, "%.*s", (int)ATHI_MIN(length, 1000), line);
@@ -109,7 +116,7 @@ ath_status athi_command_line(ath_ctx *ctx, athi_arena *arena, const athi_command
 }
 
 void athi_command_silent(const athi_command *command, const athi_output *o, char *text, size_t size) {
-    const char *name = command->objective;
+    const char *name = command->objectives[0];
     if (o->keys[0])
         snprintf(text, size,
                  "the command ended well but never reported '%s'; its JSON lines have: %s; name one of these as the "

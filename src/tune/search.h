@@ -62,7 +62,7 @@ void athi_search_close(athi_search *search);
 ath_status athi_search_enqueue(athi_search *search, const double *point);
 /** DONE with why: "max_trials", "max_seconds", "exhausted", "failures", or the stop rule's name. WAIT: results must come first. */
 ath_status athi_search_next(athi_search *search, athi_task *task, athi_next *next, const char **why);
-/** values: the report's map, which must hold the objectives. Reports of steps that were seen before are
+/** values: the report's map, which must hold the objectives and may hold "constraints": a list of numbers. Reports of steps that were seen before are
  * dropped. step 0 is the execution's final value, which outranks its best step. */
 ath_status athi_search_report(athi_search *search, const athi_task *task, int64_t step, const athi_value *values);
 ath_status athi_search_finish(athi_search *search, const athi_task *task);
@@ -78,7 +78,11 @@ ath_status athi_search_restart(athi_search *search, const athi_task *task);
 /** The trial was stopped early: what it is worth, a value an objective; NULL: what its reports say. */
 ath_status athi_search_prune(athi_search *search, const athi_task *task, const double *values);
 /** Records a trial that was run elsewhere; it takes nothing from max_trials. */
-ath_status athi_search_add(athi_search *search, const double *point, const double *values, int64_t *number);
+ath_status athi_search_add(athi_search *search, const double *point, const double *values, const double *constraints,
+                           int n_constraints, int64_t *number);
+/** What the running trial says of its constraints, kept where none is above 0: recorded with its end. Later words replace
+ *  earlier ones; of several executions the worst of each counts. */
+ath_status athi_search_constrain(athi_search *search, const athi_task *task, const double *constraints, int n);
 /** The task of a running trial's first execution, also of one that an earlier start handed out. ATH_E_NOTFOUND: there is
  *  no such trial, or it has ended. */
 ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task);
@@ -96,8 +100,13 @@ ath_status athi_search_renew(athi_search *search);
 bool athi_search_wanted(const athi_search *search, const athi_task *task);
 /** The message of the last failure of this start, "" when there was none: what to say after "failures". */
 const char *athi_search_last_failure(const athi_search *search);
-/** Complete trials, best first; one that was repeated counts with the mean of all, its repeats are left out. With several objectives the Pareto front, then the front without it, … */
+/** Complete trials, best first; one that was repeated counts with the mean of all, its repeats are left out. With several objectives the
+ *  Pareto front by number, then the front without it, … Those that break constraints come last, by how far. */
 ath_status athi_search_ranking(athi_search *search, athi_arena *arena, const athi_trial ***ranking, int64_t *n);
+
+/** How many of the ranking are its Pareto front: those that keep their constraints (or if none does, break them least)
+ *  and that no other dominates. */
+int64_t athi_search_front(const athi_search *search, const athi_trial *const *ranking, int64_t n);
 
 /** What repeated trials of one point say: their mean, and the deviation of that mean. */
 typedef struct athi_rescored {
@@ -115,6 +124,11 @@ typedef struct athi_incumbent {
     double mean, deviation, noise; /* noise: deviation of one trial's value */
 } athi_incumbent;
 ath_status athi_search_incumbent(athi_search *search, athi_incumbent *out);
+
+enum { ATHI_CONSTRAINTS_MAX = 64 };
+/** Reads a list of constraints; NULL is none, anything else ATH_E_DATA with a sentence. */
+ath_status athi_constraints_read(ath_ctx *ctx, const athi_value *list, double constraints[ATHI_CONSTRAINTS_MAX],
+                                 int *n);
 
 /** A number as reports write it: JSON has no NaN, so "nan", "inf" and "-inf" are texts. */
 bool athi_report_number(const athi_value *v, double *out);

@@ -29,6 +29,8 @@ typedef struct athi_active {
     int64_t n;          /* executions */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
+    double *constraints; /* as told so far, NULL: none */
+    int n_constraints;
 } athi_active;
 
 struct athi_search {
@@ -117,6 +119,8 @@ ath_status athi_search_at_fidelity(athi_search *s, athi_view *view);
 /** The objectives' numbers of a report; ATH_E_DATA with a sentence where one is missing. */
 ath_status athi_search_read_values(athi_search *s, const athi_task *task, int64_t step, const athi_value *map,
                                    double *values);
+/** Those that a report names, if it does. */
+ath_status athi_search_take_constraints(athi_search *s, const athi_task *task, const athi_value *map);
 /** Ends the trial if all its executions are done. */
 ath_status athi_search_end_if_done(athi_search *s, athi_active *a);
 

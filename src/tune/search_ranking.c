@@ -1,4 +1,5 @@
 /* Trials by value: the best first. With several objectives, by how many layers of the Pareto front lie before them. */
+#include "tune/observed.h"
 #include "tune/pareto.h"
 #include "tune/posterior.h"
 #include "tune/search_internal.h"
@@ -8,11 +9,12 @@
 
 typedef struct ranked {
     const athi_trial *trial;
-    double key; /* less is better */
+    double violation, key; /* less is better in both */
 } ranked;
 
 static int best_first(const void *pa, const void *pb) {
     const ranked *a = pa, *b = pb;
+    if (a->violation != b->violation) return a->violation < b->violation ? -1 : 1;
     if (a->key != b->key) return a->key < b->key ? -1 : 1;
     return a->trial->number < b->trial->number ? -1 : a->trial->number > b->trial->number;
 }
@@ -73,12 +75,38 @@ ath_status athi_search_ranking(athi_search *s, athi_arena *arena, const athi_tri
     ranked *list = athi_arena_array(arena, total, sizeof *list);
     if (!out || !list) return ATH_E_NOMEM;
     for (int64_t i = 0; i < total; i++)
-        if (valued(s, trials[i])) list[(*n)++].trial = trials[i];
-    ATH_TRY(set_keys(s, arena, trials, total, list, *n));
+        if (valued(s, trials[i])) {
+            ranked *r = &list[(*n)++];
+            r->trial = trials[i], r->violation = athi_trial_violation(trials[i]);
+        }
+    int64_t kept = 0; /* the layers are those of trials that keep their constraints */
+    for (int64_t i = 0; i < *n; i++)
+        if (list[i].violation <= 0 || s->info->n_objectives == 1) {
+            ranked first = list[kept];
+            list[kept++] = list[i], list[i] = first;
+        }
+    ATH_TRY(set_keys(s, arena, trials, total, list, kept));
     qsort(list, (size_t)*n, sizeof *list, best_first);
     for (int64_t i = 0; i < *n; i++) out[i] = list[i].trial;
     *ranking = out;
     return ATH_OK;
+}
+
+static void losses_of(const athi_search *s, const athi_trial *t, double *losses) {
+    for (int k = 0; k < s->info->n_objectives; k++) losses[k] = s->info->maximize[k] ? -t->values[k] : t->values[k];
+}
+
+int64_t athi_search_front(const athi_search *s, const athi_trial *const *ranking, int64_t n) {
+    double a[ATHI_OBJECTIVES_MAX], b[ATHI_OBJECTIVES_MAX];
+    for (int64_t i = 1; i < n; i++) {
+        if (athi_trial_violation(ranking[i]) > athi_trial_violation(ranking[0])) return i;
+        losses_of(s, ranking[i], a);
+        for (int64_t j = 0; j < i; j++) {
+            losses_of(s, ranking[j], b);
+            if (athi_dominates(b, a, s->info->n_objectives)) return i;
+        }
+    }
+    return n;
 }
 
 /* Three standard errors of the fresh trials' mean, or of one trial where there is only one to judge by. */

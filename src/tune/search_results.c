@@ -55,6 +55,41 @@ ath_status athi_search_read_values(athi_search *s, const athi_task *task, int64_
     return ATH_OK;
 }
 
+ath_status athi_search_constrain(athi_search *s, const athi_task *task, const double *constraints, int n) {
+    athi_active *a = athi_active_find(s, task->trial);
+    if (!a || n == 0) return ATH_OK;
+    double *copy = athi_alloc_array(s->ctx, n, sizeof *copy);
+    if (!copy) return ATH_E_NOMEM;
+    for (int k = 0; k < n; k++)
+        copy[k] =
+            task->execution > 0 && k < a->n_constraints ? fmax(a->constraints[k], constraints[k]) : constraints[k];
+    athi_free(s->ctx, a->constraints);
+    a->constraints = copy, a->n_constraints = n;
+    return ATH_OK;
+}
+
+ath_status athi_constraints_read(ath_ctx *ctx, const athi_value *list, double constraints[ATHI_CONSTRAINTS_MAX],
+                                 int *n) {
+    *n = 0;
+    if (!list) return ATH_OK;
+    if (list->type != ATHI_LIST || list->n < 1 || list->n > ATHI_CONSTRAINTS_MAX)
+        return athi_fail(ctx, ATH_E_DATA, "\"constraints\": expected a list of 1 to %d numbers, got %s",
+                         ATHI_CONSTRAINTS_MAX,
+                         list->type == ATHI_LIST ? "another length" : athi_value_type_name(list->type));
+    for (; *n < (int)list->n; ++*n)
+        if (!athi_report_number(list->items[*n], &constraints[*n]) || isnan(constraints[*n]))
+            return athi_fail(ctx, ATH_E_DATA,
+                             "\"constraints\": expected numbers, which are kept where none is above 0");
+    return ATH_OK;
+}
+
+ath_status athi_search_take_constraints(athi_search *s, const athi_task *task, const athi_value *map) {
+    double constraints[ATHI_CONSTRAINTS_MAX];
+    int n;
+    ATH_TRY(athi_constraints_read(s->ctx, athi_value_get(map, "constraints"), constraints, &n));
+    return athi_search_constrain(s, task, constraints, n);
+}
+
 ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t step, const athi_value *map) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
@@ -64,6 +99,7 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
     if (step < 0)
         return athi_fail(s->ctx, ATH_E_DATA, "trial %lld: expected a step from 1 (0: the final value), got %lld",
                          (long long)task->trial, (long long)step);
+    ATH_TRY(athi_search_take_constraints(s, task, map));
     if (step && step <= e->last_step) return ATH_OK; /* replayed after a continuation */
     athi_text json = {.ctx = s->ctx};
     ath_status status = athi_json_write(&json, map, 0);
@@ -93,7 +129,10 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
     athi_task task = {.trial = a->number};
     if (any_nan(s, means)) /* infinities of both signs */
         return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
-    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = means};
+    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE,
+                            .values = means,
+                            .constraints = a->constraints,
+                            .n_constraints = a->n_constraints};
     if (a->unrecorded) {
         const athi_execution *last = &a->executions[a->unrecorded - 1];
         outcome.last_execution = a->unrecorded - 1;
@@ -156,7 +195,10 @@ ath_status athi_search_prune(athi_search *s, const athi_task *task, const double
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
     if (!values) athi_execution_result(s, &a->executions[0], own), values = own;
-    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = any_nan(s, values) ? NULL : values};
+    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED,
+                            .values = any_nan(s, values) ? NULL : values,
+                            .constraints = a->constraints,
+                            .n_constraints = a->n_constraints};
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_ended = true;
@@ -183,9 +225,13 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
 
 /* ---- trials that others run ---------------------------------------------------------------------- */
 
-ath_status athi_search_add(athi_search *s, const double *point, const double *values, int64_t *number) {
+ath_status athi_search_add(athi_search *s, const double *point, const double *values, const double *constraints,
+                           int n_constraints, int64_t *number) {
     athi_beginning beginning = {.point = point, .seen = -1 /* no suggestion of ours */};
-    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = values};
+    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE,
+                            .values = values,
+                            .constraints = constraints,
+                            .n_constraints = n_constraints};
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, number));
     ATH_TRY(athi_store_execution(s->opts.store, *number, 0, values, 0));
     ATH_TRY(athi_store_finish(s->opts.store, *number, &outcome));

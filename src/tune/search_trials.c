@@ -40,6 +40,7 @@ void athi_active_free(athi_search *s, athi_active *a) {
     if (!a) return;
     athi_free(s->ctx, a->point);
     athi_free(s->ctx, a->executions);
+    athi_free(s->ctx, a->constraints);
     athi_free(s->ctx, a);
 }
 
@@ -94,10 +95,11 @@ static ath_status take_reports(athi_search *s, int64_t trial, int64_t index, ath
         double values[ATHI_OBJECTIVES_MAX] = {reports[k].value};
         athi_value *map = NULL;
         athi_task task = {.trial = trial, .execution = index};
-        if (s->info->n_objectives > 1) {
+        bool constrained = json[k] && strstr(json[k], "\"constraints\"");
+        if (s->info->n_objectives > 1 || constrained)
             ATH_TRY(athi_json_read(s->ctx, s->scratch, json[k], (int64_t)strlen(json[k]), &map));
-            ATH_TRY(athi_search_read_values(s, &task, reports[k].step, map, values));
-        }
+        if (s->info->n_objectives > 1) ATH_TRY(athi_search_read_values(s, &task, reports[k].step, map, values));
+        if (constrained) ATH_TRY(athi_search_take_constraints(s, &task, map));
         athi_execution_take(s, e, reports[k].step, values);
     }
     return ATH_OK;
@@ -113,6 +115,8 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         if (i < t->n_executions && !isnan(t->execution_values[i * m])) {
             e->phase = ATHI_PHASE_DONE, e->best_step = t->execution_best[i];
             memcpy(e->values, t->execution_values + i * m, (size_t)m * sizeof(double));
+            athi_execution unused = {0};
+            ATH_TRY(take_reports(s, t->number, i, &unused)); /* for the constraints */
             continue;
         }
         ATH_TRY(take_reports(s, t->number, i, e));
