@@ -1,5 +1,6 @@
 /* The acquisition function and its gradient (see acquisition.h). */
 #include "tune/acquisition.h"
+#include "tune/volume_gain.h"
 
 #include <math.h>
 
@@ -107,17 +108,25 @@ static void add_gradient(const term *t, const double *dm, const double *dv, int 
     for (int f = 0; f < n; f++) gradient[f] += t->by_mean * dm[f] + t->by_variance * dv[f];
 }
 
-double athi_acquisition_at(const athi_acquisition *a, const double *row, const int *free, int n_free,
-                           double *gradient) {
+static double improvement_at(const athi_acquisition *a, const double *row, const int *free, int n_free,
+                             double *gradient) {
     double mean, variance, dm[ATHI_ACQUISITION_MAX_FREE], dv[ATHI_ACQUISITION_MAX_FREE];
     athi_gp mixture = *a->value;
     term t = {0};
     if (a->n_fantasies > 0) t = fantasised_at(a, row, &mixture);
     athi_gp_gradient(&mixture, row, free, n_free, &mean, &variance, dm, dv, a->work);
     if (a->n_fantasies == 0) t = improvement(a->best, mean, variance);
-    double sum = t.value;
-    for (int f = 0; f < n_free; f++) gradient[f] = 0;
     add_gradient(&t, dm, dv, n_free, gradient);
+    return t.value;
+}
+
+double athi_acquisition_at(const athi_acquisition *a, const double *row, const int *free, int n_free,
+                           double *gradient) {
+    double mean, variance, dm[ATHI_ACQUISITION_MAX_FREE], dv[ATHI_ACQUISITION_MAX_FREE];
+    term t;
+    for (int f = 0; f < n_free; f++) gradient[f] = 0;
+    double sum = a->gain ? athi_volume_gain_at(a->gain, row, free, n_free, gradient)
+                         : improvement_at(a, row, free, n_free, gradient);
     for (int k = 0; k < a->n_limits; k++) {
         athi_gp_gradient(a->limits[k].gp, row, free, n_free, &mean, &variance, dm, dv, a->work);
         t = kept(&a->limits[k], mean, variance);
@@ -144,7 +153,10 @@ void athi_acquisition_many(const athi_acquisition *a, const double *rows, int64_
     int64_t d = a->value->d;
     for (int64_t from = 0, count; from < m; from += count) {
         count = ATHI_MIN(m - from, ATHI_ACQUISITION_BATCH);
-        improvements(a, rows + from * d, count, values + from);
+        if (a->gain)
+            athi_volume_gain_many(a->gain, rows + from * d, count, values + from);
+        else
+            improvements(a, rows + from * d, count, values + from);
         for (int l = 0; l < a->n_limits; l++) {
             athi_gp_predict(a->limits[l].gp, rows + from * d, count, mean, variance, a->work);
             for (int64_t k = 0; k < count; k++) values[from + k] += kept(&a->limits[l], mean[k], variance[k]).value;

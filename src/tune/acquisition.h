@@ -22,6 +22,7 @@ typedef struct athi_acquisition {
      * upon. The improvement is the mean over them (Snoek et al. 2012, 3.3). 0: nothing runs. */
     int n_fantasies;
     const double *fantasy_alpha, *fantasy_best; /* value->n apart */
+    const struct athi_volume_gain *gain;        /* several objectives: takes the place of all the above; NULL: one */
     const athi_limit *limits;
     int n_limits;
     double *work; /* ATHI_ACQUISITION_BATCH * the largest n */

@@ -10,9 +10,9 @@ extern const athi_sampler_impl athi_sampler_auto;
 extern const athi_option athi_sampler_bayesian_options[];
 extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes,
     athi_sampler_de;
-extern const athi_sampler_impl athi_sampler_nsga2;
+extern const athi_sampler_impl athi_sampler_nsga2, athi_sampler_ehvi;
 extern const athi_option athi_sampler_cmaes_options[], athi_sampler_de_options[];
-extern const athi_option athi_sampler_nsga2_options[];
+extern const athi_option athi_sampler_nsga2_options[], athi_sampler_ehvi_options[];
 extern const athi_option athi_sampler_tpe_options[], athi_sampler_forest_options[];
 
 typedef struct athi_bayesian_opts {

@@ -48,6 +48,12 @@ static const athi_row rows[] = {
      .options = athi_sampler_de_options,
      .opts_size = sizeof(athi_de_opts),
      .impl = &athi_sampler_de},
+    {.name = "ehvi",
+     .doc = "A Gaussian process an objective, and the hypervolume that a point is expected to add "
+            "(https://doi.org/10.1007/s10898-019-00798-7): several objectives and constraints, for some hundred trials.",
+     .options = athi_sampler_ehvi_options,
+     .opts_size = sizeof(athi_bayesian_opts),
+     .impl = &athi_sampler_ehvi},
     {.name = "nsga2",
      .doc =
          "NSGA-II (https://doi.org/10.1109/4235.996017), an offspring at a time: several objectives and constraints, "

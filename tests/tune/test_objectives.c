@@ -1,6 +1,7 @@
 /* Samplers with several objectives: better than random search by hypervolume, constraints kept, the cache without effect. */
 #include "tune/hypervolume.h"
 #include "tune/sampler_test.h"
+#include "tune/volume_gain.h"
 
 enum { OBJECTIVES = 3, INPUTS = 6 };
 
@@ -75,7 +76,7 @@ typedef struct candidate {
     const char *name;
     int trials, seeds, problems;
 } candidate;
-static const candidate candidates[] = {{"nsga2", 200, 10, 2}, {"tpe", 200, 10, 1}};
+static const candidate candidates[] = {{"nsga2", 200, 10, 2}, {"tpe", 200, 10, 1}, {"ehvi", 80, 5, 2}};
 
 /* By the sign test: with 10 pairs, 9 or more by chance have a probability of 0.011; of 5, all: 0.031. */
 static void better_than_random(void **state) {
@@ -101,10 +102,10 @@ static void constraints(void **state) {
     moo *s = malloc(sizeof *s);
     static double told[MOST][2];
     for (int c = 0; c < ATHI_COUNT(candidates); c++) {
-        int kept = 0;
+        int kept = 0, trials = ATHI_MAX(candidates[c].trials, 60);
         inputs(f);
-        begin_several(s, f->space, 2, 2, candidates[c].trials);
-        for (int i = 0; i < candidates[c].trials; i++) {
+        begin_several(s, f->space, 2, 2, trials);
+        for (int i = 0; i < trials; i++) {
             athi_trial *t = ask_several(f, s, candidates[c].name);
             double far = 0, losses[2];
             for (int k = 1; k < INPUTS; k++) far += fabs(t->point[k] - 0.5);
@@ -112,7 +113,7 @@ static void constraints(void **state) {
             told[i][0] = 0.3 - t->point[0], told[i][1] = t->point[0] - 0.6;
             tell_several(s, t, losses);
             t->constraints = told[i], t->n_constraints = 2;
-            kept += i >= candidates[c].trials - 40 && told[i][0] <= 0 && told[i][1] <= 0;
+            kept += i >= trials - 40 && told[i][0] <= 0 && told[i][1] <= 0;
         }
         print_message("%s: %d of the last 40 keep the constraints\n", candidates[c].name, kept);
         assert_true(kept >= 25); /* random search: 12 */
@@ -154,11 +155,85 @@ static void cache_changes_nothing(void **state) {
     free(s);
 }
 
+/* What a point is expected to add, by two processes: against Monte Carlo, and its slopes against differences. */
+static void volume_gain(void **state) {
+    fixture *f = *state;
+    enum { N = 5, DRAWS = 40000 };
+    const double x[N] = {0, 0.2, 0.5, 0.7, 1}, y[2][N] = {{-1, -0.5, 0, 0.6, 1}, {1, 0.2, -0.2, -0.7, -1}};
+    const double reference[] = {1.2, 1.2}, theta[] = {-1, 0, -3}; /* length, signal, noise */
+    const athi_gp_dim dims[1] = {{false, false}};
+    double front[2 * N], before;
+    athi_gp gps[2];
+    for (int k = 0; k < 2; k++) {
+        assert_ok(f->ctx, athi_gp_create(f->arena, dims, 1, x, y[k], N, 0, &gps[k]));
+        memcpy(gps[k].theta, theta, sizeof theta);
+        assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gps[k]));
+        for (int i = 0; i < N; i++) front[2 * i + k] = y[k][i];
+    }
+    const athi_gp *both[] = {&gps[0], &gps[1]};
+    athi_volume_gain g = {.m = 2, .gps = both};
+    assert_ok(f->ctx, athi_boxes_create(f->arena, front, N, 2, reference, &g.boxes));
+    assert_ok(f->ctx, athi_volume_gain_create(f->arena, &g));
+    assert_ok(f->ctx, athi_hypervolume(f->arena, front, N, 2, reference, &before));
+    athi_rng rng = athi_rng_at(4, ATHI_PURPOSE(ATHI_RNG_TEST, 64));
+    for (double at = 0.1; at < 1; at += 0.25) {
+        double mean[2], variance[2], work[3 * N], sum = 0, squares = 0, slope = 0, unused = 0, many;
+        int free[] = {0};
+        for (int k = 0; k < 2; k++) athi_gp_predict(&gps[k], &at, 1, &mean[k], &variance[k], work);
+        for (int i = 0; i < DRAWS; i++) {
+            double rows[2 * N + 2], after;
+            memcpy(rows, front, sizeof front);
+            for (int k = 0; k < 2; k++) rows[2 * N + k] = mean[k] + sqrt(variance[k]) * athi_rng_normal(&rng);
+            athi_arena *scratch = athi_arena_create(f->ctx);
+            assert_ok(f->ctx, athi_hypervolume(scratch, rows, N + 1, 2, reference, &after));
+            athi_arena_destroy(scratch);
+            sum += after - before, squares += (after - before) * (after - before);
+        }
+        double expected = sum / DRAWS, error = 4 * sqrt((squares / DRAWS - expected * expected) / DRAWS);
+        double got = athi_volume_gain_at(&g, &at, free, 1, &slope), h = 1e-6, up = at + h, down = at - h;
+        double difference =
+            (athi_volume_gain_at(&g, &up, NULL, 0, &unused) - athi_volume_gain_at(&g, &down, NULL, 0, &unused)) /
+            (2 * h);
+        athi_volume_gain_many(&g, &at, 1, &many);
+        if (!(fabs(exp(got) - expected) < error))
+            fail_msg("at %g: %g, by Monte Carlo %g +- %g", at, exp(got), expected, error);
+        if (!(fabs(slope - difference) < 1e-4 * (1 + fabs(slope))))
+            fail_msg("at %g: slope %g, by differences %g", at, slope, difference);
+        assert_float_equal(got, many, 1e-12);
+    }
+}
+
+/* More objectives than boxes are made for, and more trials: what is suggested lies in the space and is the same again. */
+static void many_objectives(void **state) {
+    fixture *f = *state;
+    moo *s = malloc(sizeof *s);
+    inputs(f);
+    begin_several(s, f->space, 7, 3, 0);
+    s->study.view.n_objectives = s->m = 4;
+    static double values[MOST][4];
+    static const bool maximize[4] = {false, true, false, true};
+    s->study.view.maximize = maximize;
+    for (int i = 0; i < 24; i++) {
+        athi_trial *t = ask(f, &s->study, "ehvi", NULL);
+        double again[WIDTH];
+        bool exhausted;
+        s->study.view.n--, s->study.view.trial = i;
+        assert_ok(f->ctx, athi_sampler_ehvi.suggest(f->ctx, NULL, &s->study.view, again, &exhausted));
+        s->study.view.n++;
+        assert_memory_equal(again, t->point, INPUTS * sizeof *again);
+        t->values = values[i], t->state = ATHI_TRIAL_COMPLETE;
+        for (int k = 0; k < 4; k++) t->values[k] = fabs(t->point[k] - 0.2 * k) * (maximize[k] ? -1 : 1);
+    }
+    free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(better_than_random, setup, teardown),
         cmocka_unit_test_setup_teardown(constraints, setup, teardown),
         cmocka_unit_test_setup_teardown(cache_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(volume_gain, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_objectives, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
