@@ -232,11 +232,12 @@ static int64_t count_values(const athi_view *view) {
     return n;
 }
 
-/* By what does not change within a study, but for tpe, which goes on from any trials. */
+/* By what does not change within a study, but for tpe and nsga2, which go on from any trials. */
 static const athi_row *other_sampler(const athi_view *view) {
     int64_t numeric = 0;
     for (int64_t i = 0; i < view->space->n; i++) numeric += view->space->params[i].type != ATHI_PARAM_CHOICE;
-    if (view->n_objectives > 1) return athi_row_find(&athi_samplers, "nsga2");
+    if (view->n_objectives > 1)
+        return athi_row_find(&athi_samplers, count_values(view) > MOST_TRIALS ? "nsga2" : "ehvi");
     if (numeric > MOST_DIMS) return athi_row_find(&athi_samplers, "cmaes");
     return count_values(view) > MOST_TRIALS ? athi_row_find(&athi_samplers, "tpe") : NULL;
 }

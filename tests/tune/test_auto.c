@@ -79,18 +79,19 @@ static void same_as(fixture *f, const athi_view *view, const char *other) {
         if (a[i] != b[i]) fail_msg("%s: parameter %d is %g and %g", other, (int)i, a[i], b[i]);
 }
 
-/* After 500 trials with a value tpe, from 301 numbers on cmaes, for two objectives nsga2. */
+/* After 500 trials with a value tpe, from 301 numbers on cmaes, for two objectives ehvi, and nsga2
+ * after as many. */
 static void others(void **state) {
     enum { TRIALS = 501, NUMBERS = 301 };
     fixture *f = *state;
     add(f, float_param("x", 0, 1, 0, ATHI_PRIOR_UNIFORM));
     athi_trial *trials = athi_arena_array(f->arena, TRIALS, sizeof *trials);
     const athi_trial **list = athi_arena_array(f->arena, TRIALS, sizeof *list);
-    double *points = athi_arena_array(f->arena, TRIALS, 8), *values = athi_arena_array(f->arena, TRIALS, 8);
+    double *points = athi_arena_array(f->arena, TRIALS, 8), *values = athi_arena_array(f->arena, 2 * TRIALS, 8);
     for (int i = 0; i < TRIALS; i++) {
-        points[i] = (i + 0.5) / TRIALS, values[i] = fabs(points[i] - 0.3);
+        points[i] = (i + 0.5) / TRIALS, values[2 * i] = fabs(points[i] - 0.3), values[2 * i + 1] = points[i];
         trials[i] =
-            (athi_trial){.number = i, .state = ATHI_TRIAL_COMPLETE, .point = &points[i], .values = &values[i]};
+            (athi_trial){.number = i, .state = ATHI_TRIAL_COMPLETE, .point = &points[i], .values = &values[2 * i]};
         list[i] = &trials[i];
     }
     athi_view view = {.space = f->space,
@@ -101,8 +102,10 @@ static void others(void **state) {
                       .seed = 4,
                       .trial = TRIALS};
     same_as(f, &view, "tpe");
-    view.n = 0, view.n_objectives = 2, view.maximize = (const bool[]){false, true};
+    view.n_objectives = 2, view.maximize = (const bool[]){false, true};
     same_as(f, &view, "nsga2");
+    view.n = 0;
+    same_as(f, &view, "ehvi");
     static char names[NUMBERS][8];
     assert_ok(f->ctx, athi_space_create(f->arena, &f->space));
     for (int i = 0; i < NUMBERS; i++) {
