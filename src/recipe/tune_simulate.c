@@ -129,6 +129,9 @@ static ath_status search(simulating *s, const char *folder, int64_t workers, con
     const char *path = athi_arena_printf(s->arena, "%s/study.db", folder);
     athi_search_opts opts;
     if (!path) return ATH_E_NOMEM;
+    if (f->objectives.n != 1)
+        return athi_fail(s->ctx, ATH_E_OPTION, "%s: the curves are of one objective, but %d are named; name one",
+                         s->recorded->path, f->objectives.n);
     ATH_TRY(athi_space_file_study(f, path, NULL, &s->store));
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &f->tune, "", f->space, f->seed, s->store, &opts));
     opts.max_trials = athi_value_get(f->root, "max_trials") ? ATHI_MIN(opts.max_trials, s->n_curves) : s->n_curves;
@@ -136,8 +139,8 @@ static ath_status search(simulating *s, const char *folder, int64_t workers, con
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     athi_simulate_opts simulate = {.search = s->search,
                                    .space = f->space,
-                                   .objective = f->objective,
-                                   .maximize = f->maximize,
+                                   .objective = f->objectives.names[0],
+                                   .maximize = f->objectives.maximize[0],
                                    .curves = s->curves,
                                    .n_curves = s->n_curves,
                                    .steps = s->recorded->steps,
@@ -200,7 +203,7 @@ static ath_status make_report(const simulating *s, int64_t workers, athi_value *
     const struct {
         const char *key;
         athi_value *value;
-    } entries[] = {{"objective", athi_value_string(s->arena, s->file->objective)},
+    } entries[] = {{"objective", athi_value_string(s->arena, s->file->objectives.names[0])},
                    {"rows", athi_value_int(s->arena, s->n_curves)},
                    {"workers", athi_value_int(s->arena, workers)},
                    {"trials", athi_value_int(s->arena, n)},
