@@ -67,9 +67,12 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, athi_posterior *p) {
            *point = athi_arena_array(arena, p->view->space->n, sizeof *point);
     p->row = athi_arena_array(arena, d, sizeof *p->row);
     p->work = athi_arena_array(arena, n, sizeof *p->work);
+    p->trial = athi_arena_array(arena, n, sizeof *p->trial);
+    if (!p->trial) return ATH_E_NOMEM;
     if (!x || !y || !point || !p->row || !p->work) return ATH_E_NOMEM;
     if (!standardise(p, rows, n, y)) return ATH_E_NOTFOUND;
     for (int64_t i = 0; i < n; i++) {
+        p->trial[i] = rows[i].trial;
         athi_trial_point(p->view, rows[i].trial, point);
         athi_encode(&p->encoder, point, x + i * d);
     }
@@ -103,12 +106,12 @@ ath_status athi_posterior_best(athi_posterior *p, int64_t *trial, double *mean, 
     double *point = athi_alloc_array(athi_arena_ctx(view->space->arena), ATHI_MAX(view->space->n, 1), sizeof *point);
     *trial = -1;
     if (!point) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < view->n; i++) {
+    for (int64_t i = 0; i < p->gp.n; i++) {
         double m, s;
-        if (!usable(view->trials[i])) continue;
-        athi_trial_point(view, i, point);
+        athi_trial_point(view, p->trial[i], point);
         athi_posterior_at(p, point, &m, &s);
-        if (*trial < 0 || (view->maximize[0] ? m > *mean : m < *mean)) *trial = i, *mean = m, *deviation = s;
+        if (*trial < 0 || (view->maximize[0] ? m > *mean : m < *mean))
+            *trial = p->trial[i], *mean = m, *deviation = s;
     }
     athi_free(athi_arena_ctx(view->space->arena), point);
     return ATH_OK;
