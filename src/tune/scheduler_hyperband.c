@@ -90,7 +90,7 @@ static void bracket_trials(const athi_rung_opts *o, int64_t max_t, int64_t j, in
  * went beyond are counted over the bracket. */
 static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_trial *t, int64_t r, int64_t *better) {
     int64_t max_t = max_t_of(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, unused;
-    int64_t came = 0, left = 0, first = 0, end = 0;
+    int64_t came = 0, left = 0, coming = 0, first = 0, end = 0;
     athi_hyperband_rung(o, max_t, bracket, r, &n, &at);
     athi_hyperband_rung(o, max_t, bracket, r + 1, &next, &unused);
     double own = athi_schedule_loss(s, t, at);
@@ -99,12 +99,13 @@ static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_tria
     for (int64_t i = first; i < ATHI_MIN(end, s->n); i++) { /* trials stand by their numbers */
         const athi_trial *other = s->trials[i];
         double loss = athi_schedule_loss(s, other, at);
+        coming += isnan(loss) && other->state == ATHI_TRIAL_RUNNING;
         if (isnan(loss)) continue;
         bool beyond = isfinite(loss) && (other->state != ATHI_TRIAL_PAUSED || athi_schedule_step(other) > at);
         came++, left += beyond;
         *better += !beyond && other != t && (loss < own || (loss == own && other->number < t->number));
     }
-    if (s->closed && came < n) { /* the bracket will not be filled: in proportion */
+    if (s->closed && came < n && !coming) { /* the bracket will not be filled: in proportion */
         next = (int64_t)ceil((double)next * (double)came / (double)n - TINY), n = came;
     }
     return left < next && came - left > n - next;
