@@ -33,17 +33,17 @@ ath_status athi_failv(ath_ctx *ctx, ath_status status, const char *fmt, va_list 
 ath_status athi_fail_prefix(ath_ctx *ctx, ath_status status, const char *fmt, ...) ATHI_PRINTF(3, 4);
 ath_status athi_nomem(ath_ctx *ctx, int64_t bytes);
 
-#define ATH_TRY(expr)                                                                                        \
-    do {                                                                                                     \
-        ath_status status_ = (expr);                                                                         \
-        if (status_ != ATH_OK) return status_;                                                               \
+#define ATH_TRY(expr)                                                                                                \
+    do {                                                                                                             \
+        ath_status status_ = (expr);                                                                                 \
+        if (status_ != ATH_OK) return status_;                                                                       \
     } while (0)
 
 /* For clean-up at one place: ATH_GOTO(status, done, call(...)). */
-#define ATH_GOTO(status, label, expr)                                                                        \
-    do {                                                                                                     \
-        (status) = (expr);                                                                                   \
-        if ((status) != ATH_OK) goto label;                                                                  \
+#define ATH_GOTO(status, label, expr)                                                                                \
+    do {                                                                                                             \
+        (status) = (expr);                                                                                           \
+        if ((status) != ATH_OK) goto label;                                                                          \
     } while (0)
 
 /* ---- heap memory --------------------------------------------------------------------------------- */
@@ -66,8 +66,7 @@ bool athi_mul(int64_t a, int64_t b, int64_t *out);
 bool athi_add(int64_t a, int64_t b, int64_t *out);
 
 /** Ensures room for one more element in a growing array: ATHI_GROW(ctx, array, n, cap). */
-#define ATHI_GROW(ctx, array, n, cap)                                                                        \
-    athi_grow((ctx), (void **)&(array), (n), &(cap), (int64_t)sizeof(*(array)))
+#define ATHI_GROW(ctx, array, n, cap) athi_grow((ctx), (void **)&(array), (n), &(cap), (int64_t)sizeof(*(array)))
 ath_status athi_grow(ath_ctx *ctx, void **array, int64_t n, int64_t *cap, int64_t element_size);
 
 /* ---- arenas -------------------------------------------------------------------------------------- */
@@ -113,7 +112,9 @@ double athi_strtod(const char *text, char **end);
 /** The name in `names` (stride bytes apart, each a const char *) nearest to `wanted`, or NULL if none is near. */
 const char *athi_nearest(const char *wanted, const void *names, int64_t n, size_t stride);
 /** The shortest decimal text that reads back to the same double, "nan", "inf", "-inf". */
-void athi_format_double(double value, char out[32]);
+char *athi_format_double(double value, char out[32]);
+/* The same as an argument of a sentence. */
+#define ATHI_SHORTEST(value) athi_format_double(value, (char[32]){0})
 
 /* ---- logging ------------------------------------------------------------------------------------- */
 void athi_log(ath_ctx *ctx, ath_log_level level, const char *fmt, ...) ATHI_PRINTF(3, 4);

@@ -87,10 +87,9 @@ void athi_text_free(athi_text *t) {
 
 /* ---- numbers ------------------------------------------------------------------------------------- */
 
-void athi_format_double(double value, char out[32]) {
+char *athi_format_double(double value, char out[32]) {
     if (isnan(value) || isinf(value)) {
-        strcpy(out, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-        return;
+        return strcpy(out, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
     }
     locale_t old = enter_c();
     /* 15 digits always survive decimal -> double -> decimal, so what was written shorter is found at 15;
@@ -101,6 +100,7 @@ void athi_format_double(double value, char out[32]) {
         if (strtod(out, NULL) == value) break;
     }
     leave_c(old);
+    return out;
 }
 
 /* ---- the nearest name ---------------------------------------------------------------------------- */
@@ -117,8 +117,7 @@ static int distance(const char *a, int na, const char *b, int nb) {
         for (int j = 1; j <= nb; j++) {
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
             int best = ATHI_MIN(ATHI_MIN(last[j], now[j - 1]) + 1, last[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
-                y == tolower((unsigned char)a[i - 2]))
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && y == tolower((unsigned char)a[i - 2]))
                 best = ATHI_MIN(best, before[j - 2] + 1);
             now[j] = best;
         }
@@ -143,8 +142,10 @@ const char *athi_nearest(const char *wanted, const void *names, int64_t n, size_
         int other = name ? (int)strnlen(name, NAME_MAX_LENGTH + 1) : 0;
         if (other == 0 || other > NAME_MAX_LENGTH) continue;
         int d = distance(wanted, length, name, other), allowed = (ATHI_MAX(length, other) + 1) / 3;
-        if (d <= ATHI_MAX(allowed, 1) && d < ATHI_MAX(length, other) && (!found || d < best))
-            found = name, best = d;
+        bool begins =
+            other > length && strncasecmp(wanted, name, (size_t)length) == 0; /* "tun": rather tune than run */
+        if (d <= ATHI_MAX(allowed, 1) && d < ATHI_MAX(length, other) && (!found || 2 * d - begins < best))
+            found = name, best = 2 * d - begins;
         if (!part && contains(wanted, name)) part = name;
     }
     return found ? found : part;

@@ -19,6 +19,11 @@ static ath_status unknown_key(ath_ctx *ctx, const athi_value *root, int64_t i) {
         if (strcmp(reserved[k].name, key) == 0)
             return athi_fail_key(ctx, root, i, "%s is reserved, but not available in this version: %s", key,
                                  reserved[k].what);
+    if (strcmp(key, "space") == 0)
+        return athi_fail_key(
+            ctx, root, i,
+            "'space' is not a section of a recipe, whose ranges stand in their places; if this is a SPACE "
+            "file, a command must follow: athanor tune FILE -- COMMAND {args}");
     const char *near = athi_nearest(key, sections, ATHI_COUNT(sections), sizeof *sections);
     if (near)
         return athi_fail_key(ctx, root, i, "'%.60s' is not a section of a recipe; did you mean '%s'?", key, near);

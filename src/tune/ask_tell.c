@@ -43,7 +43,9 @@ static ath_status read_count(const request *q, const char *key, int64_t min, int
     if (!v) return athi_fail(q->ctx, ATH_E_OPTION, "the key '%s' is missing", key);
     if (v->type != ATHI_INT || v->integer < min || v->integer > max)
         return athi_fail(q->ctx, ATH_E_OPTION, "%s: expected an integer in %lld..%lld, got %s", key, (long long)min,
-                         (long long)max, v->type == ATHI_INT ? "another" : athi_value_type_name(v->type));
+                         (long long)max,
+                         v->type == ATHI_INT || v->type == ATHI_FLOAT ? ATHI_SHORTEST(v->number)
+                                                                      : athi_value_type_name(v->type));
     *out = v->integer;
     return ATH_OK;
 }

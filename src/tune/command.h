@@ -35,9 +35,10 @@ void athi_command_quote(const char *word, athi_text *out);
 /* What one execution has written so far. */
 typedef struct athi_output {
     int64_t reports, lines;
-    bool from_zero; /* its first step was 0: one is added to all */
-    char keys[200]; /* of the last JSON object without the objective */
-    char last[200]; /* line of the log */
+    bool from_zero;  /* its first step was 0: one is added to all */
+    char keys[200];  /* of the last JSON object without the objective */
+    char broken[80]; /* line that names the objective and is not JSON */
+    char last[200];  /* line of the log */
 } athi_output;
 
 /** One line of standard output: *values its numbers and *step (0: the final value), or *values NULL for a line

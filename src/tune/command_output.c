@@ -96,6 +96,8 @@ ath_status athi_command_line(ath_ctx *ctx, athi_arena *arena, const athi_command
     if (first < length && line[first] == '{') {
         ath_status status = athi_json_read_loose(ctx, arena, line, length, &map);
         if (status == ATH_E_NOMEM) return status;
+        if (status != ATH_OK && memmem(line, (size_t)length, command->objectives[0], strlen(command->objectives[0])))
+            snprintf(o->broken, sizeof o->broken, "%.*s", (int)ATHI_MIN(length, 1000), line);
     }
     if (!map || map->type != ATHI_MAP || !names_any(command, map)) {
         if (map && map->type == ATHI_MAP) remember_keys(o, map);
@@ -117,7 +119,10 @@ ath_status athi_command_line(ath_ctx *ctx, athi_arena *arena, const athi_command
 
 void athi_command_silent(const athi_command *command, const athi_output *o, char *text, size_t size) {
     const char *name = command->objectives[0];
-    if (o->keys[0])
+    if (o->broken[0])
+        snprintf(text, size, "the command ended well but never reported '%s': this line is not JSON: %s", name,
+                 o->broken);
+    else if (o->keys[0])
         snprintf(text, size,
                  "the command ended well but never reported '%s'; its JSON lines have: %s; name one of these as the "
                  "objective",

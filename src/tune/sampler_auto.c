@@ -19,6 +19,7 @@ enum { TOP = 5, MOVES = 200, DRAWS = 200, POOL = 1 + MOVES + DRAWS, FOREST_STREA
 /* Ties are the process's: it must be beaten by this much. A forest that is trusted less than LEAST_WEIGHT is not asked. */
 static const double HANDICAP = 3, LEAST_WEIGHT = 0.02;
 static const double REPEATED = 0.05, NOISY = 0.3;
+enum { NOISE_VALUES = 20 }; /* among fewer any function looks like noise */
 
 static const athi_bayesian_opts gp_opts = {.alpha = 1e-4, .feasibility = 1};
 
@@ -179,7 +180,7 @@ static ath_status repeat(ath_ctx *ctx, athi_arena *arena, const mix *m, double *
     double *scratch = athi_arena_array(arena, view->space->n, sizeof *other);
     athi_gp noisy;
     bool holds;
-    if (view->budget == 0 || view->trial < from || view->n_objectives > 1) return ATH_OK;
+    if (view->budget == 0 || view->trial < from || view->n_objectives > 1 || m->gp.n < NOISE_VALUES) return ATH_OK;
     if (!mean || !other || !scratch) return ATH_E_NOMEM;
     ATH_TRY(fit_noise(ctx, arena, m, &noisy, mean, &holds));
     for (int64_t i = 0; holds && i < m->gp.n; i++) {

@@ -30,8 +30,8 @@ static bool is_whole(double v) { return v == nearbyint(v) && fabs(v) <= LARGEST_
 
 static ath_status check_int(ath_ctx *ctx, athi_space_param *p) {
     if (!is_whole(p->min) || !is_whole(p->max))
-        return BAD("min and max of an int must be whole numbers up to 2^53, got %.17g and %.17g", p->min,
-                   p->max);
+        return BAD("min and max of an int must be whole numbers up to 2^53, got %s and %s", ATHI_SHORTEST(p->min),
+                   ATHI_SHORTEST(p->max));
     if (!is_whole(p->step)) return BAD("step of an int must be a whole number, got %g", p->step);
     bool is_log = p->prior == ATHI_PRIOR_LOG || p->prior == ATHI_PRIOR_REVERSE_LOG;
     if (p->step == 0 && !is_log) p->step = 1;
@@ -41,7 +41,8 @@ static ath_status check_int(ath_ctx *ctx, athi_space_param *p) {
 static ath_status check_range(ath_ctx *ctx, athi_space_param *p) {
     if (!isfinite(p->min) || !isfinite(p->max))
         return BAD("min and max must be finite numbers, got %g and %g", p->min, p->max);
-    if (p->min > p->max) return BAD("min %.17g is greater than max %.17g; swap them", p->min, p->max);
+    if (p->min > p->max)
+        return BAD("min %s is greater than max %s; swap them", ATHI_SHORTEST(p->min), ATHI_SHORTEST(p->max));
     if (!isfinite(p->max - p->min)) return BAD("the range %g..%g is too wide", p->min, p->max);
     if (!(p->step >= 0) || !isfinite(p->step)) return BAD("step must be positive, got %g", p->step);
     if (p->type == ATHI_PARAM_INT) ATH_TRY(check_int(ctx, p));
@@ -50,16 +51,14 @@ static ath_status check_range(ath_ctx *ctx, athi_space_param *p) {
             return BAD("prior %s needs min > 0, got %g; use a small positive min or prior uniform",
                        prior_names[p->prior], p->min);
         if (p->step != 0 && p->step <= 1)
-            return BAD(
-                "with prior %s a step multiplies and must be greater than 1, got %g; leave it out for none",
-                prior_names[p->prior], p->step);
+            return BAD("with prior %s a step multiplies and must be greater than 1, got %g; leave it out for none",
+                       prior_names[p->prior], p->step);
     }
     if (p->prior == ATHI_PRIOR_NORMAL) {
-        if (!(p->std > 0) || !isfinite(p->std))
-            return BAD("the normal prior's std must be positive, got %g", p->std);
+        if (!(p->std > 0) || !isfinite(p->std)) return BAD("the normal prior's std must be positive, got %g", p->std);
         if (!(p->mean >= p->min && p->mean <= p->max))
-            return BAD("the normal prior's mean must lie within min %.17g and max %.17g, got %.17g", p->min,
-                       p->max, p->mean);
+            return BAD("the normal prior's mean must lie within min %s and max %s, got %s", ATHI_SHORTEST(p->min),
+                       ATHI_SHORTEST(p->max), ATHI_SHORTEST(p->mean));
     } else {
         p->mean = p->std = 0; /* so that equal definitions have equal fields */
     }
@@ -74,10 +73,12 @@ static ath_status check_range_default(ath_ctx *ctx, athi_space_param *p) {
         return ATH_OK;
     }
     if (p->fallback < p->min || p->fallback > p->max)
-        return BAD("default %.17g lies outside min %.17g and max %.17g", p->fallback, p->min, p->max);
+        return BAD("default %s lies outside min %s and max %s", ATHI_SHORTEST(p->fallback), ATHI_SHORTEST(p->min),
+                   ATHI_SHORTEST(p->max));
     double near = athi_param_snap(p, p->fallback);
     if (fabs(near - p->fallback) > 1e-9 * fmax(fabs(near), p->step > 0 ? p->step : fabs(near)))
-        return BAD("default %.17g is not one of its values; the nearest is %.17g", p->fallback, near);
+        return BAD("default %s is not one of its values; the nearest is %s", ATHI_SHORTEST(p->fallback),
+                   ATHI_SHORTEST(near));
     p->fallback = near;
     return ATH_OK;
 }
@@ -90,8 +91,7 @@ static ath_status check_weights(ath_ctx *ctx, athi_space_param *p) {
         athi_branch *b = &p->branches[i];
         if (!given) b->weight = 1;
         if (!(b->weight > 0) || !isfinite(b->weight))
-            return BAD("the weight of '%s' must be positive, got %g; take the branch out instead", b->key,
-                       b->weight);
+            return BAD("the weight of '%s' must be positive, got %g; take the branch out instead", b->key, b->weight);
         sum += b->weight;
     }
     for (int i = 0; i < p->n_branches; i++) p->branches[i].weight /= sum;
@@ -130,8 +130,7 @@ static ath_status check_choice(ath_ctx *ctx, athi_arena *arena, athi_space_param
     return ATH_OK;
 }
 
-ath_status athi_param_check(ath_ctx *ctx, athi_arena *arena, const athi_space_param *param,
-                            athi_space_param *p) {
+ath_status athi_param_check(ath_ctx *ctx, athi_arena *arena, const athi_space_param *param, athi_space_param *p) {
     *p = *param;
     if (!p->name || !*p->name) return athi_fail(ctx, ATH_E_OPTION, "a parameter needs a name");
     if (p->type == ATHI_PARAM_CHOICE) return check_choice(ctx, arena, p);
@@ -139,15 +138,13 @@ ath_status athi_param_check(ath_ctx *ctx, athi_arena *arena, const athi_space_pa
     return check_range_default(ctx, p);
 }
 
-ath_status athi_conditions_check(ath_ctx *ctx, const athi_space *space, const athi_space_param *p,
-                                 int64_t n) {
+ath_status athi_conditions_check(ath_ctx *ctx, const athi_space *space, const athi_space_param *p, int64_t n) {
     for (int k = 0; k < p->n_conditions; k++) {
         const athi_condition *c = &p->conditions[k];
         if (c->parent < 0 || c->parent >= n)
             return BAD("its condition names parameter number %d of %lld", c->parent, (long long)n);
         if (!(c->low <= c->high))
-            return BAD("its condition on '%s' is empty: %g..%g", space->params[c->parent].name, c->low,
-                       c->high);
+            return BAD("its condition on '%s' is empty: %g..%g", space->params[c->parent].name, c->low, c->high);
     }
     return ATH_OK;
 }
@@ -204,6 +201,6 @@ ath_status athi_param_same(ath_ctx *ctx, const athi_space_param *old, const athi
     place(new, where);
     if (old->line > 0) snprintf(first, sizeof first, " at line %d, column %d", old->line, old->column);
     return athi_fail(ctx, ATH_E_OPTION,
-                     "%s: its name is taken%s by another definition (%s); give one of them another name",
-                     where, first, difference);
+                     "%s: its name is taken%s by another definition (%s); give one of them another name", where,
+                     first, difference);
 }

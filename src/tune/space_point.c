@@ -25,8 +25,7 @@ static athi_value *write_one(athi_arena *arena, const athi_space_param *p, doubl
     return is_scalar(b->value) ? athi_value_copy(arena, b->value) : athi_value_string(arena, b->key);
 }
 
-ath_status athi_space_point_write(athi_arena *arena, const athi_space *space, const double *point,
-                                  athi_value **map) {
+ath_status athi_space_point_write(athi_arena *arena, const athi_space *space, const double *point, athi_value **map) {
     athi_value *out = athi_value_new(arena, ATHI_MAP);
     if (!out) return ATH_E_NOMEM;
     for (int64_t k = 0; k < space->n; k++) {
@@ -48,13 +47,12 @@ static ath_status read_number(ath_ctx *ctx, const athi_space_param *p, const ath
         return athi_fail(ctx, ATH_E_DATA, "parameter '%s': expected %s, got %s", p->name, what,
                          athi_value_type_name(v->type));
     if (!(x >= p->min && x <= p->max))
-        return athi_fail(ctx, ATH_E_DATA, "parameter '%s': expected %.17g..%.17g, got %.17g", p->name, p->min,
-                         p->max, x);
+        return athi_fail(ctx, ATH_E_DATA, "parameter '%s': expected %s..%s, got %s", p->name, ATHI_SHORTEST(p->min),
+                         ATHI_SHORTEST(p->max), ATHI_SHORTEST(x));
     double near = athi_param_snap(p, x);
     if (fabs(near - x) > 1e-9 * fmax(fabs(near), p->step))
-        return athi_fail(ctx, ATH_E_DATA,
-                         "parameter '%s': %.17g is not one of its values; the nearest is %.17g", p->name, x,
-                         near);
+        return athi_fail(ctx, ATH_E_DATA, "parameter '%s': %s is not one of its values; the nearest is %s", p->name,
+                         ATHI_SHORTEST(x), ATHI_SHORTEST(near));
     *out = near;
     return ATH_OK;
 }
@@ -89,30 +87,27 @@ static ath_status read_choice(ath_ctx *ctx, const athi_space_param *p, const ath
     return status;
 }
 
-static ath_status check_names(ath_ctx *ctx, const athi_space *space, const athi_value *map,
-                              const double *point) {
+static ath_status check_names(ath_ctx *ctx, const athi_space *space, const athi_value *map, const double *point) {
     for (int64_t k = 0; k < map->n; k++) {
         int i = athi_space_find(space, map->keys[k]);
         if (i < 0) {
-            const char *near = space->n ? athi_nearest(map->keys[k], &space->params[0].name, space->n,
-                                                       sizeof space->params[0])
-                                        : NULL;
+            const char *near =
+                space->n ? athi_nearest(map->keys[k], &space->params[0].name, space->n, sizeof space->params[0])
+                         : NULL;
             return athi_fail(ctx, ATH_E_DATA, "the space has no parameter '%s'%s%s%s", map->keys[k],
                              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
         if (!athi_space_exists(space, point, i)) {
             const athi_space_param *parent = &space->params[space->params[i].conditions[0].parent];
-            return athi_fail(
-                ctx, ATH_E_DATA,
-                "parameter '%s' does not exist with this value of '%s'; leave it out or change '%s'",
-                map->keys[k], parent->name, parent->name);
+            return athi_fail(ctx, ATH_E_DATA,
+                             "parameter '%s' does not exist with this value of '%s'; leave it out or change '%s'",
+                             map->keys[k], parent->name, parent->name);
         }
     }
     return ATH_OK;
 }
 
-ath_status athi_space_point_read(ath_ctx *ctx, const athi_space *space, const athi_value *map,
-                                 double *point) {
+ath_status athi_space_point_read(ath_ctx *ctx, const athi_space *space, const athi_value *map, double *point) {
     if (!map || map->type != ATHI_MAP)
         return athi_fail(ctx, ATH_E_DATA, "parameters: expected a map of names and values, got %s",
                          map ? athi_value_type_name(map->type) : "nothing");

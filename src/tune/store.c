@@ -47,7 +47,7 @@ static ath_status differ(athi_store *s, const char *path, const athi_value *was,
     if (!maps && !lists)
         return athi_fail(s->ctx, ATH_E_STATE,
                          "%s: the study is of another definition: %s was %s, is %s; change it back, choose another "
-                         "folder, or start over with --overwrite",
+                         "folder (--dir), or start over with --overwrite",
                          s->path, path, short_form(s, was), short_form(s, is));
     for (int64_t i = 0; i < was->n; i++) {
         const char *sub = maps ? athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", was->keys[i])
@@ -308,9 +308,7 @@ void athi_store_close(athi_store *s) {
     athi_free(ctx, s);
 }
 
-void athi_store_patience(athi_store *s, int milliseconds) {
-    s->patience_ms = milliseconds;
-}
+void athi_store_patience(athi_store *s, int milliseconds) { s->patience_ms = milliseconds; }
 
 const athi_study_info *athi_store_info(const athi_store *s) { return &s->info; }
 

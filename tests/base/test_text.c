@@ -60,8 +60,8 @@ static void a_decimal_comma_changes_nothing(void **state) {
 
 static void the_nearest_name_is_near(void **state) {
     (void)state;
-    static const char *const names[] = {"dense", "conv2d", "dropout", "cosine_decay",
-                                        "sgd",   "adam",   "adamw",   "l2"};
+    static const char *const names[] = {"dense", "conv2d", "dropout", "cosine_decay", "sgd",
+                                        "adam",  "adamw",  "l2",      "run",          "tune"};
     static const struct {
         const char *wanted, *nearest;
     } rows[] = {{"dens", "dense"},
@@ -70,6 +70,8 @@ static void the_nearest_name_is_near(void **state) {
                 {"conv2", "conv2d"},
                 {"adm", "adam"},
                 {"l3", "l2"},
+                {"tun", "tune"},
+                {"rum", "run"},
                 {"cosine", "cosine_decay"},
                 {"xyzzy", NULL},
                 {"", NULL},
@@ -101,9 +103,9 @@ static void log_lines_reach_the_hook(void **state) {
     (void)state;
     heard h = {ATH_LOG_DEBUG, ""};
     ath_ctx *c;
-    assert_int_equal(
-        ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .log = hear, .log_user = &h}, &c),
-        ATH_OK);
+    assert_int_equal(ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .log = hear, .log_user = &h},
+                                    &c),
+                     ATH_OK);
     athi_log(c, ATH_LOG_WARNING, "trial %d", 3);
     assert_string_equal(h.line, "trial 3");
     assert_int_equal(h.level, ATH_LOG_WARNING);

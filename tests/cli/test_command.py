@@ -250,6 +250,8 @@ class Command(unittest.TestCase):
     def test_a_metric_that_is_never_reported(self):
         self.fails(1, "the command ended well but never reported 'loss': let it print a line {\"loss\": 0.5}, or "
                       "{\"step\": 1, \"loss\": 0.5} as it goes, on standard output (2 other lines)", *self.sh("echo a; echo b"))
+        self.fails(1, "the command ended well but never reported 'loss': this line is not JSON: {\"loss\": .5}",
+                   *self.sh("""echo '{{"loss": .5}'""", "--overwrite"))
         self.fails(1, "the command ended well but never reported 'loss'; its JSON lines have: step, val_loss, acc; name one "
                       "of these as the objective", *self.sh("""echo '{{"step": 1, "val_loss": 1, "acc": 0}'""", "--overwrite"))
 

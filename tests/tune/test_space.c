@@ -21,7 +21,7 @@ static void rules(void **state) {
     p.fallback = 2;
     FAILS(p, "default 2 lies outside min 0 and max 1");
     p.fallback = 0.3, p.step = 0.25, p.line = 4, p.column = 9;
-    FAILS(p, "line 4, column 9: parameter 'lr': default 0.29999999999999999 is not one of its values; the "
+    FAILS(p, "line 4, column 9: parameter 'lr': default 0.3 is not one of its values; the "
              "nearest is 0.25");
     p = float_param("n", 0, 1, 0, ATHI_PRIOR_NORMAL);
     FAILS(p, "std must be positive");
