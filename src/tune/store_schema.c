@@ -125,24 +125,39 @@ static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
 
 /* trials: what Optuna's have no column for. finished: order in which they ended, so that with `seen` a
  * suggestion can be replayed. study: named texts, the definition among them. */
-#define ATHANOR_TABLES(kind)                                                                                 \
-    "CREATE " kind " IF NOT EXISTS athanor_study(study_id INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,"  \
-    " PRIMARY KEY(study_id, key)) WITHOUT ROWID;"                                                            \
-    "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id INTEGER PRIMARY KEY, seen INTEGER, reason TEXT,"  \
-    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0, relation INTEGER, relative INTEGER);" \
-    "CREATE " kind                                                                                           \
-    " IF NOT EXISTS athanor_executions(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"               \
-    " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))" \
-    " WITHOUT ROWID;"                       \
-    "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"   \
-    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"  \
-    "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id INTEGER PRIMARY KEY, owner TEXT NOT NULL,"        \
+#define ATHANOR_TABLES(kind)                                                                                         \
+    "CREATE " kind " IF NOT EXISTS athanor_study(study_id INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,"          \
+    " PRIMARY KEY(study_id, key)) WITHOUT ROWID;"                                                                    \
+    "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id INTEGER PRIMARY KEY, seen INTEGER, reason TEXT,"          \
+    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0, relation INTEGER, relative INTEGER);"       \
+    "CREATE " kind " IF NOT EXISTS athanor_executions(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"        \
+    " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))"       \
+    " WITHOUT ROWID;"                                                                                                \
+    "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"           \
+    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"          \
+    "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id INTEGER PRIMARY KEY, owner TEXT NOT NULL,"                \
     " expires REAL NOT NULL);"
 
 static const char own_tables[] =
     ATHANOR_TABLES("TABLE") "CREATE INDEX IF NOT EXISTS athanor_trials_finished ON athanor_trials(finished);";
 /* A file that is only looked at may lack ours, and is not changed: empty temporary ones stand in. */
 static const char stand_ins[] = ATHANOR_TABLES("TEMP TABLE");
+
+/* Before studies had several objectives, executions had one value, trials no relations, and nobody leases. */
+static const char is_of_0_1_0[] =
+    "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_executions' AND NOT "
+    "EXISTS(SELECT 1 FROM pragma_table_info('athanor_executions') WHERE name='objective')";
+static const char bring_up[] =
+    "ALTER TABLE athanor_trials ADD COLUMN relation INTEGER; ALTER TABLE athanor_trials ADD COLUMN relative INTEGER;"
+    "ALTER TABLE athanor_executions RENAME TO athanor_executions_0_1_0;" ATHANOR_TABLES(
+        "TABLE") "INSERT INTO athanor_executions SELECT trial_id, execution, 0, value, best_step FROM "
+                 "athanor_executions_0_1_0;"
+                 "DROP TABLE athanor_executions_0_1_0;";
+/* To look at one its tables are read as what they would become. */
+static const char read_as[] =
+    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relation, NULL AS relative FROM main.athanor_trials;"
+    "CREATE TEMP TABLE athanor_executions AS SELECT trial_id, execution, 0 AS objective, value, best_step FROM"
+    " main.athanor_executions;";
 
 static ath_status run_script(athi_store *s, const char *script) {
     int rc = sqlite3_exec(s->db, script, NULL, NULL, NULL);
@@ -170,11 +185,9 @@ static ath_status first_text(athi_store *s, const char *sql, const char **out) {
 /* Whose file it is. *fresh: nothing is in it yet. */
 static ath_status check(athi_store *s, bool *fresh) {
     const char *table = NULL, *version = NULL;
-    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='alembic_version'",
-                       &table));
+    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='alembic_version'", &table));
     if (!table) {
-        ATH_TRY(
-            first_text(s, "SELECT name FROM sqlite_master WHERE type='table' ORDER BY name LIMIT 1", &table));
+        ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' ORDER BY name LIMIT 1", &table));
         *fresh = !table;
         if (!table) return ATH_OK;
         return athi_fail(
@@ -198,6 +211,9 @@ static ath_status create_tables(athi_store *s) {
     bool fresh = false;
     ath_status status = check(s, &fresh); /* again: another process may have been quicker */
     if (status == ATH_OK && fresh) status = run_script(s, optuna_tables);
+    const char *old = NULL;
+    if (status == ATH_OK) status = first_text(s, is_of_0_1_0, &old);
+    if (status == ATH_OK && old) status = run_script(s, bring_up);
     if (status == ATH_OK) status = run_script(s, own_tables);
     return athi_sql_end(s, status);
 }
@@ -226,8 +242,7 @@ static ath_status open_file(athi_store *s, bool create, bool immutable) {
         athi_text_free(&uri);
         return ATH_E_NOMEM;
     }
-    int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
     int rc = sqlite3_open_v2(uri.text, &s->db, flags, NULL);
     athi_text_free(&uri);
     if (rc != SQLITE_OK) return athi_sqlite_fail(s, rc);
@@ -265,8 +280,7 @@ ath_status athi_schema_open(athi_store *s, bool create) {
     ATH_TRY(open_file(s, create, false));
     bool fresh = false;
     ath_status status = check(s, &fresh);
-    if (status == ATH_E_IO &&
-        !create) { /* WAL in a folder that cannot be written: nobody can be writing it either */
+    if (status == ATH_E_IO && !create) { /* WAL in a folder that cannot be written: nobody can be writing it either */
         ATH_TRY(open_file(s, false, true));
         status = check(s, &fresh);
     }
@@ -275,10 +289,11 @@ ath_status athi_schema_open(athi_store *s, bool create) {
         ATH_TRY(use_wal(s));
         return create_tables(s);
     }
-    if (fresh)
-        return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database is empty: it holds no study", s->path);
+    if (fresh) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database is empty: it holds no study", s->path);
     const char *table = NULL;
-    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_reports'",
-                       &table));
-    return table ? ATH_OK : run_script(s, stand_ins);
+    ATH_TRY(first_text(s, "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_reports'", &table));
+    if (!table) return run_script(s, stand_ins);
+    const char *old = NULL;
+    ATH_TRY(first_text(s, is_of_0_1_0, &old));
+    return old ? run_script(s, read_as) : ATH_OK;
 }

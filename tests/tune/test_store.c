@@ -417,11 +417,50 @@ static void reading_again_is_incremental(void **state) {
     assert_ptr_equal(study_trial(t, 0), first);
 }
 
+/* A study of version 0.1.0 is looked at as it is, and brought up when it is gone on with. */
+static void a_study_of_the_version_before(void **state) {
+    study *t = *state;
+    int64_t a, c;
+    study_space(t);
+    study_open(t);
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd}, &a));
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam}, &c));
+    assert_ok(t->f.ctx, athi_store_execution(t->store, a, 0, &(double){1.25}, 3));
+    assert_ok(t->f.ctx, athi_store_execution(t->store, a, 1, &(double){0.25}, 1));
+    assert_ok(t->f.ctx, athi_store_finish(t->store, a,
+                                          &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &(double){0.75}}));
+    athi_store_close(t->store);
+    t->store = NULL;
+    study_sql(t,
+              "CREATE TABLE old(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL, value REAL, best_step INTEGER,"
+              " PRIMARY KEY(trial_id, execution)) WITHOUT ROWID;"
+              "INSERT INTO old SELECT trial_id, execution, value, best_step FROM athanor_executions;"
+              "DROP TABLE athanor_executions; ALTER TABLE old RENAME TO athanor_executions;"
+              "ALTER TABLE athanor_trials DROP COLUMN relation; ALTER TABLE athanor_trials DROP COLUMN relative;"
+              "DROP TABLE IF EXISTS athanor_leases;");
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass)
+            study_open(t);
+        else
+            assert_ok(t->f.ctx, athi_store_open_existing(t->f.ctx, t->path, NULL, &t->store));
+        const athi_trial *x = study_trial(t, a);
+        assert_int_equal(x->state, ATHI_TRIAL_COMPLETE);
+        assert_int_equal(x->n_executions, 2);
+        assert_true(x->execution_values[0] == 1.25 && x->execution_values[1] == 0.25);
+        assert_int_equal(x->relation, ATHI_RELATION_NONE);
+        athi_store_close(t->store);
+        t->store = NULL;
+    }
+    study_open(t); /* again: nothing is left to do */
+    assert_ok(t->f.ctx, athi_store_execution(t->store, c, 0, &(double){0.5}, 1));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
         TEST(trials_round_trip),
         TEST(finished_trials_do_not_change),
+        TEST(a_study_of_the_version_before),
         TEST(rewinding_and_texts),
         TEST(another_definition_is_refused),
         TEST(foreign_files_are_refused),
@@ -434,16 +473,14 @@ int main(void) {
         TEST(distributions_are_optunas),
         TEST(reading_again_is_incremental),
     };
-    const struct CMUnitTest shared[] = {/* what does not depend on a file */
-        TEST(trials_round_trip),
-        TEST(finished_trials_do_not_change),
-        TEST(rewinding_and_texts),
-        TEST(another_definition_is_refused),
-        TEST(nothing_is_torn_by_a_kill),
-        TEST(others_read_while_one_writes),
-        TEST(foreign_trials_are_read),
-        TEST(reading_again_is_incremental),
+    const struct CMUnitTest shared[] = {
+        /* what does not depend on a file */
+        TEST(trials_round_trip),         TEST(finished_trials_do_not_change),
+        TEST(rewinding_and_texts),       TEST(another_definition_is_refused),
+        TEST(nothing_is_torn_by_a_kill), TEST(others_read_while_one_writes),
+        TEST(foreign_trials_are_read),   TEST(reading_again_is_incremental),
     };
-    if (getenv("ATHANOR_TEST_POSTGRES")) return cmocka_run_group_tests_name("store on PostgreSQL", shared, NULL, NULL);
+    if (getenv("ATHANOR_TEST_POSTGRES"))
+        return cmocka_run_group_tests_name("store on PostgreSQL", shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
