@@ -228,7 +228,7 @@ static ath_status try_node(ath_ctx *ctx, const sweep_case *c, int n_in, bool wro
     ATH_TRY(athi_graph_create(ctx, &g));
     ath_tensor *in[SWEEP_INPUTS + 1];
     for (int i = 0; i < n_in; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "x%d", i);
         const sweep_input *given = &c->in[ATHI_MIN(i, ATHI_MAX(c->n_in - 1, 0))];
         athi_shape shape = wrong && !c->wrong_attr && i == c->wrong_in ? c->wrong : given->shape;
