@@ -98,6 +98,22 @@ static const athi_trial *best_waiting(const athi_rung_opts *o, const athi_schedu
 }
 
 /* From the highest rung down, the best of those that wait there and may go on. In a bracket the best one may if any may. */
+/* A search too small for its rungs would end with nobody at the end: when nothing runs and nothing is complete, the
+ * trial that came furthest goes on, the best of equals. */
+static int64_t finisher(const athi_schedule *s) {
+    const athi_trial *best = NULL;
+    for (int64_t i = 0; i < s->n; i++) {
+        const athi_trial *t = s->trials[i];
+        if (t->outside) continue;
+        if (t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_COMPLETE) return -1;
+        if (t->state != ATHI_TRIAL_PAUSED) continue;
+        int64_t step = athi_schedule_step(t), furthest = best ? athi_schedule_step(best) : -1;
+        if (step > furthest || (step == furthest && athi_schedule_loss(s, t, step) < athi_schedule_loss(s, best, step)))
+            best = t;
+    }
+    return best ? best->number : -1;
+}
+
 static int64_t promote(const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
     int64_t top = 0;
@@ -114,7 +130,7 @@ static int64_t promote(const void *opts, const athi_schedule *s) {
         }
         if (best >= 0) return best;
     }
-    return -1;
+    return s->closed ? finisher(s) : -1;
 }
 
 static bool keep(const void *opts, const athi_schedule *s, const athi_trial *t, int64_t before, int64_t step) {

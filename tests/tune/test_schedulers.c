@@ -114,6 +114,26 @@ static void asha_promotes_the_best(void **state) {
     athi_search_close(c.search);
 }
 
+/* Eight trials, of which two would come to the second rung and none beyond: the best of them is trained to its end. */
+static void a_small_search_has_a_winner(void **state) {
+    study *t = *state;
+    campaign c;
+    one_parameter(t);
+    begin(&c, t, "asha", "{}");
+    athi_search_close(c.search);
+    c.opts.max_trials = 8;
+    assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+    c.curve = level;
+    run(&c, 1000);
+    int64_t best = 0;
+    for (int64_t i = 0; i < 8; i++)
+        if (study_trial(t, i)->point[0] > study_trial(t, best)->point[0]) best = i;
+    assert_int_equal(count(t, 8, ATHI_TRIAL_COMPLETE), 1);
+    assert_int_equal(study_trial(t, best)->state, ATHI_TRIAL_COMPLETE);
+    assert_int_equal(c.at[best], 27);
+    athi_search_close(c.search);
+}
+
 static void asha_stops_without_pauses(void **state) {
     study *t = *state;
     campaign c;
@@ -296,6 +316,7 @@ static void what_does_not_fit(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(a_small_search_has_a_winner),
         TEST(asha_promotes_the_best),
         TEST(asha_stops_without_pauses),
         TEST(keras_tuner_brackets),
