@@ -10,19 +10,17 @@
 
 enum { RUNGS_MAX = 64, DEFAULT_RUNGS = 27 };
 
-static int64_t max_t_of(const athi_rung_opts *o, const athi_schedule *s) { return o->max_t ? o->max_t : s->max_t; }
-
-static int64_t whole(const void *opts, const athi_schedule *s) { return max_t_of(opts, s); }
+static int64_t whole(const void *opts, const athi_schedule *s) { return athi_rung_max_t(opts, s); }
 
 /* The first rung: a 27th of a whole trial unless told, so that three halvings by three lie before its end. */
 static int64_t grace_of(const athi_rung_opts *o, const athi_schedule *s) {
-    return o->grace_period ? o->grace_period : ATHI_MAX(max_t_of(o, s) / DEFAULT_RUNGS, 1);
+    return o->grace_period ? o->grace_period : ATHI_MAX(athi_rung_max_t(o, s) / DEFAULT_RUNGS, 1);
 }
 
 /* The k-th rung of all, 0 when it lies at the end of a trial or beyond. */
 static int64_t rung_at(const athi_rung_opts *o, const athi_schedule *s, int64_t k) {
     double step = floor((double)grace_of(o, s) * pow(o->reduction_factor, (double)k) + 1e-9);
-    return k < RUNGS_MAX && step < (double)max_t_of(o, s) ? (int64_t)step : 0;
+    return k < RUNGS_MAX && step < (double)athi_rung_max_t(o, s) ? (int64_t)step : 0;
 }
 
 /* Bracket b begins at rung b. It gets Hyperband's share of the trials: reduction_factor^-b of the first one's. */
@@ -42,12 +40,12 @@ static int64_t bracket_of(const athi_rung_opts *o, const athi_schedule *s, int64
 
 static ath_status check(ath_ctx *ctx, const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
-    if (!max_t_of(o, s))
+    if (!athi_rung_max_t(o, s))
         return athi_fail(ctx, ATH_E_OPTION,
                          "asha: how many steps a whole trial takes is unknown; give scheduler: {asha: {max_t: 27}}");
-    if (grace_of(o, s) > max_t_of(o, s))
+    if (grace_of(o, s) > athi_rung_max_t(o, s))
         return athi_fail(ctx, ATH_E_OPTION, "asha: grace_period %lld lies beyond max_t %lld",
-                         (long long)grace_of(o, s), (long long)max_t_of(o, s));
+                         (long long)grace_of(o, s), (long long)athi_rung_max_t(o, s));
     return ATH_OK;
 }
 
@@ -108,7 +106,8 @@ static int64_t finisher(const athi_schedule *s) {
         if (t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_COMPLETE) return -1;
         if (t->state != ATHI_TRIAL_PAUSED) continue;
         int64_t step = athi_schedule_step(t), furthest = best ? athi_schedule_step(best) : -1;
-        if (step > furthest || (step == furthest && athi_schedule_loss(s, t, step) < athi_schedule_loss(s, best, step)))
+        if (step > furthest ||
+            (step == furthest && athi_schedule_loss(s, t, step) < athi_schedule_loss(s, best, step)))
             best = t;
     }
     return best ? best->number : -1;
@@ -162,13 +161,7 @@ const athi_scheduler_impl athi_scheduler_asha = {check, whole, until, promote, k
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const types[] = {"promotion", "stopping", NULL};
 const athi_option athi_asha_options[] = {
-    {.name = "max_t",
-     .type = ATHI_OPT_INT,
-     .offset = AT(max_t),
-     .fallback = "0",
-     .min = 0,
-     .max = 1e9,
-     .doc = "steps of a whole trial; 0: the recipe's epochs"},
+    ATHI_ROW_MAX_T,
     {.name = "grace_period",
      .type = ATHI_OPT_INT,
      .offset = AT(grace_period),
@@ -176,13 +169,7 @@ const athi_option athi_asha_options[] = {
      .min = 0,
      .max = 1e9,
      .doc = "steps that every trial may take; 0: a 27th of max_t"},
-    {.name = "reduction_factor",
-     .type = ATHI_OPT_FLOAT,
-     .offset = AT(reduction_factor),
-     .fallback = "3",
-     .min = 1.1,
-     .max = 1000,
-     .doc = "of so many trials one goes on"},
+    ATHI_ROW_REDUCTION_FACTOR,
     {.name = "brackets",
      .type = ATHI_OPT_INT,
      .offset = AT(brackets),

@@ -11,9 +11,7 @@
 
 static const double TINY = 1e-9; /* log 243 / log 3 is 5 */
 
-static int64_t max_t_of(const athi_rung_opts *o, const athi_schedule *s) { return o->max_t ? o->max_t : s->max_t; }
-
-static int64_t whole(const void *opts, const athi_schedule *s) { return max_t_of(opts, s); }
+static int64_t whole(const void *opts, const athi_schedule *s) { return athi_rung_max_t(opts, s); }
 
 static int64_t highest(const athi_rung_opts *o, int64_t max_t) {
     return (int64_t)floor(log((double)max_t) / log(o->reduction_factor) + TINY);
@@ -54,7 +52,7 @@ int64_t athi_hyperband_bracket(const athi_rung_opts *o, int64_t max_t, int64_t j
 
 static ath_status check(ath_ctx *ctx, const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
-    if (!max_t_of(o, s))
+    if (!athi_rung_max_t(o, s))
         return athi_fail(ctx, ATH_E_OPTION,
                          "hyperband: how many steps a whole trial takes is unknown; give scheduler: "
                          "{hyperband: {max_t: 27}}");
@@ -68,7 +66,7 @@ static ath_status check(ath_ctx *ctx, const void *opts, const athi_schedule *s) 
 
 static int64_t until(const void *opts, const athi_schedule *s, int64_t number, int64_t step) {
     const athi_rung_opts *o = opts;
-    int64_t max_t = max_t_of(o, s), bracket = athi_hyperband_bracket(o, max_t, number), n, at;
+    int64_t max_t = athi_rung_max_t(o, s), bracket = athi_hyperband_bracket(o, max_t, number), n, at;
     for (int64_t r = 0;; r++) {
         athi_hyperband_rung(o, max_t, bracket, r, &n, &at);
         if (!n || at >= max_t) return 0;
@@ -89,7 +87,7 @@ static void bracket_trials(const athi_rung_opts *o, int64_t max_t, int64_t j, in
 /* May the best of those that wait at rung r of this trial's bracket go on? Those that came there and those of them that
  * went beyond are counted over the bracket. */
 static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_trial *t, int64_t r, int64_t *better) {
-    int64_t max_t = max_t_of(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, unused;
+    int64_t max_t = athi_rung_max_t(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, unused;
     int64_t came = 0, left = 0, coming = 0, first = 0, end = 0;
     athi_hyperband_rung(o, max_t, bracket, r, &n, &at);
     athi_hyperband_rung(o, max_t, bracket, r + 1, &next, &unused);
@@ -113,7 +111,7 @@ static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_tria
 
 static int64_t promote(const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
-    int64_t max_t = max_t_of(o, s), best = -1, highest_step = 0;
+    int64_t max_t = athi_rung_max_t(o, s), best = -1, highest_step = 0;
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *t = s->trials[i];
         int64_t step = athi_schedule_step(t), n, at, better;
@@ -133,7 +131,7 @@ static int64_t promote(const void *opts, const athi_schedule *s) {
 
 static int64_t fidelity(const void *opts, const athi_schedule *s, int64_t least) {
     const athi_rung_opts *o = opts;
-    int64_t max_t = max_t_of(o, s), best = 0;
+    int64_t max_t = athi_rung_max_t(o, s), best = 0;
     for (int64_t b = 0; b <= highest(o, max_t); b++)
         for (int64_t r = 0, n, at;; r++) {
             int64_t count = 0;
@@ -150,20 +148,8 @@ const athi_scheduler_impl athi_scheduler_bohb = {check, whole, until, promote, N
 
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const sizes[] = {"corrected", "kerastuner", NULL};
-const athi_option athi_hyperband_options[] = {{.name = "max_t",
-                                               .type = ATHI_OPT_INT,
-                                               .offset = AT(max_t),
-                                               .fallback = "0",
-                                               .min = 0,
-                                               .max = 1e9,
-                                               .doc = "steps of a whole trial; 0: the recipe's epochs"},
-                                              {.name = "reduction_factor",
-                                               .type = ATHI_OPT_FLOAT,
-                                               .offset = AT(reduction_factor),
-                                               .fallback = "3",
-                                               .min = 1.1,
-                                               .max = 1000,
-                                               .doc = "of so many trials one goes on"},
+const athi_option athi_hyperband_options[] = {ATHI_ROW_MAX_T,
+                                              ATHI_ROW_REDUCTION_FACTOR,
                                               {.name = "brackets",
                                                .type = ATHI_OPT_ENUM,
                                                .offset = AT(type),

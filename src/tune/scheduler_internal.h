@@ -21,6 +21,21 @@ typedef struct athi_rung_opts {
     int type;
 } athi_rung_opts;
 
+/* What the rows of asha and hyperband share. */
+#define ATHI_ROW_MAX_T                                                                                                \
+    {                                                                                                                 \
+        .name = "max_t", .type = ATHI_OPT_INT, .offset = offsetof(athi_rung_opts, max_t), .fallback = "0", .min = 0,  \
+        .max = 1e9, .doc = "steps of a whole trial; 0: the recipe's epochs"                                           \
+    }
+#define ATHI_ROW_REDUCTION_FACTOR                                                                                     \
+    {                                                                                                                 \
+        .name = "reduction_factor", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_rung_opts, reduction_factor),     \
+        .fallback = "3", .min = 1.1, .max = 1000, .doc = "of so many trials one goes on"                              \
+    }
+static inline int64_t athi_rung_max_t(const athi_rung_opts *o, const athi_schedule *s) {
+    return o->max_t ? o->max_t : s->max_t;
+}
+
 /* Rows of median, percentile, threshold and patience. */
 typedef struct athi_curve_opts {
     size_t struct_size;
