@@ -232,30 +232,9 @@ static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view,
 
 const athi_sampler_impl athi_sampler_ehvi = {suggest};
 
-#define AT(field) offsetof(athi_bayesian_opts, field)
 const athi_option athi_sampler_ehvi_options[] = {
-    {.name = "num_initial_points",
-     .type = ATHI_OPT_INT,
-     .offset = AT(num_initial_points),
-     .fallback = "null",
-     .min = 1,
-     .max = 1000000,
-     .nullable = true,
-     .doc = "trials before the model is used; by default one more than the parameters, 6 to 20, at most a fifth of "
-            "max_trials"},
-    {.name = "alpha",
-     .type = ATHI_OPT_FLOAT,
-     .offset = AT(alpha),
-     .fallback = "1e-4",
-     .min = 1e-8,
-     .max = 1,
-     .doc = "least variance of the noise, which is learned, in units of the variance of the values"},
-    {.name = "feasibility",
-     .type = ATHI_OPT_FLOAT,
-     .offset = AT(feasibility),
-     .fallback = "1",
-     .min = 0,
-     .max = 10,
-     .doc = "weight of the probability that a point does not fail; 0: failed trials are ignored"},
+    ATHI_ROW_FIRST_POINTS,
+    ATHI_ROW_ALPHA,
+    ATHI_ROW_FEASIBILITY,
     {0},
 };

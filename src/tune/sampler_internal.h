@@ -113,4 +113,27 @@ double athi_point_distance(const athi_space *space, const double *a, const doubl
 /** Copies of a view's point with what is missing filled in. */
 void athi_trial_point(const athi_view *view, int64_t i, double *point);
 
+/* ---- option rows that samplers with a Gaussian process share ---------------------------------------- */
+
+#define ATHI_ROW_FIRST_POINTS                                                                                        \
+    {                                                                                                                \
+        .name = "num_initial_points", .type = ATHI_OPT_INT,                                                          \
+        .offset = offsetof(athi_bayesian_opts, num_initial_points), .fallback = "null", .min = 1, .max = 1000000,    \
+        .nullable = true,                                                                                            \
+        .doc = "trials before the model is used; by default one more than the parameters, 6 to 20, at most a fifth " \
+               "of max_trials"                                                                                       \
+    }
+#define ATHI_ROW_ALPHA                                                                                               \
+    {                                                                                                                \
+        .name = "alpha", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_bayesian_opts, alpha), .fallback = "1e-4",  \
+        .min = 1e-8, .max = 1,                                                                                       \
+        .doc = "least variance of the noise, which is learned, in units of the variance of the values"               \
+    }
+#define ATHI_ROW_FEASIBILITY                                                                                         \
+    {                                                                                                                \
+        .name = "feasibility", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_bayesian_opts, feasibility),          \
+        .fallback = "1", .min = 0, .max = 10,                                                                        \
+        .doc = "weight of the probability that a point does not fail; 0: failed trials are ignored"                  \
+    }
+
 #endif
