@@ -9,5 +9,6 @@
 #include "athanor/optimizers.h"
 #include "athanor/tensor.h"
 #include "athanor/tune.h"
+#include "athanor/zoo.h"
 
 #endif

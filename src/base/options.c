@@ -11,6 +11,12 @@ const athi_row *athi_row_find(const athi_kind *kind, const char *name) {
     return NULL;
 }
 
+const char *athi_kind_nearest(const athi_kind *kind, const char *name) {
+    int n = 0;
+    while (kind->rows[n].name) n++;
+    return athi_nearest(name, kind->rows, n, sizeof *kind->rows);
+}
+
 int athi_row_options(const athi_row *row) {
     int n = 0;
     while (row->options && row->options[n].name) n++;

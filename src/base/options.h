@@ -56,6 +56,8 @@ struct athi_kind {
 };
 
 const athi_row *athi_row_find(const athi_kind *kind, const char *name);
+/** The name of a row that `name` may have been meant for; NULL: none is near. */
+const char *athi_kind_nearest(const athi_kind *kind, const char *name);
 
 /** Fills `opts` (row->opts_size bytes, from the arena) with the row's defaults, then with `map` (may be NULL;
  * what is no map is the row's main option, if it has one). Unknown keys, wrong types and values out of range

@@ -208,9 +208,7 @@ ath_status athi_spec_mismatch(ath_ctx *ctx, const athi_kind *kind, const athi_va
         return athi_fail(ctx, ATH_E_OPTION, "%s%s%sexpected %s %s, by name or as {name: {options}}, got %s",
                          where, gap, place, article(kind->name), kind->name, s.text);
     }
-    int n = 0;
-    while (kind->rows[n].name) n++;
-    const char *near = athi_nearest(name, kind->rows, n, sizeof *kind->rows);
+    const char *near = athi_kind_nearest(kind, name);
     if (near)
         say(&s, "did you mean '%s'?", near);
     else

@@ -3,6 +3,7 @@
 #include "ensemble/ensemble.h"
 #include "recipe/recipe.h"
 #include "graph/backend.h"
+#include "zoo/zoo.h"
 
 const athi_flag athi_flags_list[] = {
     {"markdown", ATHI_FLAG_SWITCH, NULL, "everything as docs/options.md"},
@@ -11,9 +12,9 @@ const athi_flag athi_flags_list[] = {
 };
 
 static const athi_kind *const kinds[] = {
-    &athi_layers,    &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses,
-    &athi_metrics,   &athi_optimizers,  &athi_schedules,    &athi_callbacks,    &athi_samplers,
-    &athi_stop_rules, &athi_schedulers, &athi_ensembles, &athi_sources,     &athi_readers,
+    &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses,
+    &athi_metrics,    &athi_optimizers, &athi_schedules,   &athi_callbacks,    &athi_samplers,     &athi_stop_rules,
+    &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_readers,
 };
 
 /* The sections of a recipe are rows too. */

@@ -195,6 +195,15 @@ typedef struct layer_head {
     const char *name;
 } layer_head;
 
+ath_status athi_layer_opts(athi_net *net, const athi_row *row, const void *opts, const char **name, void **resolved) {
+    const layer_head *head = opts;
+    *name = head ? head->name : NULL;
+    ath_status status =
+        athi_options_resolve(net->ctx, net->arena, row, opts, *name ? *name : row->name, resolved);
+    if (status != ATH_OK) athi_net_fail(net, status);
+    return status;
+}
+
 ath_tensor *athi_layer_call(const char *row_name, ath_tensor *const *in, int n_in, const void *opts) {
     athi_net *net = athi_net_of(in[0]);
     if (athi_is_poison(in[0]) || net->graph->failed) return &net->graph->poison;
@@ -203,11 +212,8 @@ ath_tensor *athi_layer_call(const char *row_name, ath_tensor *const *in, int n_i
             return athi_poison(net->graph, ATH_E_STATE, "%s: its inputs belong to different models",
                                row_name);
     const athi_row *row = athi_row_find(&athi_layers, row_name);
-    const layer_head *head = opts;
-    const char *name = head ? head->name : NULL;
+    const char *name;
     void *resolved;
-    ath_status status =
-        athi_options_resolve(net->ctx, net->arena, row, opts, name ? name : row_name, &resolved);
-    if (status != ATH_OK) return athi_net_fail(net, status);
+    if (athi_layer_opts(net, row, opts, &name, &resolved) != ATH_OK) return &net->graph->poison;
     return athi_layer_apply(net, row, resolved, name, in, n_in);
 }

@@ -99,6 +99,9 @@ typedef struct athi_layer_impl {
  * records it. */
 ath_tensor *athi_layer_apply(athi_net *net, const athi_row *row, const void *opts, const char *name,
                              ath_tensor *const *in, int n_in);
+/** Reads the options of a public call: resolves them as athi_options_resolve does, and finds the name. A failure
+ * poisons the graph. */
+ath_status athi_layer_opts(athi_net *net, const athi_row *row, const void *opts, const char **name, void **resolved);
 /** What the public functions do: resolves `opts` as athi_options_resolve does, and applies the row of that
  * name. A field `name` stands third in every public option struct of a layer; opts may be NULL. */
 ath_tensor *athi_layer_call(const char *row, ath_tensor *const *in, int n_in, const void *opts);

@@ -3,32 +3,29 @@
 #include "recipe/internal.h"
 
 #include "nn/net.h"
+#include "zoo/zoo.h"
 
 #include <stdlib.h>
-
-/* A tensor that `from:` can name. */
-typedef struct named {
-    const char *name;
-    ath_tensor *tensor;
-} named;
 
 typedef struct builder {
     ath_ctx *ctx;
     athi_arena *arena;
     athi_net *net;
-    named *made; /* input first */
-    int64_t n;
+    ath_tensor *input, *last; /* the data, and what the layers so far make of it */
 } builder;
 
 /* ---- layers -------------------------------------------------------------------------------------- */
 
+/* A layer that `from:` names, one inside a composite too. */
 static ath_status find_input(const builder *b, const athi_step *step, const athi_value *v, ath_tensor **in) {
-    for (int64_t i = b->n - 1; i >= 0; i--)
-        if (strcmp(b->made[i].name, v->text) == 0) {
-            *in = b->made[i].tensor;
-            return ATH_OK;
-        }
-    const char *near = athi_nearest(v->text, b->made, b->n, sizeof *b->made);
+    static const char *const data[] = {"input"};
+    const athi_net *net = b->net;
+    *in = strcmp(v->text, data[0]) == 0 ? b->input : NULL;
+    for (int64_t i = net->n_layers - 1; i >= 0 && !*in; i--)
+        if (strcmp(net->layers[i].name, v->text) == 0) *in = net->layers[i].out;
+    if (*in) return ATH_OK;
+    const char *near = athi_nearest(v->text, net->layers, net->n_layers, sizeof *net->layers);
+    if (!near) near = athi_nearest(v->text, data, 1, sizeof data[0]);
     return athi_fail_at(b->ctx, v, "%s: from: '%.60s' is no layer before this one%s%s%s", step->row->name, v->text,
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
@@ -40,28 +37,25 @@ static ath_status find_inputs(builder *b, const athi_step *step, ath_tensor ***i
     *n = list ? (int)from->n : 1;
     *in = athi_arena_array(b->arena, *n, (int64_t)sizeof **in);
     if (!*in) return ATH_E_NOMEM;
-    if (!from) (*in)[0] = b->made[b->n - 1].tensor;
+    if (!from) (*in)[0] = b->last;
     for (int i = 0; from && i < *n; i++) ATH_TRY(find_input(b, step, list ? from->items[i] : from, &(*in)[i]));
     return ATH_OK;
 }
 
-static ath_status add_layer(builder *b, const athi_step *step) {
+static ath_status add_step(builder *b, const athi_step *step) {
     ath_tensor **in;
     int n;
     ATH_TRY(find_inputs(b, step, &in, &n));
-    ath_tensor *out = athi_layer_apply(b->net, step->row, step->opts, step->name, in, n);
-    ATH_TRY(athi_graph_check(b->net->graph));
-    b->made[b->n++] = (named){b->net->layers[b->net->n_layers - 1].name, out};
-    return ATH_OK;
+    b->last = step->composite ? athi_composite_apply(b->net, step->row, step->opts, step->name, in, n)
+                              : athi_layer_apply(b->net, step->row, step->opts, step->name, in, n);
+    return athi_graph_check(b->net->graph);
 }
 
-static ath_status add_layers(builder *b, const athi_steps *steps, athi_shape sample_shape) {
-    b->made = athi_arena_array(b->arena, steps->n + 1, (int64_t)sizeof *b->made);
-    if (!b->made) return ATH_E_NOMEM;
-    b->made[b->n++] = (named){"input", athi_net_input_add(b->net, "input", sample_shape, ATH_F32)};
+static ath_status add_steps(builder *b, const athi_steps *steps, athi_shape sample_shape) {
+    b->input = b->last = athi_net_input_add(b->net, "input", sample_shape, ATH_F32);
     ATH_TRY(athi_graph_check(b->net->graph));
     for (int64_t i = 0; i < steps->n; i++)
-        ATH_TRY(athi_placed(b->ctx, add_layer(b, &steps->steps[i]), steps->steps[i].at));
+        ATH_TRY(athi_placed(b->ctx, add_step(b, &steps->steps[i]), steps->steps[i].at));
     return ATH_OK;
 }
 
@@ -77,9 +71,9 @@ static ath_status build(builder *b, const athi_value *bound, athi_shape sample, 
                         const athi_training_specs *s, bool trains) {
     athi_steps steps;
     ATH_TRY(athi_steps_read(b->ctx, b->arena, athi_value_get(bound, "model"), &steps));
-    ATH_TRY(add_layers(b, &steps, sample));
+    ATH_TRY(add_steps(b, &steps, sample));
     athi_net_compile_opts o = {
-        .output = b->made[b->n - 1].tensor,
+        .output = b->last,
         .loss = s->loss,
         .loss_opts = s->loss_opts,
         .metrics = s->metrics,

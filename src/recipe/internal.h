@@ -67,10 +67,11 @@ extern const char *const athi_ranged_sections[];
 
 /* ---- checks of bound recipes (build.c, check.c) -------------------------------------------------- */
 
-/* One layer of a bound recipe, its options read. */
+/* One layer or composite of a bound recipe, its options read. */
 typedef struct athi_step {
     const athi_value *at;
     const athi_row *row;
+    bool composite;   /* the row is one of athi_composites, not of athi_layers */
     const void *opts;
     const char *name; /* NULL: numbered */
     const athi_value *from;

@@ -2,6 +2,7 @@
 #include "recipe/internal.h"
 
 #include "nn/net.h"
+#include "zoo/zoo.h"
 
 /* ---- layers -------------------------------------------------------------------------------------- */
 
@@ -19,6 +20,14 @@ static ath_status read_from(ath_ctx *ctx, const athi_value *v, athi_step *step) 
     return ATH_OK;
 }
 
+/* The sentence for what is neither layer nor composite, with the nearest name of either. */
+static ath_status no_layer(ath_ctx *ctx, athi_arena *arena, const athi_value *v, const char *name) {
+    const athi_row *none;
+    void *no_opts;
+    bool composite = name && athi_kind_nearest(&athi_composites, name) && !athi_kind_nearest(&athi_layers, name);
+    return athi_spec_read(ctx, arena, composite ? &athi_composites : &athi_layers, v, "model", &none, &no_opts);
+}
+
 static ath_status read_step(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_step *step) {
     static const char *const also[] = {"name", "from", NULL};
     const athi_value *given = v->type == ATHI_MAP && v->n == 1 ? v->items[0] : NULL;
@@ -30,11 +39,11 @@ static ath_status read_step(ath_ctx *ctx, athi_arena *arena, const athi_value *v
     const char *name = given ? v->keys[0] : v->type == ATHI_STRING ? v->text : NULL;
     step->at = v;
     step->row = name && !v->tag ? athi_row_find(&athi_layers, name) : NULL;
-    if (!step->row) { /* the sentence is the same for all kinds */
-        const athi_row *none;
-        void *no_opts;
-        return athi_spec_read(ctx, arena, &athi_layers, v, "model", &none, &no_opts);
+    if (!step->row && name && !v->tag) {
+        step->row = athi_row_find(&athi_composites, name);
+        step->composite = step->row != NULL;
     }
+    if (!step->row) return no_layer(ctx, arena, v, name);
     void *opts = athi_arena_alloc(arena, (int64_t)ATHI_MAX(step->row->opts_size, sizeof(void *)));
     if (!opts) return ATH_E_NOMEM;
     step->opts = step->row->opts_size ? opts : NULL;

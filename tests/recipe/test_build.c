@@ -89,7 +89,32 @@ static void test_graph(void **state) {
     drop_built(&b);
 }
 
+/* A composite is written out where it stands, its options may be ranges, and `from:` finds it and what is inside. */
+static void test_composite(void **state) {
+    (void)state;
+    athi_data d = images();
+    built b = build_ok(DATA "model:\n  - reshape: {target_shape: [28, 28, 1]}\n"
+                            "  - wide_resnet: {depth: !choice [10, 16], width: !int {min: 1, max: 2}, name: body}\n"
+                            "  - global_average_pooling2d\n  - dense: {units: 10, activation: softmax, name: head}\n"
+                            "  - global_average_pooling2d: {from: add_1}\n"
+                            "  - concatenate: {from: [head, global_average_pooling2d_1]}\n"
+                            "  - dense: {units: 10, activation: softmax}\n" SPARSE,
+                       &d);
+    const athi_net *net = b.job.model->net;
+    assert_int_equal(b.recipe->space->n, 2);
+    assert_string_equal(net->layers[1].name, "conv2d");
+    assert_string_equal(net->layers[net->n_layers - 6].name, "body");
+    assert_int_equal(net->layers[net->n_layers - 1].n_params, (10 + 32) * 10 + 10);
+    drop_built(&b);
+    athi_recipe *r;
+    assert_fails(ctx, parse(DATA "model:\n  - wide_resent: {depth: 10}\n" SPARSE, &r), ATH_E_OPTION,
+                 "'wide_resent' is not a composite; did you mean 'wide_resnet'?");
+    assert_fails(ctx, parse(DATA "model:\n  - wide_resnet: {depth: 10, widht: 2}\n" SPARSE, &r), ATH_E_OPTION,
+                 "did you mean 'width'?");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_graph)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_graph),
+                                       cmocka_unit_test(test_composite)};
     return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
 }
