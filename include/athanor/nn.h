@@ -146,6 +146,59 @@ ATH_API ath_tensor *ath_conv2d_with(ath_tensor *x, const ath_conv2d_opts *opts);
 #define ath_conv2d(x, ...)                                                                                   \
     ath_conv2d_with((x), &(ath_conv2d_opts){.struct_size = sizeof(ath_conv2d_opts), __VA_ARGS__})
 
+/** Depthwise convolution: each channel by itself is convolved with depth_multiplier windows, y[c depth_multiplier + m] =
+ *  x[c] * kernel[c, m]. x [batch, height, width, channels], returns [batch, height', width', channels depth_multiplier].
+ *  Variables: <name>/kernel [kh, kw, channels, depth_multiplier], <name>/bias [channels depth_multiplier].
+ *  Errors: as conv2d. */
+typedef struct ath_depthwise_conv2d_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    ath_ints kernel_size;           /* required */
+    ath_ints strides;               /* 1 */
+    ath_padding padding;            /* valid */
+    int64_t depth_multiplier;       /* 1: results of each channel */
+    ath_ints dilation_rate;         /* 1 */
+    ath_spec activation;            /* none */
+    ath_switch use_bias;            /* on */
+    ath_spec depthwise_initializer; /* glorot_uniform */
+    ath_spec bias_initializer;      /* zeros */
+    ath_spec depthwise_regularizer; /* none */
+    ath_spec bias_regularizer;      /* none */
+} ath_depthwise_conv2d_opts;
+ATH_API ath_tensor *ath_depthwise_conv2d_with(ath_tensor *x, const ath_depthwise_conv2d_opts *opts);
+#define ath_depthwise_conv2d(x, ...)                                                                         \
+    ath_depthwise_conv2d_with((x), &(ath_depthwise_conv2d_opts){                                             \
+                                       .struct_size = sizeof(ath_depthwise_conv2d_opts), __VA_ARGS__})
+
+/** Depthwise convolution, then a 1x1 convolution to `filters` channels, a bias and the activation.
+ *  x [batch, height, width, channels], returns [batch, height', width', filters]. Variables: <name>/depthwise_kernel
+ *  [kh, kw, channels, depth_multiplier], <name>/pointwise_kernel [1, 1, channels depth_multiplier, filters],
+ *  <name>/bias [filters]. Errors: as conv2d. */
+typedef struct ath_separable_conv2d_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    int64_t filters;                /* required, >= 1 */
+    ath_ints kernel_size;           /* required */
+    ath_ints strides;               /* 1 */
+    ath_padding padding;            /* valid */
+    ath_ints dilation_rate;         /* 1 */
+    int64_t depth_multiplier;       /* 1 */
+    ath_spec activation;            /* none */
+    ath_switch use_bias;            /* on */
+    ath_spec depthwise_initializer; /* glorot_uniform */
+    ath_spec pointwise_initializer; /* glorot_uniform */
+    ath_spec bias_initializer;      /* zeros */
+    ath_spec depthwise_regularizer; /* none */
+    ath_spec pointwise_regularizer; /* none */
+    ath_spec bias_regularizer;      /* none */
+} ath_separable_conv2d_opts;
+ATH_API ath_tensor *ath_separable_conv2d_with(ath_tensor *x, const ath_separable_conv2d_opts *opts);
+#define ath_separable_conv2d(x, ...)                                                                         \
+    ath_separable_conv2d_with((x), &(ath_separable_conv2d_opts){                                             \
+                                       .struct_size = sizeof(ath_separable_conv2d_opts), __VA_ARGS__})
+
 /** The largest value of each window. x [batch, height, width, channels], returns [batch, height', width',
  * channels]. Errors: ATH_E_SHAPE as conv2d; ATH_E_OPTION a window of more than 256 cells. */
 typedef struct ath_max_pooling2d_opts {
@@ -229,6 +282,25 @@ ATH_API ath_tensor *ath_layer_normalization_with(ath_tensor *x, const ath_layer_
 #define ath_layer_normalization(x, ...)                                                                      \
     ath_layer_normalization_with((x), &(ath_layer_normalization_opts){                                       \
                                           .struct_size = sizeof(ath_layer_normalization_opts), __VA_ARGS__})
+
+/** Group normalisation (Wu and He 2018) of each sample over its positions and the channels of a group, then gamma and
+ *  beta by channel. x [batch, ..., channels], returns the same shape. Variables: <name>/gamma, beta, each [channels].
+ *  Errors: ATH_E_OPTION groups that do not divide the channels; ATH_E_SHAPE a size other than the batch is not known. */
+typedef struct ath_group_normalization_opts {
+    size_t struct_size;
+    bool exact;
+    const char *name;
+    int64_t groups;                               /* 32; -1: each channel by itself (instance normalisation) */
+    double epsilon;                               /* 0.001 */
+    ath_switch center, scale;                     /* on */
+    ath_spec beta_initializer;                    /* zeros */
+    ath_spec gamma_initializer;                   /* ones */
+    ath_spec beta_regularizer, gamma_regularizer; /* none */
+} ath_group_normalization_opts;
+ATH_API ath_tensor *ath_group_normalization_with(ath_tensor *x, const ath_group_normalization_opts *opts);
+#define ath_group_normalization(x, ...)                                                                      \
+    ath_group_normalization_with((x), &(ath_group_normalization_opts){                                       \
+                                          .struct_size = sizeof(ath_group_normalization_opts), __VA_ARGS__})
 
 /** Parametric ReLU (He et al. 2015): x above 0, alpha x below, alpha being learned.
  *  x [batch, ...], returns the same shape. Variable: <name>/alpha, x's shape without the batch, 1 in shared_axes.

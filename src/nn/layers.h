@@ -13,6 +13,8 @@
     WITH(input, "shape", "an input of the model; as first layer it checks the shape of the data")            \
     WITH(dense, "units", "fully connected on the last axis: activation(x kernel + bias)")                    \
     WITH(conv2d, NULL, "convolution over images: activation(x * kernel + bias)")                             \
+    WITH(depthwise_conv2d, "kernel_size", "convolution of each channel by itself: activation(x * kernel + bias)") \
+    WITH(separable_conv2d, NULL, "depthwise convolution, then a 1x1 convolution (Chollet 2017)")             \
     WITH(max_pooling2d, "pool_size", "the largest value of each window")                                     \
     WITH(average_pooling2d, "pool_size", "the mean of each window")                                          \
     WITH(global_max_pooling2d, NULL, "the largest value of each channel")                                    \
@@ -20,6 +22,8 @@
     WITH(batch_normalization, NULL,                                                                          \
          "each channel by its batch's mean and variance (Ioffe and Szegedy 2015)")                           \
     WITH(layer_normalization, NULL, "each sample by its own mean and variance (Ba et al. 2016)")             \
+    WITH(group_normalization, "groups",                                                                      \
+         "each sample's groups of channels by their own mean and variance (Wu and He 2018)")                 \
     WITH(dropout, "rate", "in training, zeroes values at random and scales the others by 1 / (1 - rate)")    \
     WITH(activation, "activation", "an activation as a layer of its own")                                    \
     WITH(relu, "max_value", "max(x, 0) with a bound, a slope and a threshold")                               \

@@ -80,6 +80,24 @@ NORM = [
 LATER = [
     ("prelu", "PReLU", "prelu", {}, [(3, 5)]),
     ("prelu_shared", "PReLU", "prelu", {"shared_axes": [1, 2]}, [(2, 3, 4, 3)]),
+    ("depthwise_conv2d", "DepthwiseConv2D", "depthwise_conv2d", {"kernel_size": [3, 3]}, [(2, 5, 6, 4)]),
+    ("depthwise_conv2d_same_strides", "DepthwiseConv2D", "depthwise_conv2d",
+     {"kernel_size": [3, 3], "strides": [2, 2], "padding": "same", "use_bias": False}, [(2, 6, 7, 3)]),
+    ("depthwise_conv2d_multiplier", "DepthwiseConv2D", "depthwise_conv2d",
+     {"kernel_size": [2, 3], "depth_multiplier": 3, "padding": "same", "activation": "relu"}, [(2, 5, 5, 2)]),
+    ("depthwise_conv2d_dilation", "DepthwiseConv2D", "depthwise_conv2d",
+     {"kernel_size": [3, 3], "dilation_rate": [2, 2]}, [(2, 7, 7, 2)]),
+    ("separable_conv2d", "SeparableConv2D", "separable_conv2d", {"filters": 5, "kernel_size": [3, 3]}, [(2, 5, 6, 4)]),
+    ("separable_conv2d_multiplier", "SeparableConv2D", "separable_conv2d",
+     {"filters": 3, "kernel_size": [3, 3], "strides": [2, 2], "padding": "same", "depth_multiplier": 2,
+      "activation": "tanh"}, [(2, 7, 6, 2)]),
+    ("group_normalization", "GroupNormalization", "group_normalization", {"groups": 2}, [(2, 3, 4, 6)]),
+    ("group_normalization_one", "GroupNormalization", "group_normalization", {"groups": 1, "epsilon": 0.01}, [(3, 8)]),
+    ("group_normalization_vector", "GroupNormalization", "group_normalization", {"groups": 4}, [(3, 8)]),
+    ("group_normalization_each", "GroupNormalization", "group_normalization",
+     {"groups": -1, "scale": False}, [(2, 3, 4, 4)]),
+    ("group_normalization_sequence", "GroupNormalization", "group_normalization",
+     {"groups": 3, "center": False}, [(2, 5, 6)]),
 ]
 
 

@@ -21,13 +21,18 @@ static void images(void **state) {
     x = ath_conv2d(x, .filters = 16, .kernel_size = ATH_INTS(3), .groups = 4, .dilation_rate = ATH_INTS(2));
     assert_shape(x, "[batch, 2, 2, 16]");
     assert_shape(ath_average_pooling2d(x, .padding = ATH_SAME), "[batch, 1, 1, 16]");
+    ath_tensor *y = ath_depthwise_conv2d(x, .kernel_size = ATH_INTS(2), .depth_multiplier = 3, .name = "depthwise");
+    assert_shape(y, "[batch, 1, 1, 48]");
+    y = ath_separable_conv2d(x, .filters = 5, .kernel_size = ATH_INTS(3), .padding = ATH_SAME, .name = "separable");
+    assert_shape(ath_group_normalization(y, .groups = 5, .name = "groups"), "[batch, 2, 2, 5]");
     assert_shape(ath_global_max_pooling2d(x, .keepdims = true), "[batch, 1, 1, 16]");
     x = ath_global_average_pooling2d(x, .name = "mean");
     assert_shape(x, "[batch, 16]");
-    /* kernel 3·5·1·8; beta and statistics 3·8; grouped kernel 3·3·2·16 and bias 16 */
+    /* kernel 3·5·1·8; beta and statistics 3·8; grouped kernel 3·3·2·16 and bias 16; depthwise 2·2·16·3 and 48;
+     * separable 3·3·16, 16·5 and 5; gamma and beta 2·5 */
     int64_t n = 0;
     for (int64_t i = 0; i < f.net->n_layers; i++) n += f.net->layers[i].n_params;
-    assert_int_equal(n, 120 + 24 + 288 + 16);
+    assert_int_equal(n, 120 + 24 + 288 + 16 + 240 + 229 + 10);
     fixture_end(&f);
 }
 
@@ -92,6 +97,11 @@ static void misfits(void **state) {
          "groups 2 must divide the input's 3"},
         {"{\"conv2d\": {\"filters\": 2, \"kernel_size\": 2, \"strides\": 2, \"dilation_rate\": 2}}",
          "cannot both be above 1"},
+        {"{\"depthwise_conv2d\": {\"kernel_size\": 2, \"strides\": 2, \"dilation_rate\": 2}}",
+         "depthwise_conv2d 'depthwise_conv2d': strides and dilation_rate cannot both be above 1"},
+        {"{\"separable_conv2d\": {\"filters\": 2, \"kernel_size\": 7}}",
+         "separable_conv2d 'separable_conv2d': its window spans 7 cells of height 5"},
+        {"{\"group_normalization\": {\"groups\": 2}}", "groups must divide the 3 channels of its input, got 2; -1 makes"},
         {"{\"max_pooling2d\": {\"pool_size\": 17, \"padding\": \"same\"}}", "256 cells at most"},
     };
     for (int i = 0; i < ATHI_COUNT(images); i++) {

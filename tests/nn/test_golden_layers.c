@@ -92,7 +92,7 @@ static void run_case(const athi_backend *backend, const athi_value *c) {
 static void layers_on(const athi_backend *backend) {
     fixture f = fixture_begin();
     const athi_value *cases = athi_value_get(golden(&f, "layers.json"), "cases");
-    assert_true(cases->n > 60);
+    assert_true(cases->n > 80);
     for (int64_t i = 0; i < cases->n; i++) run_case(backend, cases->items[i]);
     fixture_end(&f);
 }
