@@ -88,7 +88,7 @@ class Study:
 
     def ask(self, n=None):
         """The next Trial, or None when there is no more (`done` says why) or none for now (`done` is None: results of
-        running ones must come first). With n a list of at most n."""
+        running ones must come first). With n a list of at most n, which are begun in one commit."""
         answer = self._call({"op": "ask"} if n is None else {"op": "ask", "n": n})
         if "done" in answer:
             self.done = answer["done"]
@@ -99,13 +99,13 @@ class Study:
     def tell(self, trial, values=None, *, state=None, reason=None, message=None, constraints=None):
         """values: a number (one objective), or a map name -> number. state "failed" with a reason (crash, memory, timeout,
         nan, lost), or "pruned". constraints: numbers, the trial is feasible where none is above 0."""
-        request = {"op": "tell", "trial": _number(trial)}
-        if values is not None:
-            request["values"] = self._values(values)
-        for key, value in (("state", state), ("reason", reason), ("message", message), ("constraints", constraints)):
-            if value is not None:
-                request[key] = value
-        self._call(request)
+        self._call({"op": "tell", **self._end(trial, values, state=state, reason=reason, message=message,
+                                              constraints=constraints)})
+
+    def tell_many(self, ends):
+        """Many trials in one commit, all of them or none: (trial, values) pairs, or maps with the arguments of tell."""
+        self._call({"op": "tell", "trials": [self._end(**end) if isinstance(end, dict) else self._end(*end)
+                                             for end in ends]})
 
     def report(self, trial, step, values):
         """A value under way, steps from 1. Gives "continue", "prune" or "pause"."""
@@ -193,6 +193,12 @@ class Study:
         if "error" in answer:
             raise Error(answer["error"])
         return answer
+
+    def _end(self, trial, values=None, **more):
+        request = {"trial": _number(trial), **{key: value for key, value in more.items() if value is not None}}
+        if values is not None:
+            request["values"] = self._values(values)
+        return request
 
     def _values(self, values):
         if isinstance(values, dict):

@@ -103,29 +103,48 @@ static ath_status nothing(const request *q, athi_next next, const char *why, ath
     return put(q, answer, "wait", athi_value_float(q->arena, wait_seconds));
 }
 
-static ath_status ask(const request *q, athi_value *answer) {
-    int64_t n = 1;
-    bool many = athi_value_get(q->map, "n") != NULL;
-    athi_value *list = athi_value_new(q->arena, ATHI_LIST);
-    if (!list) return ATH_E_NOMEM;
-    if (many) ATH_TRY(read_count(q, "n", 1, ASK_MAX, &n));
-    for (int64_t i = 0; i < n; i++) {
-        athi_task task;
-        athi_next next;
-        const char *why = NULL;
-        ATH_TRY(athi_search_next(q->server->search, &task, &next, &why));
-        if (next != ATHI_NEXT_TASK) {
-            if (!list->n) return nothing(q, next, why, answer);
-            break; /* fewer are left */
-        }
-        athi_value *one = many ? athi_value_new(q->arena, ATHI_MAP) : answer;
+/* *there: a trial was written into the map; if none was, the answer says why. */
+static ath_status ask_one(const request *q, athi_value *map, bool *there, athi_value *answer) {
+    athi_task task;
+    athi_next next;
+    const char *why = NULL;
+    ATH_TRY(athi_search_next(q->server->search, &task, &next, &why));
+    *there = next == ATHI_NEXT_TASK;
+    if (!*there) return nothing(q, next, why, answer);
+    ATH_TRY(put_trial(q, task.trial, task.point, map));
+    if (task.resumed) ATH_TRY(put(q, map, "resumed", athi_value_bool(q->arena, true)));
+    return task.until ? put(q, map, "until", athi_value_int(q->arena, task.until)) : ATH_OK;
+}
+
+/* Several in one commit. */
+typedef struct batch {
+    const request *q;
+    athi_value *answer;
+    int64_t n;
+} batch;
+
+static ath_status ask_many(void *user) {
+    const batch *b = user;
+    const request *q = b->q;
+    bool there = true;
+    athi_value *list = athi_value_new(q->arena, ATHI_LIST), *none = athi_value_new(q->arena, ATHI_MAP);
+    if (!list || !none) return ATH_E_NOMEM;
+    for (int64_t i = 0; there && i < b->n; i++) {
+        athi_value *one = athi_value_new(q->arena, ATHI_MAP);
         if (!one) return ATH_E_NOMEM;
-        ATH_TRY(put_trial(q, task.trial, task.point, one));
-        if (task.resumed) ATH_TRY(put(q, one, "resumed", athi_value_bool(q->arena, true)));
-        if (task.until) ATH_TRY(put(q, one, "until", athi_value_int(q->arena, task.until)));
-        ATH_TRY(athi_value_append(q->arena, list, one));
+        ATH_TRY(ask_one(q, one, &there, none));
+        if (there) ATH_TRY(athi_value_append(q->arena, list, one));
     }
-    return many ? put(q, answer, "trials", list) : ATH_OK;
+    b->answer->n = 0; /* of an earlier try */
+    return list->n ? put(q, b->answer, "trials", list) : put(q, b->answer, none->keys[0], none->items[0]);
+}
+
+static ath_status ask(const request *q, athi_value *answer) {
+    batch b = {.q = q, .answer = answer};
+    bool there;
+    if (!athi_value_get(q->map, "n")) return ask_one(q, answer, &there, answer);
+    ATH_TRY(read_count(q, "n", 1, ASK_MAX, &b.n));
+    return athi_search_group(q->server->search, false, ask_many, &b);
 }
 
 /* ---- tell, report, add --------------------------------------------------------------------------- */
@@ -172,7 +191,7 @@ static ath_status tell_complete(const request *q) {
     return athi_search_finish(q->server->search, &task);
 }
 
-static ath_status tell(const request *q, athi_value *answer) {
+static ath_status tell_one(const request *q) {
     static const struct {
         const char *name;
         ath_status (*tell)(const request *q);
@@ -180,11 +199,42 @@ static ath_status tell(const request *q, athi_value *answer) {
     const athi_value *state = athi_value_get(q->map, "state");
     for (int i = 0; i < ATHI_COUNT(states); i++) {
         if (state ? state->type != ATHI_STRING || strcmp(states[i].name, state->text) != 0 : i > 0) continue;
-        ATH_TRY(states[i].tell(q));
-        return accepted(q, answer);
+        return states[i].tell(q);
     }
     return athi_fail(q->ctx, ATH_E_OPTION, "state: expected complete, failed or pruned, got %s",
                      state->type == ATHI_STRING ? state->text : athi_value_type_name(state->type));
+}
+
+static const char *const tell_keys[] = {"trial", "values", "state", "reason", "message", "constraints"};
+
+static ath_status tell_many(void *user) {
+    const batch *b = user;
+    const athi_value *list = athi_value_get(b->q->map, "trials");
+    for (int64_t i = 0; i < list->n; i++) {
+        request one = *b->q;
+        one.map = list->items[i];
+        ath_status status =
+            one.map->type == ATHI_MAP
+                ? check_keys(&one, tell_keys, ATHI_COUNT(tell_keys))
+                : athi_fail(one.ctx, ATH_E_OPTION, "expected a map such as {\"trial\":0,\"values\":{…}}");
+        if (status == ATH_OK) status = tell_one(&one);
+        if (status != ATH_OK) return athi_fail_prefix(one.ctx, status, "trials, %lld", (long long)i);
+    }
+    return ATH_OK;
+}
+
+static ath_status tell(const request *q, athi_value *answer) {
+    const athi_value *list = athi_value_get(q->map, "trials");
+    batch b = {.q = q};
+    if (!list) {
+        ATH_TRY(tell_one(q));
+        return accepted(q, answer);
+    }
+    if (list->type != ATHI_LIST || q->map->n != 2)
+        return athi_fail(q->ctx, ATH_E_OPTION,
+                         "trials: expected a list of trials with their values, and nothing beside it");
+    ATH_TRY(athi_search_group(q->server->search, true, tell_many, &b));
+    return accepted(q, answer);
 }
 
 static ath_status report(const request *q, athi_value *answer) {
@@ -259,7 +309,7 @@ static const struct {
     const char *keys[KEYS_MAX];
 } ops[] = {
     {"ask", ask, {"op", "n"}},
-    {"tell", tell, {"op", "trial", "values", "state", "reason", "message", "constraints"}},
+    {"tell", tell, {"op", "trials", "trial", "values", "state", "reason", "message", "constraints"}},
     {"report", report, {"op", "trial", "step", "values"}},
     {"add", add, {"op", "params", "values", "constraints"}},
     {"best", best, {"op"}},

@@ -86,6 +86,9 @@ ath_status athi_search_constrain(athi_search *search, const athi_task *task, con
 /** The task of a running trial's first execution, also of one that an earlier start handed out. ATH_E_NOTFOUND: there is
  *  no such trial, or it has ended. */
 ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task);
+/** Several calls of this search in one commit: all of them happen or none. durable: it is on the disk then, as ends are;
+ *  else as beginnings are. */
+ath_status athi_search_group(athi_search *search, bool durable, ath_status (*calls)(void *user), void *user);
 /** How many tasks this start has handed out: 0 when the study was complete already. */
 int64_t athi_search_handed_out(const athi_search *search);
 /** Has any trial of the study ended, well or badly? */

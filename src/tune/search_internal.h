@@ -3,7 +3,8 @@
  *   search.c          open, close, what is next        search_trials.c   trials under way, taken over at a start
  *   search_limits.c   when no new trial begins     search_schedule.c who pauses, goes on, is stopped
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
- *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study */
+ *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study
+ *   search_group.c    several calls in one commit */
 #ifndef ATHI_SEARCH_INTERNAL_H
 #define ATHI_SEARCH_INTERNAL_H
 
@@ -18,6 +19,7 @@ typedef struct athi_execution {
     double best;                             /* of the first objective */
     double last[ATHI_OBJECTIVES_MAX], final[ATHI_OBJECTIVES_MAX];
     bool has_final;
+    char *final_json; /* its report of step 0, which the study gets with its end; NULL: it gave none */
     double values[ATHI_OBJECTIVES_MAX]; /* DONE */
     int64_t until, judged_step;         /* where it pauses; its last report that a scheduler has judged */
 } athi_execution;

@@ -104,14 +104,25 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
     athi_text json = {.ctx = s->ctx};
     ath_status status = athi_json_write(&json, map, 0);
     if (status == ATH_OK && json.failed) status = ATH_E_NOMEM;
-    if (status == ATH_OK)
+    if (status == ATH_OK && step > 0)
         status = athi_store_report(s->opts.store, task->trial, task->execution, step, values[0], json.text);
+    if (status == ATH_OK && step == 0) { /* the execution's end follows, and takes it along in its commit */
+        athi_free(s->ctx, e->final_json);
+        e->final_json = json.text;
+        json = (athi_text){.ctx = s->ctx};
+    }
     athi_text_free(&json);
     if (status == ATH_OK) athi_execution_take(s, e, step, values);
     return athi_search_lost(s, a, status);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------- */
+
+/* The final value that the study does not have yet. */
+static void add_final(const athi_execution *e, int64_t index, athi_outcome *outcome) {
+    if (!e->final_json) return;
+    outcome->last_execution = index, outcome->final = e->final_json, outcome->final_value = e->final[0];
+}
 
 static bool any_nan(const athi_search *s, const double *values) {
     for (int k = 0; k < s->info->n_objectives; k++)
@@ -137,6 +148,7 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
         const athi_execution *last = &a->executions[a->unrecorded - 1];
         outcome.last_execution = a->unrecorded - 1;
         outcome.last_values = last->values, outcome.last_best_step = last->best_step;
+        add_final(last, a->unrecorded - 1, &outcome);
     }
     ath_status status = athi_store_finish(s->opts.store, a->number, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
@@ -171,7 +183,11 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
         e->phase = ATHI_PHASE_DONE;
         return athi_search_end_if_done(s, a);
     }
-    ath_status status = athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
+    ath_status status = ATH_OK;
+    if (e->final_json)
+        status = athi_store_report(s->opts.store, task->trial, task->execution, 0, e->final[0], e->final_json);
+    if (status == ATH_OK)
+        status = athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     e->phase = ATHI_PHASE_DONE;
     return ATH_OK;
@@ -181,6 +197,7 @@ ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason r
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
     athi_outcome outcome = {.state = ATHI_TRIAL_FAILED, .reason = reason, .message = message};
+    if (task->execution < a->n) add_final(&a->executions[task->execution], task->execution, &outcome);
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->failures++;
@@ -199,6 +216,7 @@ ath_status athi_search_prune(athi_search *s, const athi_task *task, const double
                             .values = any_nan(s, values) ? NULL : values,
                             .constraints = a->constraints,
                             .n_constraints = a->n_constraints};
+    add_final(&a->executions[0], 0, &outcome);
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->any_ended = true;
@@ -219,6 +237,7 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
+    athi_free(s->ctx, e->final_json);
     *e = (athi_execution){.phase = ATHI_PHASE_RUNNING, .until = e->until};
     return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }

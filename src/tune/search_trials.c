@@ -38,6 +38,7 @@ athi_active *athi_active_find(const athi_search *s, int64_t number) {
 
 void athi_active_free(athi_search *s, athi_active *a) {
     if (!a) return;
+    for (int64_t i = 0; a->executions && i < a->n; i++) athi_free(s->ctx, a->executions[i].final_json);
     athi_free(s->ctx, a->point);
     athi_free(s->ctx, a->executions);
     athi_free(s->ctx, a->constraints);

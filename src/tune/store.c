@@ -1,7 +1,5 @@
-/* The study store: opening, comparing, and every change as one transaction. */
+/* The study store: opening, making or comparing the study, and its named texts. Trials are changed in store_write.c. */
 #include "tune/store_internal.h"
-
-#include <math.h>
 
 #define METRIC_NAMES "study:metric_names" /* Optuna's own attribute */
 #define DEFINITION   "definition"
@@ -176,7 +174,8 @@ static ath_status compare_study(athi_store *s, const athi_study_info *info, cons
 }
 
 /* Within one transaction: finds and compares, or makes. A study of Optuna without a definition gets ours. */
-static ath_status join(athi_store *s, const athi_study_info *info) {
+static ath_status join(athi_store *s, void *args) {
+    const athi_study_info *info = *(const athi_study_info **)args;
     bool found = false;
     char *text = NULL;
     athi_value *definition = NULL;
@@ -246,8 +245,7 @@ ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info
     *store = NULL;
     ATH_TRY(create(ctx, path, &s));
     ath_status status = s->database->open(s, true);
-    if (status == ATH_OK) status = athi_sql_begin(s, true);
-    if (status == ATH_OK) status = athi_sql_end(s, join(s, info));
+    if (status == ATH_OK) status = athi_sql_transaction(s, ATHI_SQL_DURABLE, join, &info);
     if (status != ATH_OK) return athi_store_close(s), status;
     *store = s;
     return ATH_OK;
@@ -312,237 +310,22 @@ void athi_store_patience(athi_store *s, int milliseconds) { s->patience_ms = mil
 
 const athi_study_info *athi_store_info(const athi_store *s) { return &s->info; }
 
-/* ---- trials -------------------------------------------------------------------------------------- */
-
-ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
-    if (number >= 0 && number < s->n) {
-        *id = s->cached[number].id;
-        return ATH_OK;
-    }
-    athi_rows *q;
-    bool row;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_ID, &q, "ii", s->study_id, number));
-    ATH_TRY(athi_sql_step(s, q, &row));
-    if (!row) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
-    *id = athi_sql_int(q, 0);
-    athi_sql_reset(q);
-    return ATH_OK;
-}
-
-/* The cached copy no longer tells what the database does. */
-static void touched(athi_store *s, int64_t number) {
-    if (number < s->n) s->cached[number].stale = true;
-}
-
-ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
-    athi_rows *q;
-    bool row;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
-    ATH_TRY(athi_sql_step(s, q, &row));
-    *running = row && !strcmp(athi_sql_text(q, 0), "RUNNING");
-    if (row) athi_sql_reset(q);
-    return ATH_OK;
-}
-
-/* Within a transaction. What is finished stays as it is, and what is another driver's too. */
-static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
-    bool running;
-    ATH_TRY(athi_store_id(s, number, id));
-    ATH_TRY(athi_store_is_running(s, *id, &running));
-    if (running) return athi_lease_check(s, number, *id);
-    return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change", s->path,
-                     (long long)number);
-}
-
-static ath_status insert_params(athi_store *s, int64_t id, const double *point) {
-    for (int64_t i = 0; i < s->space_n; i++)
-        if (!isnan(point[i]))
-            ATH_TRY(athi_sql_run(s, SQL_PARAM_INSERT, "itdt", id, s->space->params[i].name, point[i],
-                                 s->distributions[i]));
-    return ATH_OK;
-}
-
-static ath_status insert_trial(athi_store *s, const athi_beginning *b, int64_t *number, int64_t *id) {
-    char now[32];
-    athi_optuna_time(athi_store_clock(), now);
-    athi_rows *q;
-    bool row;
-    *number = 0;
-    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
-    ATH_TRY(athi_sql_step(s, q, &row));
-    if (row) {
-        *number = athi_sql_int(q, 0);
-        athi_sql_reset(q);
-    }
-    if (b->optimistic && *number != b->after) return *number = -1, ATH_OK;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_INSERT, &q, "iit", *number, s->study_id, now));
-    ATH_TRY(athi_sql_number(s, q, id, &row));
-    ATH_TRY(athi_lease_take(s, *id));
-    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", *id, b->seen, (int64_t)b->relation, b->relative));
-    return insert_params(s, *id, b->point);
-}
-
-ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_beginning *b, int64_t *number) {
-    int64_t id = 0;
-    ATH_TRY(athi_store_use_space(s, space));
-    ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, insert_trial(s, b, number, &id)));
-    if (*number < 0) return ATH_OK;
-    /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
-    if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
-        s->cached[s->n++] = (athi_cached){.id = id, .stale = true};
-    else
-        s->data_version = -1;
-    return ATH_OK;
-}
-
-static ath_status replace_params(athi_store *s, int64_t number, const double *point) {
-    int64_t id;
-    ATH_TRY(running_id(s, number, &id));
-    ATH_TRY(athi_sql_run(s, SQL_PARAMS_DELETE, "i", id));
-    return insert_params(s, id, point);
-}
-
-ath_status athi_store_point(athi_store *s, const athi_space *space, int64_t number, const double *point) {
-    ATH_TRY(athi_store_use_space(s, space));
-    ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, replace_params(s, number, point)));
-    touched(s, number);
-    return ATH_OK;
-}
-
-static ath_status insert_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
-                                const char *json) {
-    int64_t id;
-    ATH_TRY(running_id(s, number, &id));
-    ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, execution, step, value, json));
-    if (execution != 0 || step < 1) return ATH_OK; /* step 0 is a final value, which Optuna keeps as the trial's */
-    athi_flow flow = athi_optuna_flow(value);
-    return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, step, flow.value, flow.type);
-}
-
-ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
-                             const char *json) {
-    ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, insert_report(s, number, execution, step, value, json)));
-    touched(s, number);
-    return ATH_OK;
-}
-
-static ath_status insert_execution(athi_store *s, int64_t number, int64_t execution, const double *values,
-                                   int64_t best_step) {
-    int64_t id;
-    ATH_TRY(running_id(s, number, &id));
-    for (int64_t k = 0; k < s->info.n_objectives; k++)
-        ATH_TRY(athi_sql_run(s, SQL_EXECUTION_INSERT, "iiidi", id, execution, k, values[k], best_step));
-    return ATH_OK;
-}
-
-ath_status athi_store_execution(athi_store *s, int64_t number, int64_t execution, const double *values,
-                                int64_t best_step) {
-    ATH_TRY(athi_sql_begin(s, true));
-    ATH_TRY(athi_sql_end(s, insert_execution(s, number, execution, values, best_step)));
-    touched(s, number);
-    return ATH_OK;
-}
-
-/* Shown by Optuna's dashboard beside a failed trial. */
-static ath_status insert_attribute(athi_store *s, int64_t id, const char *key, const char *text) {
-    char *json = NULL;
-    ATH_TRY(athi_optuna_string(s->ctx, text, &json));
-    ath_status status = athi_sql_run(s, SQL_TRIAL_ATTR_INSERT, "itt", id, key, json);
-    athi_free(s->ctx, json);
-    return status;
-}
-
-/* Where Optuna's samplers and dashboard look for them. */
-static ath_status insert_constraints(athi_store *s, int64_t id, const athi_outcome *o) {
-    athi_text json = {.ctx = s->ctx};
-    if (!o->n_constraints) return ATH_OK;
-    for (int i = 0; i < o->n_constraints; i++) athi_text_printf(&json, "%s%.17g", i ? ", " : "[", o->constraints[i]);
-    athi_text_printf(&json, "]");
-    ath_status status =
-        json.failed ? ATH_E_NOMEM : athi_sql_run(s, SQL_TRIAL_SYSTEM_INSERT, "itt", id, "constraints", json.text);
-    athi_text_free(&json);
-    return status;
-}
-
-static ath_status end_trial(athi_store *s, int64_t number, const athi_outcome *o, const double *values) {
-    athi_trial_state state = o->state;
-    int64_t id;
-    char now[32];
-    athi_optuna_time(athi_store_clock(), now);
-    ATH_TRY(running_id(s, number, &id));
-    if (o->last_values) ATH_TRY(insert_execution(s, number, o->last_execution, o->last_values, o->last_best_step));
-    for (int i = 0; values && i < s->info.n_objectives; i++) {
-        athi_flow flow = athi_optuna_flow(values[i]);
-        ATH_TRY(athi_sql_run(s, SQL_VALUE_INSERT, "iidt", id, (int64_t)i, flow.value, flow.type));
-    }
-    if (state == ATHI_TRIAL_FAILED) ATH_TRY(insert_attribute(s, id, "reason", athi_reason_name(o->reason)));
-    if (state == ATHI_TRIAL_FAILED && o->message) ATH_TRY(insert_attribute(s, id, "message", o->message));
-    ATH_TRY(insert_constraints(s, id, o));
-    ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), now));
-    ATH_TRY(athi_lease_drop(s, id));
-    return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(o->reason), o->message);
-}
-
-ath_status athi_store_finish(athi_store *s, int64_t number, const athi_outcome *o) {
-    const athi_trial_state state = o->state;
-    const double *values = o->values;
-    bool valued = state == ATHI_TRIAL_COMPLETE || state == ATHI_TRIAL_PRUNED;
-    if (!valued && state != ATHI_TRIAL_FAILED)
-        return athi_fail(s->ctx, ATH_E_STATE,
-                         "%s: trial %lld: expected an end (complete, pruned or failed), got state %d", s->path,
-                         (long long)number, (int)state);
-    if (state == ATHI_TRIAL_COMPLETE)
-        for (int i = 0; i < s->info.n_objectives; i++)
-            if (!values || isnan(values[i]))
-                return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld: a complete trial needs a value of '%s'",
-                                 s->path, (long long)number, s->info.objective_names[i]);
-    ATH_TRY(athi_sql_begin(s, true));
-    ATH_TRY(athi_sql_end(s, end_trial(s, number, o, valued ? values : NULL)));
-    touched(s, number);
-    return ATH_OK;
-}
-
-static ath_status forget_reports(athi_store *s, int64_t number, int64_t execution, int64_t last_step) {
-    int64_t id;
-    ATH_TRY(running_id(s, number, &id));
-    ATH_TRY(athi_sql_run(s, SQL_REPORTS_DELETE, "iii", id, execution, last_step));
-    if (execution == 0) ATH_TRY(athi_sql_run(s, SQL_INTERMEDIATE_DELETE, "ii", id, last_step));
-    return athi_sql_run(s, SQL_EXECUTION_DELETE, "ii", id, execution);
-}
-
-ath_status athi_store_rewind(athi_store *s, int64_t number, int64_t execution, int64_t last_step) {
-    ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, forget_reports(s, number, execution, last_step)));
-    touched(s, number);
-    return ATH_OK;
-}
-
-static ath_status set_paused(athi_store *s, int64_t number, bool paused) {
-    int64_t id;
-    ATH_TRY(running_id(s, number, &id));
-    return athi_sql_run(s, SQL_TRIAL_PAUSE, "ii", id, (int64_t)paused);
-}
-
-/* Lost in a power cut, a pause is a trial that runs: it goes on. */
-ath_status athi_store_pause(athi_store *s, int64_t number, bool paused) {
-    ATH_TRY(athi_sql_begin(s, false));
-    ATH_TRY(athi_sql_end(s, set_paused(s, number, paused)));
-    touched(s, number);
-    return ATH_OK;
-}
-
 /* ---- texts of the study -------------------------------------------------------------------------- */
+
+typedef struct named {
+    const char *key, *value;
+} named;
+
+static ath_status write_text(athi_store *s, void *args) {
+    const named *text = args;
+    return text->value ? athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, text->key, text->value)
+                       : athi_sql_run(s, SQL_STUDY_DELETE, "it", s->study_id, text->key);
+}
 
 ath_status athi_store_put(athi_store *s, const char *key, const char *value) {
     if (!strcmp(key, DEFINITION))
         return athi_fail(s->ctx, ATH_E_STATE, "%s: the study's definition is written once, when it is made", s->path);
-    ATH_TRY(athi_sql_begin(s, true));
-    ath_status status = value ? athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, key, value)
-                              : athi_sql_run(s, SQL_STUDY_DELETE, "it", s->study_id, key);
-    return athi_sql_end(s, status);
+    return athi_sql_transaction(s, ATHI_SQL_DURABLE, write_text, &(named){key, value});
 }
 
 ath_status athi_store_get(athi_store *s, athi_arena *arena, const char *key, const char **value) {

@@ -68,6 +68,8 @@ typedef struct athi_outcome {
     const double *values;      /* a value an objective; needed for COMPLETE */
     const double *last_values; /* of the execution that ended with it, as athi_store_execution takes it; NULL: none */
     int64_t last_execution, last_best_step;
+    const char *final; /* that execution's report of step 0, where the study does not have it yet; NULL: none */
+    double final_value;
     const double *constraints; /* feasible where none is above 0; NULL: none were told */
     int n_constraints;
     athi_reason reason;  /* of FAILED */
@@ -75,6 +77,14 @@ typedef struct athi_outcome {
 } athi_outcome;
 /** Ends a trial. */
 ath_status athi_store_finish(athi_store *store, int64_t number, const athi_outcome *outcome);
+/* Several changes that happen together or not at all, in one commit. */
+typedef struct athi_group {
+    ath_status (*work)(void *user); /* calls of this store; may be done again, after `undo` */
+    void (*undo)(void *user);       /* the work did not happen: takes back what it changed outside of the store */
+    void *user;
+    bool durable;
+} athi_group;
+ath_status athi_store_group(athi_store *store, const athi_group *group);
 /** Forgets the reports after last_step, and the result, of an execution that will be done again from there. */
 ath_status athi_store_rewind(athi_store *store, int64_t number, int64_t execution, int64_t last_step);
 /** Seconds since the epoch, as trials are timed. */

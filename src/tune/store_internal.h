@@ -83,8 +83,10 @@ typedef struct athi_database {
     int64_t (*integer)(athi_rows *q, int column);
     double (*number)(athi_rows *q, int column);
     const char *(*text)(athi_rows *q, int column);
-    ath_status (*begin)(athi_store *s, athi_simple kind);
-    ath_status (*end)(athi_store *s, ath_status status);
+    /* *done: this transaction is one that was tried before, and it did happen */
+    ath_status (*begin)(athi_store *s, athi_simple kind, bool again, bool *done);
+    ath_status (*end)(athi_store *s, ath_status status); /* commits if it is ATH_OK, else rolls back */
+    bool (*again)(athi_store *s, ath_status *status);    /* should what ended so be done again? NULL: never */
     ath_status (*version)(athi_store *s, int64_t *version);
 } athi_database;
 
@@ -92,7 +94,7 @@ typedef struct athi_database {
 typedef struct athi_cached {
     athi_trial *trial;
     int64_t id;
-    bool stale;
+    bool stale, grouped; /* grouped: changed by a group that is not committed yet */
 } athi_cached;
 
 struct athi_store {
@@ -100,15 +102,16 @@ struct athi_store {
     const athi_database *database;
     sqlite3 *db;
     sqlite3_stmt *simple[ATHI_SIMPLE_COUNT];
-    bool durable, synced; /* the last begin's kind, once there was one */
+    const struct athi_group *group;     /* under way, NULL: none */
+    bool durable, synced;               /* the last begin's kind, once there was one */
     struct athi_connection *connection; /* to PostgreSQL */
-    athi_arena *arena; /* as long as the store: names, definition */
+    athi_arena *arena;                  /* as long as the store: names, definition */
     athi_arena *scratch;
     char *place; /* file, or URL with its password */
     char *path;  /* the same for sentences: without the password */
     int64_t study_id;
     int patience_ms, waited_ms; /* for others' transactions; of the wait under way */
-    const char *owner; /* of leases, NULL: none are looked at */
+    const char *owner;          /* of leases, NULL: none are looked at */
     double lease_seconds;
     athi_study_info info;
     athi_rows rows[SQL_COUNT];
@@ -148,12 +151,12 @@ bool athi_sql_null(athi_rows *q, int column);
 int64_t athi_sql_int(athi_rows *q, int column);
 double athi_sql_double(athi_rows *q, int column);
 const char *athi_sql_text(athi_rows *q, int column);
-/** A transaction that writes; durable: its end is on the disk when the commit returns. Every begin has one
- * end, which commits if `status` is ATH_OK and rolls back otherwise, and returns the status of the whole. */
-ath_status athi_sql_begin(athi_store *s, bool durable);
-/** A transaction that reads: all rows are of the same instant. */
-ath_status athi_sql_read(athi_store *s);
-ath_status athi_sql_end(athi_store *s, ath_status status);
+/** What a transaction does. It may be done again from its beginning, where a connection was lost or others were in the
+ * way: so it sets all that it gives out anew. */
+typedef ath_status (*athi_work)(athi_store *s, void *args);
+/** Does the work in a transaction of that kind (READ, QUICK or DURABLE), once: it has happened if the status is ATH_OK,
+ * and has not otherwise. Within a group it becomes a part of that. */
+ath_status athi_sql_transaction(athi_store *s, athi_simple kind, athi_work work, void *args);
 /** A number that is another one when somebody else has committed since. */
 ath_status athi_sql_version(athi_store *s, int64_t *version);
 
@@ -173,7 +176,7 @@ ath_status athi_schema_open(athi_store *s, bool create);
 ath_status athi_postgres_script(athi_store *s, const char *script, const char **first);
 ath_status athi_postgres_tables(athi_store *s, bool create);
 
-/* ---- store.c and store_read.c -------------------------------------------------------------------- */
+/* ---- store_write.c and store_read.c -------------------------------------------------------------------- */
 
 ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id);
 ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running);
@@ -193,8 +196,8 @@ ath_status athi_lease_drop(athi_store *s, int64_t id);
 ath_status athi_optuna_distribution(ath_ctx *ctx, const athi_space_param *param, char **json);
 /** The value in a point of a value that was stored under `json`; *inside: whether it lies in the parameter's
  * range. */
-ath_status athi_optuna_value(athi_store *s, const athi_space_param *param, const char *own_json,
-                             const char *json, double stored, double *value, bool *inside);
+ath_status athi_optuna_value(athi_store *s, const athi_space_param *param, const char *own_json, const char *json,
+                             double stored, double *value, bool *inside);
 const char *athi_optuna_state(athi_trial_state state);
 athi_trial_state athi_optuna_state_read(const char *text, bool paused);
 /** "2026-11-23 17:14:05.108183", local time as Optuna writes it. */

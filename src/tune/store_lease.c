@@ -46,13 +46,19 @@ ath_status athi_lease_drop(athi_store *s, int64_t id) {
     return s->owner ? athi_sql_run(s, SQL_LEASE_DROP, "i", id) : ATH_OK;
 }
 
-static ath_status take(athi_store *s, int64_t id, bool *taken) {
+typedef struct taking {
+    int64_t id;
+    bool *taken;
+} taking;
+
+static ath_status take(athi_store *s, void *args) {
+    const taking *t = args;
     holder who;
-    ATH_TRY(athi_store_is_running(s, id, taken));
-    if (!*taken) return ATH_OK;
-    ATH_TRY(athi_lease_take(s, id));
-    ATH_TRY(look(s, id, &who));
-    *taken = who == OURS;
+    ATH_TRY(athi_store_is_running(s, t->id, t->taken));
+    if (!*t->taken) return ATH_OK;
+    ATH_TRY(athi_lease_take(s, t->id));
+    ATH_TRY(look(s, t->id, &who));
+    *t->taken = who == OURS;
     return ATH_OK;
 }
 
@@ -64,14 +70,16 @@ ath_status athi_store_take(athi_store *s, int64_t number, bool *taken) {
     ATH_TRY(athi_store_id(s, number, &id));
     ATH_TRY(look(s, id, &who)); /* the usual answer costs no transaction that writes */
     if (who == ANOTHER) return *taken = false, ATH_OK;
-    ATH_TRY(athi_sql_begin(s, false));
-    return athi_sql_end(s, take(s, id, taken));
+    return athi_sql_transaction(s, ATHI_SQL_QUICK, take, &(taking){id, taken});
+}
+
+static ath_status renew(athi_store *s, void *args) {
+    (void)args;
+    return athi_sql_run(s, SQL_LEASE_RENEW, "td", s->owner, s->lease_seconds);
 }
 
 ath_status athi_store_renew(athi_store *s) {
-    if (!s->owner) return ATH_OK;
-    ATH_TRY(athi_sql_begin(s, false));
-    return athi_sql_end(s, athi_sql_run(s, SQL_LEASE_RENEW, "td", s->owner, s->lease_seconds));
+    return s->owner ? athi_sql_transaction(s, ATHI_SQL_QUICK, renew, NULL) : ATH_OK;
 }
 
 ath_status athi_store_holds(athi_store *s, int64_t number, bool *held) {
@@ -83,8 +91,11 @@ ath_status athi_store_holds(athi_store *s, int64_t number, bool *held) {
     return ATH_OK;
 }
 
+static ath_status release(athi_store *s, void *args) {
+    (void)args;
+    return athi_sql_run(s, SQL_LEASE_RELEASE, "t", s->owner);
+}
+
 ath_status athi_store_release(athi_store *s) {
-    if (!s->owner) return ATH_OK;
-    ATH_TRY(athi_sql_begin(s, false));
-    return athi_sql_end(s, athi_sql_run(s, SQL_LEASE_RELEASE, "t", s->owner));
+    return s->owner ? athi_sql_transaction(s, ATHI_SQL_QUICK, release, NULL) : ATH_OK;
 }

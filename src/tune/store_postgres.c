@@ -4,19 +4,27 @@
 
 #ifdef ATHI_POSTGRES
 
+#include "base/file.h"
+
 #include <libpq-fe.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { VALUES_MAX = 8, INT8 = 20, FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */ };
+enum { TRIES = 5, VALUES_MAX = 8, INT8 = 20, FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */ };
+
+#define IN_THE_WAY "40" /* class of error codes: a serialisation failure, a deadlock */
 
 #define STUDIES_LOCK 0x617468616e6f72LL /* "athanor": held by who makes tables and studies */
 
 struct athi_connection {
     PGconn *pg;
     bool prepared[SQL_COUNT];
-    bool within; /* a transaction */
+    bool within;     /* a transaction */
+    bool in_the_way; /* the last one was: others were, and it may be done again */
+    char token[40];  /* of this store in athanor_commits, "" until its first transaction on a study */
+    int64_t commits; /* its transactions so far, the one under way included */
+    double since;    /* when the first try of that began */
 };
 
 /* ---- what is said -------------------------------------------------------------------------------- */
@@ -28,7 +36,8 @@ static const struct {
     const char *sentence;
 } failures[] = {
     {"55P03", ATH_E_BUSY, "another process has held the study for too long; end it, or try again later"},
-    {"40", ATH_E_BUSY, "other processes were in the way (a serialisation failure); try again"},
+    {IN_THE_WAY, ATH_E_BUSY,
+     "other processes were in the way again and again (a serialisation failure); try again later"},
     {"53100", ATH_E_IO, "no space left on the server's disk; free some and start again: finished trials are kept"},
     {"53200", ATH_E_IO, "the server is out of memory; try again later"},
     {"42501", ATH_E_IO, "the user may not do this; let the database's owner grant the rights, or name another user"},
@@ -47,10 +56,10 @@ static bool is_lost(const athi_store *s) { return PQstatus(s->connection->pg) !=
 static ath_status fail(athi_store *s, const PGresult *result) {
     const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     if (is_lost(s))
-        return athi_fail(s->ctx, ATH_E_IO,
-                         "%s: the connection was lost under way; see that the server runs, and start again: finished "
-                         "trials are kept",
-                         s->path);
+        return athi_fail(
+            s->ctx, ATH_E_BUSY,
+            "%s: the connection is lost; see that the server runs, and try again: finished trials are kept", s->path);
+    s->connection->in_the_way = code && !strncmp(code, IN_THE_WAY, strlen(IN_THE_WAY));
     for (int i = 0; code && i < ATHI_COUNT(failures); i++)
         if (!strncmp(code, failures[i].code, strlen(failures[i].code)))
             return athi_fail(s->ctx, failures[i].status, "%s: %s", s->path, failures[i].sentence);
@@ -116,13 +125,21 @@ static ath_status reconnect(athi_store *s) {
     enum { FIRST_MS = 50, LAST_MS = 2000 };
     for (int waited = 0, ms = FIRST_MS;; waited += ms, ms = ATHI_MIN(2 * ms, LAST_MS)) {
         ath_status status = connect_once(s);
-        if (status != ATH_E_IO || waited >= s->patience_ms) return status;
+        if (status == ATH_E_IO && is_lost(s)) status = ATH_E_BUSY; /* it was there before, and may be again */
+        if (status != ATH_E_BUSY || waited >= s->patience_ms) return status;
         nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
     }
 }
 
+static void forget_token(athi_store *s) {
+    char script[128];
+    snprintf(script, sizeof script, "DELETE FROM athanor_commits WHERE token='%s'", s->connection->token);
+    if (s->connection->token[0] && !is_lost(s)) PQclear(PQexec(s->connection->pg, script));
+}
+
 static void close_connection(athi_store *s) {
     for (int i = 0; i < SQL_COUNT; i++) PQclear(s->rows[i].handle);
+    if (s->connection) forget_token(s);
     if (s->connection) PQfinish(s->connection->pg);
     athi_free(s->ctx, s->connection);
 }
@@ -197,11 +214,14 @@ static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char 
             values[i] = va_arg(args, const char *);
         }
     }
-    if (!s->connection->within && is_lost(s)) ATH_TRY(reconnect(s));
-    ath_status status = execute(s, which, q, types, values);
-    if (status != ATH_E_IO || s->connection->within || !is_lost(s)) return status;
-    ATH_TRY(reconnect(s)); /* outside a transaction only reading is done, which may be done again */
-    return execute(s, which, q, types, values);
+    if (s->connection->within) return execute(s, which, q, types, values);
+    ath_status status = ATH_E_BUSY; /* outside a transaction only reading is done, which may be done again */
+    for (int i = 0; i < TRIES && status == ATH_E_BUSY; i++) {
+        if (is_lost(s)) ATH_TRY(reconnect(s));
+        status = execute(s, which, q, types, values);
+        if (!is_lost(s)) break;
+    }
+    return status;
 }
 
 static ath_status step(athi_store *s, athi_rows *q, bool *row) {
@@ -224,33 +244,51 @@ static double number(athi_rows *q, int column) { return strtod(PQgetvalue(q->han
 
 /* ---- transactions -------------------------------------------------------------------------------- */
 
-/* The beginning of a transaction in one exchange. */
+/* How a commit is recognised whose answer was lost: each store counts its transactions in a row of its own, which
+ * commits with them. A row that has the number already is not changed, and then the script gives no row. */
+#define COUNT_COMMIT                                                                                                 \
+    "; INSERT INTO athanor_commits(token, n, at) VALUES('%s', %lld, now()) ON CONFLICT(token) DO UPDATE SET"         \
+    " n=excluded.n, at=excluded.at WHERE athanor_commits.n < excluded.n RETURNING n"
+#define NEW_TOKEN                                                                                                    \
+    "DELETE FROM athanor_commits WHERE at < now() - interval '7 days'; SELECT CAST(gen_random_uuid() AS TEXT)"
+
+static ath_status make_token(athi_store *s) {
+    const char *token;
+    ATH_TRY(athi_postgres_script(s, NEW_TOKEN, &token));
+    snprintf(s->connection->token, sizeof s->connection->token, "%s", token ? token : "");
+    return ATH_OK;
+}
+
+/* The beginning of a transaction in one exchange. The study's row is locked first: what an earlier try of ours did on a
+ * connection that is lost has ended by then, well or badly. */
 static ath_status begin_text(athi_store *s, athi_simple kind, athi_text *out) {
     if (kind == ATHI_SQL_READ) {
-        athi_text_printf(out, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    } else {
-        athi_text_printf(out, "BEGIN; SET LOCAL lock_timeout TO %d; ", ATHI_MAX(s->patience_ms, 1));
-        if (kind == ATHI_SQL_QUICK) athi_text_printf(out, "SET LOCAL synchronous_commit TO off; ");
-        if (s->study_id)
-            athi_text_printf(out, "SELECT 1 FROM studies WHERE study_id=%lld FOR UPDATE", (long long)s->study_id);
-        else
-            athi_text_printf(out, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
+        athi_text_printf(out, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
+        return out->failed ? ATH_E_NOMEM : ATH_OK;
     }
+    athi_text_printf(out, "BEGIN; SET LOCAL lock_timeout TO %d; ", ATHI_MAX(s->patience_ms, 1));
+    if (kind == ATHI_SQL_QUICK) athi_text_printf(out, "SET LOCAL synchronous_commit TO off; ");
+    if (s->study_id)
+        athi_text_printf(out, "SELECT 1 FROM studies WHERE study_id=%lld FOR UPDATE" COUNT_COMMIT,
+                         (long long)s->study_id, s->connection->token, (long long)s->connection->commits);
+    else
+        athi_text_printf(out, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
     return out->failed ? ATH_E_NOMEM : ATH_OK;
 }
 
-static ath_status begin(athi_store *s, athi_simple kind) {
+static ath_status begin(athi_store *s, athi_simple kind, bool again, bool *done) {
+    struct athi_connection *c = s->connection;
     athi_text script = {.ctx = s->ctx};
-    ath_status status = begin_text(s, kind, &script);
-    if (status == ATH_OK && is_lost(s)) status = reconnect(s);
-    if (status == ATH_OK) status = athi_postgres_script(s, script.text, NULL);
-    if (status == ATH_E_IO && is_lost(s)) { /* nothing was done yet: the loss shows at the first word */
-        status = reconnect(s);
-        if (status == ATH_OK) status = athi_postgres_script(s, script.text, NULL);
-    }
+    const char *row = NULL;
+    if (!again) c->commits++, c->since = athi_now();
+    ath_status status = is_lost(s) ? reconnect(s) : ATH_OK;
+    if (status == ATH_OK && s->study_id && !c->token[0] && kind != ATHI_SQL_READ) status = make_token(s);
+    if (status == ATH_OK) status = begin_text(s, kind, &script);
+    if (status == ATH_OK) status = athi_postgres_script(s, script.text, &row);
     athi_text_free(&script);
-    if (status != ATH_OK && !is_lost(s)) PQclear(PQexec(s->connection->pg, "ROLLBACK"));
-    s->connection->within = status == ATH_OK;
+    *done = status == ATH_OK && !row;
+    if (status != ATH_OK && !is_lost(s)) PQclear(PQexec(c->pg, "ROLLBACK"));
+    c->within = status == ATH_OK;
     return status;
 }
 
@@ -259,6 +297,18 @@ static ath_status end(athi_store *s, ath_status status) {
     if (status == ATH_OK) return athi_postgres_script(s, "COMMIT", NULL);
     if (!is_lost(s)) PQclear(PQexec(s->connection->pg, "ROLLBACK"));
     return status;
+}
+
+/* A lost connection costs a try, not the call, nor do others that were in the way; both end some time. */
+static bool again(athi_store *s, ath_status *status) {
+    struct athi_connection *c = s->connection;
+    const bool tried = *status == ATH_E_BUSY && (is_lost(s) || c->in_the_way);
+    c->in_the_way = false;
+    if (!tried || 1000 * (athi_now() - c->since) > s->patience_ms) return false;
+    if (!is_lost(s)) return true;
+    ath_status back = reconnect(s);
+    if (back != ATH_OK) *status = back;
+    return back == ATH_OK;
 }
 
 /* What is visible differs only where a transaction has got a number or ended since. */
@@ -287,9 +337,11 @@ static void close_connection(athi_store *s) { (void)s; }
 #define text    NULL
 #define begin   NULL
 #define end     NULL
+#define again   NULL
 #define version NULL
 
 #endif
 
 const athi_database athi_postgres = {open_database, close_connection, query, step,  reset, is_null,
-                                     integer,       number,           text,  begin, end,   version};
+                                     integer,       number,           text,  begin, end,   again,
+                                     version};

@@ -50,7 +50,8 @@ static const char optuna_tables[] =
             ATTRIBUTES("trial_system_attribute", "trial_id", "trials")
                 ATTRIBUTES("trial_user_attribute", "trial_id", "trials");
 
-/* The same as in an SQLite file (store_schema.c says what each is for). */
+/* The same as in an SQLite file (store_schema.c says what each is for), and athanor_commits: how many transactions each
+ * store has committed, so that one whose answer was lost is recognised. */
 #define ATHANOR_TABLES(kind)                                                                                         \
     "CREATE " kind " IF NOT EXISTS athanor_study(study_id integer NOT NULL, key text NOT NULL, value text,"          \
     " PRIMARY KEY(study_id, key));"                                                                                  \
@@ -62,7 +63,9 @@ static const char optuna_tables[] =
     "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id integer NOT NULL, execution bigint NOT NULL,"            \
     " step bigint NOT NULL, value double precision, json text, PRIMARY KEY(trial_id, execution, step));"             \
     "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id integer PRIMARY KEY, owner text NOT NULL,"                \
-    " expires double precision NOT NULL);"
+    " expires double precision NOT NULL);"                                                                           \
+    "CREATE " kind " IF NOT EXISTS athanor_commits(token text PRIMARY KEY, n bigint NOT NULL,"                       \
+    " at timestamp with time zone NOT NULL);"
 
 static const char own_tables[] =
     ATHANOR_TABLES("TABLE") "CREATE INDEX IF NOT EXISTS athanor_trials_finished ON athanor_trials(finished);";
@@ -95,23 +98,21 @@ static ath_status check(athi_store *s, bool *fresh) {
         s->path, version ? version : "");
 }
 
-static ath_status create_tables(athi_store *s) {
+static ath_status create_tables(athi_store *s, void *args) {
+    (void)args;
     const char *own = NULL;
     bool fresh = false;
     ATH_TRY(check(s, &fresh));
     if (fresh) ATH_TRY(athi_postgres_script(s, optuna_tables, NULL));
     ATH_TRY(athi_postgres_script(s,
-                                 "SELECT to_regclass('athanor_leases') WHERE to_regclass('athanor_leases') IS NOT"
+                                 "SELECT to_regclass('athanor_commits') WHERE to_regclass('athanor_commits') IS NOT"
                                  " NULL",
                                  &own));
     return own ? ATH_OK : athi_postgres_script(s, own_tables, NULL);
 }
 
 ath_status athi_postgres_tables(athi_store *s, bool create) {
-    if (create) {
-        ATH_TRY(athi_sql_begin(s, true));
-        return athi_sql_end(s, create_tables(s));
-    }
+    if (create) return athi_sql_transaction(s, ATHI_SQL_DURABLE, create_tables, NULL);
     const char *own = NULL;
     bool fresh = false;
     ATH_TRY(check(s, &fresh));

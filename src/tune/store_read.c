@@ -87,8 +87,8 @@ static ath_status read_values(athi_store *s, int64_t id, gathered *g) {
         if (!row) return ATH_OK;
         int64_t objective = athi_sql_int(q, 0);
         if (objective >= 0 && objective < n)
-            g->values[objective] = athi_optuna_flow_read(athi_sql_double(q, 1),
-                                                         athi_sql_null(q, 1), column_text(q, 2));
+            g->values[objective] =
+                athi_optuna_flow_read(athi_sql_double(q, 1), athi_sql_null(q, 1), column_text(q, 2));
     }
 }
 
@@ -103,8 +103,7 @@ static ath_status read_reports(athi_store *s, int64_t id, gathered *g) {
             athi_sql_reset(q);
             return status;
         }
-        double value = athi_optuna_flow_read(athi_sql_double(q, 1), athi_sql_null(q, 1),
-                                             column_text(q, 2));
+        double value = athi_optuna_flow_read(athi_sql_double(q, 1), athi_sql_null(q, 1), column_text(q, 2));
         g->reports[g->n_reports++] = (athi_report){athi_sql_int(q, 0), value};
     }
 }
@@ -276,8 +275,9 @@ static bool unfinished(const athi_cached *c) {
            c->trial->state == ATHI_TRIAL_WAITING;
 }
 
-static ath_status refresh(athi_store *s) {
+static ath_status refresh(athi_store *s, void *args) {
     int64_t version;
+    (void)args;
     ATH_TRY(athi_sql_version(s, &version));
     bool foreign = version != s->data_version;
     if (foreign || !s->n) ATH_TRY(discover(s));
@@ -292,8 +292,7 @@ static ath_status refresh(athi_store *s) {
 ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials, int64_t *n) {
     ATH_TRY(athi_store_use_space(s, space));
     /* One read transaction: all rows are of the same instant. */
-    ATH_TRY(athi_sql_read(s));
-    ATH_TRY(athi_sql_end(s, refresh(s)));
+    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_READ, refresh, NULL));
     if (s->n > s->view_cap) {
         const athi_trial **view = athi_alloc_array(s->ctx, s->cap, sizeof(*view));
         if (!view) return ATH_E_NOMEM;

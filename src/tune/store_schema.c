@@ -206,16 +206,16 @@ static ath_status check(athi_store *s, bool *fresh) {
         s->path, version ? version : "");
 }
 
-static ath_status create_tables(athi_store *s) {
-    ATH_TRY(athi_sql_begin(s, true));
+static ath_status create_tables(athi_store *s, void *args) {
     bool fresh = false;
+    (void)args;
     ath_status status = check(s, &fresh); /* again: another process may have been quicker */
     if (status == ATH_OK && fresh) status = run_script(s, optuna_tables);
     const char *old = NULL;
     if (status == ATH_OK) status = first_text(s, is_of_0_1_0, &old);
     if (status == ATH_OK && old) status = run_script(s, bring_up);
     if (status == ATH_OK) status = run_script(s, own_tables);
-    return athi_sql_end(s, status);
+    return status;
 }
 
 /* SQLite's own handler comes to sleep for 100 ms, in which a dozen drivers' transactions are over: who waits starves. */
@@ -287,7 +287,7 @@ ath_status athi_schema_open(athi_store *s, bool create) {
     ATH_TRY(status);
     if (create) {
         ATH_TRY(use_wal(s));
-        return create_tables(s);
+        return athi_sql_transaction(s, ATHI_SQL_DURABLE, create_tables, NULL);
     }
     if (fresh) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: the database is empty: it holds no study", s->path);
     const char *table = NULL;

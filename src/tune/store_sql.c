@@ -158,9 +158,55 @@ bool athi_sql_null(athi_rows *q, int column) { return q->database->null(q, colum
 int64_t athi_sql_int(athi_rows *q, int column) { return q->database->integer(q, column); }
 double athi_sql_double(athi_rows *q, int column) { return q->database->number(q, column); }
 const char *athi_sql_text(athi_rows *q, int column) { return q->database->text(q, column); }
-ath_status athi_sql_read(athi_store *s) { return s->database->begin(s, ATHI_SQL_READ); }
-ath_status athi_sql_begin(athi_store *s, bool durable) {
-    return s->database->begin(s, durable ? ATHI_SQL_DURABLE : ATHI_SQL_QUICK);
-}
-ath_status athi_sql_end(athi_store *s, ath_status status) { return s->database->end(s, status); }
 ath_status athi_sql_version(athi_store *s, int64_t *version) { return s->database->version(s, version); }
+
+/* ---- transactions -------------------------------------------------------------------------------- */
+
+static ath_status try_once(athi_store *s, athi_simple kind, bool again, athi_work work, void *args) {
+    bool done = false;
+    ATH_TRY(s->database->begin(s, kind, again, &done));
+    return s->database->end(s, done ? ATH_OK : work(s, args));
+}
+
+ath_status athi_sql_transaction(athi_store *s, athi_simple kind, athi_work work, void *args) {
+    if (s->group) return work(s, args);
+    ath_status status = try_once(s, kind, false, work, args);
+    while (s->database->again && s->database->again(s, &status)) status = try_once(s, kind, true, work, args);
+    return status;
+}
+
+/* ---- groups -------------------------------------------------------------------------------------- */
+
+typedef struct grouped {
+    const athi_group *group;
+    int64_t n; /* trials before */
+    bool tried;
+} grouped;
+
+/* What was read within the group may have been its own, which nobody else will see. */
+static void take_back(athi_store *s, const grouped *g) {
+    for (int64_t i = g->n; i < s->n; i++) athi_free(s->ctx, s->cached[i].trial);
+    s->n = g->n, s->data_version = -1;
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->cached[i].grouped) s->cached[i].stale = true, s->cached[i].grouped = false;
+    g->group->undo(g->group->user);
+}
+
+static ath_status do_group(athi_store *s, void *args) {
+    grouped *g = args;
+    if (g->tried) take_back(s, g);
+    g->tried = true;
+    s->group = g->group;
+    ath_status status = g->group->work(g->group->user);
+    s->group = NULL;
+    return status;
+}
+
+ath_status athi_store_group(athi_store *s, const athi_group *group) {
+    grouped g = {.group = group, .n = s->n};
+    if (s->group) return group->work(group->user);
+    ath_status status = athi_sql_transaction(s, group->durable ? ATHI_SQL_DURABLE : ATHI_SQL_QUICK, do_group, &g);
+    if (status != ATH_OK && g.tried) take_back(s, &g);
+    for (int64_t i = 0; i < s->n; i++) s->cached[i].grouped = false;
+    return status;
+}

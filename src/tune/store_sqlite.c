@@ -85,7 +85,8 @@ static ath_status simple(athi_store *s, athi_simple which) {
     return status;
 }
 
-static ath_status begin(athi_store *s, athi_simple kind) {
+static ath_status begin(athi_store *s, athi_simple kind, bool again, bool *done) {
+    (void)again, (void)done; /* a file is not lost under way */
     if (kind == ATHI_SQL_READ) return simple(s, ATHI_SQL_READ);
     const bool durable = kind == ATHI_SQL_DURABLE;
     if (s->durable != durable || !s->synced) ATH_TRY(simple(s, durable ? ATHI_SQL_SYNC_FULL : ATHI_SQL_SYNC_NORMAL));
@@ -119,5 +120,5 @@ static void close_file(athi_store *s) {
     if (s->db) sqlite3_close_v2(s->db);
 }
 
-const athi_database athi_sqlite = {athi_schema_open, close_file, query, step,  reset, is_null,
-                                   integer,          number,     text,  begin, end,   version};
+const athi_database athi_sqlite = {athi_schema_open, close_file, query, step, reset, is_null, integer,
+                                   number,           text,       begin, end,  NULL,  version};

@@ -71,6 +71,27 @@ class Client(unittest.TestCase):
         number = study.add({"x": 1.0, "units": 5, "kind": "plain"}, 0.0)
         self.assertEqual(study.best()["trial"], number)
 
+    def test_many_in_one_commit(self):
+        study = self.open(study=self.study, max_trials=6)
+        trials = study.ask(4)
+        with self.assertRaisesRegex(athanor.Error, "trials, 2: trial 0 has ended already"):
+            study.tell_many([(trials[0], 1.0), (trials[1], 2.0), (trials[0], 3.0)])
+        with self.assertRaisesRegex(athanor.Error, "trials, 1: 'valus' is not a key"):
+            study._call({"op": "tell", "trials": [{"trial": 0, "values": {"loss": 1}}, {"trial": 1, "valus": {"loss": 1}}]})
+        with self.assertRaisesRegex(athanor.Error, "no trial is complete yet"):  # all of it was taken back
+            study.best()
+        study.tell_many([(trials[0], 1.0), (trials[1], {"loss": 2.0}),
+                         {"trial": trials[2], "state": "failed", "reason": "memory", "message": "too big"}])
+        self.assertEqual(study.best()["trial"], 0)
+        study.tell(trials[3], 0.5)
+        self.assertEqual([t.number for t in study.ask(4)], [4, 5])
+        self.assertEqual(study.ask(4), [])
+        self.assertEqual(study.done, "max_trials")
+        study.close()
+        again = self.open(study=self.study, max_trials=6)
+        self.assertEqual([t.number for t in again.ask(9)], [4, 5])
+        self.assertEqual(again.best()["trial"], 3)
+
     def test_errors_carry_the_sentence(self):
         study = self.open()
         trial = study.ask()

@@ -1,0 +1,242 @@
+/* Every change of a trial, each in one transaction or within that of a group. What is finished stays as it is, and what
+ * is another driver's too. */
+#include "tune/store_internal.h"
+
+#include <math.h>
+
+/* What a change is about; each uses what it needs. */
+typedef struct change {
+    int64_t number, execution, step;
+    double value;
+    bool paused;
+    const char *json;
+    const double *point, *values;
+    const athi_beginning *beginning;
+    const athi_outcome *outcome;
+    int64_t id; /* of the trial that was begun */
+} change;
+
+ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
+    if (number >= 0 && number < s->n) {
+        *id = s->cached[number].id;
+        return ATH_OK;
+    }
+    athi_rows *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_ID, &q, "ii", s->study_id, number));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (!row) return athi_fail(s->ctx, ATH_E_NOTFOUND, "%s: there is no trial %lld", s->path, (long long)number);
+    *id = athi_sql_int(q, 0);
+    athi_sql_reset(q);
+    return ATH_OK;
+}
+
+ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
+    athi_rows *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    *running = row && !strcmp(athi_sql_text(q, 0), "RUNNING");
+    if (row) athi_sql_reset(q);
+    return ATH_OK;
+}
+
+static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
+    bool running;
+    ATH_TRY(athi_store_id(s, number, id));
+    ATH_TRY(athi_store_is_running(s, *id, &running));
+    if (running) return athi_lease_check(s, number, *id);
+    return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change", s->path,
+                     (long long)number);
+}
+
+/* Makes the change; the cached copy then no longer tells what the database does. */
+static ath_status perform(athi_store *s, athi_simple kind, athi_work work, change *c) {
+    ATH_TRY(athi_sql_transaction(s, kind, work, c));
+    if (c->number < s->n) s->cached[c->number].stale = true, s->cached[c->number].grouped = s->group != NULL;
+    return ATH_OK;
+}
+
+/* ---- beginnings ---------------------------------------------------------------------------------- */
+
+static ath_status insert_params(athi_store *s, int64_t id, const double *point) {
+    for (int64_t i = 0; i < s->space_n; i++)
+        if (!isnan(point[i]))
+            ATH_TRY(athi_sql_run(s, SQL_PARAM_INSERT, "itdt", id, s->space->params[i].name, point[i],
+                                 s->distributions[i]));
+    return ATH_OK;
+}
+
+static ath_status insert_trial(athi_store *s, void *args) {
+    change *c = args;
+    const athi_beginning *b = c->beginning;
+    char now[32];
+    athi_optuna_time(athi_store_clock(), now);
+    athi_rows *q;
+    bool row;
+    c->number = 0;
+    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
+    ATH_TRY(athi_sql_number(s, q, &c->number, &row));
+    if (b->optimistic && c->number != b->after) return c->number = -1, ATH_OK;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_INSERT, &q, "iit", c->number, s->study_id, now));
+    ATH_TRY(athi_sql_number(s, q, &c->id, &row));
+    ATH_TRY(athi_lease_take(s, c->id));
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", c->id, b->seen, (int64_t)b->relation, b->relative));
+    return insert_params(s, c->id, b->point);
+}
+
+ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_beginning *b, int64_t *number) {
+    change c = {.beginning = b};
+    ATH_TRY(athi_store_use_space(s, space));
+    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_QUICK, insert_trial, &c));
+    *number = c.number;
+    if (*number < 0) return ATH_OK;
+    /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
+    if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
+        s->cached[s->n++] = (athi_cached){.id = c.id, .stale = true};
+    else
+        s->data_version = -1;
+    return ATH_OK;
+}
+
+static ath_status replace_params(athi_store *s, void *args) {
+    const change *c = args;
+    int64_t id = 0;
+    ATH_TRY(running_id(s, c->number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_PARAMS_DELETE, "i", id));
+    return insert_params(s, id, c->point);
+}
+
+ath_status athi_store_point(athi_store *s, const athi_space *space, int64_t number, const double *point) {
+    ATH_TRY(athi_store_use_space(s, space));
+    return perform(s, ATHI_SQL_QUICK, replace_params, &(change){.number = number, .point = point});
+}
+
+/* ---- reports ------------------------------------------------------------------------------------- */
+
+static ath_status insert_report(athi_store *s, void *args) {
+    const change *c = args;
+    int64_t id = 0;
+    ATH_TRY(running_id(s, c->number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, c->execution, c->step, c->value, c->json));
+    if (c->execution != 0 || c->step < 1)
+        return ATH_OK; /* step 0: a final value, which Optuna keeps as the trial's */
+    athi_flow flow = athi_optuna_flow(c->value);
+    return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, c->step, flow.value, flow.type);
+}
+
+ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
+                             const char *json) {
+    change c = {.number = number, .execution = execution, .step = step, .value = value, .json = json};
+    return perform(s, ATHI_SQL_QUICK, insert_report, &c);
+}
+
+static ath_status forget_reports(athi_store *s, void *args) {
+    const change *c = args;
+    int64_t id = 0;
+    ATH_TRY(running_id(s, c->number, &id));
+    ATH_TRY(athi_sql_run(s, SQL_REPORTS_DELETE, "iii", id, c->execution, c->step));
+    if (c->execution == 0) ATH_TRY(athi_sql_run(s, SQL_INTERMEDIATE_DELETE, "ii", id, c->step));
+    return athi_sql_run(s, SQL_EXECUTION_DELETE, "ii", id, c->execution);
+}
+
+ath_status athi_store_rewind(athi_store *s, int64_t number, int64_t execution, int64_t last_step) {
+    change c = {.number = number, .execution = execution, .step = last_step};
+    return perform(s, ATHI_SQL_QUICK, forget_reports, &c);
+}
+
+static ath_status set_paused(athi_store *s, void *args) {
+    const change *c = args;
+    int64_t id = 0;
+    ATH_TRY(running_id(s, c->number, &id));
+    return athi_sql_run(s, SQL_TRIAL_PAUSE, "ii", id, (int64_t)c->paused);
+}
+
+/* Lost in a power cut, a pause is a trial that runs: it goes on. */
+ath_status athi_store_pause(athi_store *s, int64_t number, bool paused) {
+    return perform(s, ATHI_SQL_QUICK, set_paused, &(change){.number = number, .paused = paused});
+}
+
+/* ---- ends ---------------------------------------------------------------------------------------- */
+
+static ath_status insert_values(athi_store *s, int64_t id, int64_t execution, const double *values,
+                                int64_t best_step) {
+    for (int64_t k = 0; k < s->info.n_objectives; k++)
+        ATH_TRY(athi_sql_run(s, SQL_EXECUTION_INSERT, "iiidi", id, execution, k, values[k], best_step));
+    return ATH_OK;
+}
+
+static ath_status insert_execution(athi_store *s, void *args) {
+    const change *c = args;
+    int64_t id = 0;
+    ATH_TRY(running_id(s, c->number, &id));
+    return insert_values(s, id, c->execution, c->values, c->step);
+}
+
+ath_status athi_store_execution(athi_store *s, int64_t number, int64_t execution, const double *values,
+                                int64_t best_step) {
+    change c = {.number = number, .execution = execution, .values = values, .step = best_step};
+    return perform(s, ATHI_SQL_DURABLE, insert_execution, &c);
+}
+
+/* Shown by Optuna's dashboard beside a failed trial. */
+static ath_status insert_attribute(athi_store *s, int64_t id, const char *key, const char *text) {
+    char *json = NULL;
+    ATH_TRY(athi_optuna_string(s->ctx, text, &json));
+    ath_status status = athi_sql_run(s, SQL_TRIAL_ATTR_INSERT, "itt", id, key, json);
+    athi_free(s->ctx, json);
+    return status;
+}
+
+/* Where Optuna's samplers and dashboard look for them. */
+static ath_status insert_constraints(athi_store *s, int64_t id, const athi_outcome *o) {
+    athi_text json = {.ctx = s->ctx};
+    if (!o->n_constraints) return ATH_OK;
+    for (int i = 0; i < o->n_constraints; i++) athi_text_printf(&json, "%s%.17g", i ? ", " : "[", o->constraints[i]);
+    athi_text_printf(&json, "]");
+    ath_status status =
+        json.failed ? ATH_E_NOMEM : athi_sql_run(s, SQL_TRIAL_SYSTEM_INSERT, "itt", id, "constraints", json.text);
+    athi_text_free(&json);
+    return status;
+}
+
+static bool has_values(const athi_outcome *o) {
+    return o->values && (o->state == ATHI_TRIAL_COMPLETE || o->state == ATHI_TRIAL_PRUNED);
+}
+
+static ath_status end_trial(athi_store *s, void *args) {
+    const change *c = args;
+    const athi_outcome *o = c->outcome;
+    int64_t id = 0;
+    char now[32];
+    athi_optuna_time(athi_store_clock(), now);
+    ATH_TRY(running_id(s, c->number, &id));
+    if (o->final)
+        ATH_TRY(
+            athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, o->last_execution, (int64_t)0, o->final_value, o->final));
+    if (o->last_values) ATH_TRY(insert_values(s, id, o->last_execution, o->last_values, o->last_best_step));
+    for (int i = 0; has_values(o) && i < s->info.n_objectives; i++) {
+        athi_flow flow = athi_optuna_flow(o->values[i]);
+        ATH_TRY(athi_sql_run(s, SQL_VALUE_INSERT, "iidt", id, (int64_t)i, flow.value, flow.type));
+    }
+    bool failed = o->state == ATHI_TRIAL_FAILED;
+    if (failed) ATH_TRY(insert_attribute(s, id, "reason", athi_reason_name(o->reason)));
+    if (failed && o->message) ATH_TRY(insert_attribute(s, id, "message", o->message));
+    ATH_TRY(insert_constraints(s, id, o));
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(o->state), now));
+    ATH_TRY(athi_lease_drop(s, id));
+    return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(o->reason), o->message);
+}
+
+ath_status athi_store_finish(athi_store *s, int64_t number, const athi_outcome *o) {
+    if (o->state != ATHI_TRIAL_COMPLETE && o->state != ATHI_TRIAL_PRUNED && o->state != ATHI_TRIAL_FAILED)
+        return athi_fail(s->ctx, ATH_E_STATE,
+                         "%s: trial %lld: expected an end (complete, pruned or failed), got state %d", s->path,
+                         (long long)number, (int)o->state);
+    if (o->state == ATHI_TRIAL_COMPLETE)
+        for (int i = 0; i < s->info.n_objectives; i++)
+            if (!o->values || isnan(o->values[i]))
+                return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld: a complete trial needs a value of '%s'",
+                                 s->path, (long long)number, s->info.objective_names[i]);
+    return perform(s, ATHI_SQL_DURABLE, end_trial, &(change){.number = number, .outcome = o});
+}
