@@ -87,6 +87,7 @@ typedef struct ath_fit_opts {
     /** Called after each epoch; true stops the training. */
     bool (*on_epoch)(void *user, const ath_epoch *epoch);
     void *user;
+    int64_t steps_per_execution; /* 1: updates in a row between two checkpoints at most */
 } ath_fit_opts;
 /** Trains on the training part; the validation part, if there is one, is evaluated after every epoch.
  *  Errors: ATH_E_DATA, ATH_E_SHAPE (data and model do not fit), ATH_E_FAILED (NaN), ATH_E_IO. */

@@ -161,7 +161,8 @@ static ath_status check_labels(ath_ctx *ctx, const athi_data *data, const ath_mo
 static ath_status check_callbacks(ath_ctx *ctx, athi_arena *arena, const athi_data *data, const athi_job *job) {
     const char *const *reports = NULL;
     int n = 0;
-    ATH_TRY(athi_report_names(job->model, arena, data->validation.n > 0, &reports, &n));
+    ATH_TRY(
+        athi_report_names(job->model, arena, data->validation.n > 0, job->callbacks, job->n_callbacks, &reports, &n));
     return athi_placed(ctx, athi_callbacks_check(job->model, job->callbacks, job->n_callbacks, reports, n),
                        athi_value_get(athi_value_get(job->bound, "train"), "callbacks"));
 }

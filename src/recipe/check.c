@@ -80,11 +80,12 @@ typedef struct checking {
     athi_objectives objectives; /* none: nothing is searched */
 } checking;
 
-static ath_status check_objective(const checking *c, const athi_recipe *r, athi_arena *arena, const ath_model *model,
+static ath_status check_objective(const checking *c, const athi_recipe *r, athi_arena *arena, const athi_job *job,
                                   const char *objective) {
     const char *const *reports = NULL;
     int n = 0;
-    ATH_TRY(athi_report_names(model, arena, c->data->validation.n > 0, &reports, &n));
+    ATH_TRY(athi_report_names(job->model, arena, c->data->validation.n > 0, job->callbacks, job->n_callbacks,
+                              &reports, &n));
     for (int i = 0; i < n; i++)
         if (strcmp(reports[i], objective) == 0) return ATH_OK;
     const char *near = athi_nearest(objective, reports, n, sizeof *reports);
@@ -102,7 +103,7 @@ static ath_status build_bound(void *user, const athi_recipe *recipe, athi_arena 
     ATH_TRY(athi_bound_build(recipe->ctx, arena, bound, c->data, &job));
     ath_status status = ATH_OK;
     for (int k = 0; status == ATH_OK && k < c->objectives.n; k++)
-        status = check_objective(c, recipe, arena, job.model, c->objectives.names[k]);
+        status = check_objective(c, recipe, arena, &job, c->objectives.names[k]);
     athi_model_destroy(job.model);
     return status;
 }

@@ -38,6 +38,7 @@ typedef struct athi_train_opts {
     const athi_value *callbacks;    /* list */
     const athi_value *class_weight; /* map of class number to weight, or null */
     int64_t steps;                  /* updates in all, 0: no limit */
+    int64_t steps_per_execution;    /* 1 */
 } athi_train_opts;
 
 typedef struct athi_tune_opts {

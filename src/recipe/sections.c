@@ -18,6 +18,8 @@ static const athi_option train_options[] = {
     {"class_weight", ATHI_OPT_VALUE, OPT(class_weight), "null", .nullable = true,
      .doc = "weight of each class in the loss: {class number or name: weight}, 1 where not named"},
     {"steps", ATHI_OPT_INT, OPT(steps), "0", .min = 0, .max = 1e15, .doc = "updates in all; 0: no limit"},
+    {"steps_per_execution", ATHI_OPT_INT, OPT(steps_per_execution), "1", .min = 1, .max = 1e9,
+     .doc = "updates in a row between two looks at progress, interruption and checkpoints; the weights are the same"},
     {0}};
 const athi_row athi_train_row = {"train", "how the model is trained", train_options, sizeof(athi_train_opts), NULL,
                                  NULL};

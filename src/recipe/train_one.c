@@ -24,6 +24,7 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_training_opts 
         .callbacks = callbacks,
         .n_callbacks = n_callbacks,
         .max_steps = o->max_steps ? o->max_steps : job->train.steps,
+        .steps_per_execution = job->train.steps_per_execution,
         .folder = o->directory,
         .monitor = o->monitor,
         .maximize = o->maximize,

@@ -9,11 +9,11 @@
 
 /* ---- monitors ------------------------------------------------------------------------------------ */
 
-static const char *const modes[] = {"auto", "min", "max", NULL};
+const char *const athi_modes[] = {"auto", "min", "max", NULL};
 enum { MODE_AUTO, MODE_MIN, MODE_MAX };
 
 /* `auto` is the metric's own direction; a loss or an unknown name goes down. */
-static bool goes_up(int mode, const char *monitor) {
+bool athi_goes_up(int mode, const char *monitor) {
     bool known = false, up = athi_metric_direction(monitor, &known);
     return mode == MODE_MAX || (mode == MODE_AUTO && known && up);
 }
@@ -46,7 +46,7 @@ static const athi_option early_stopping_options[] = {
      .doc = "smallest change that counts as an improvement"},
     {"patience", ATHI_OPT_INT, OPT(patience), "0", .min = 0, .max = 1e9, .search_min = 2, .search_max = 20,
      .doc = "epochs without improvement after which training stops"},
-    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = athi_modes,
      .doc = "direction of improvement; auto: the metric's own"},
     {"baseline", ATHI_OPT_FLOATS, OPT(baseline), "null", .nullable = true,
      .doc = "patience is only renewed by values better than this"},
@@ -67,7 +67,7 @@ static ath_status es_begin(athi_callback_call *c, const void *opts) {
     if (o->baseline.n > 1)
         return athi_fail(c->ctx, ATH_E_OPTION, "early_stopping: baseline: expected one number, got %lld",
                          (long long)o->baseline.n);
-    c->state[ES_BEST] = worst(goes_up(o->mode, o->monitor));
+    c->state[ES_BEST] = worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
@@ -78,7 +78,7 @@ static void es_keep(athi_callback_call *c, const early_stopping_opts *o) {
 
 static ath_status es_epoch(athi_callback_call *c, const void *opts) {
     const early_stopping_opts *o = opts;
-    bool found, up = goes_up(o->mode, o->monitor);
+    bool found, up = athi_goes_up(o->mode, o->monitor);
     double value = athi_epoch_value(c->epoch, o->monitor, &found);
     if (c->epoch->epoch <= o->start_from_epoch) return ATH_OK;
     bool first = c->state[ES_KEPT] == 0; /* what is watched first is the best so far, a NaN too */
@@ -125,7 +125,7 @@ static const athi_option plateau_options[] = {
      .doc = "new rate = rate * factor"},
     {"patience", ATHI_OPT_INT, OPT(patience), "10", .min = 0, .max = 1e9, .search_min = 2, .search_max = 20,
      .doc = "epochs without improvement after which the rate is reduced"},
-    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = athi_modes,
      .doc = "direction of improvement; auto: the metric's own"},
     {"min_delta", ATHI_OPT_FLOAT, OPT(min_delta), "0.0001", .min = 0, .max = 1e30,
      .doc = "smallest change that counts as an improvement"},
@@ -141,7 +141,7 @@ static const char *plateau_monitor(const void *opts) { return ((const plateau_op
 
 static ath_status plateau_begin(athi_callback_call *c, const void *opts) {
     const plateau_opts *o = opts;
-    c->state[PL_BEST] = worst(goes_up(o->mode, o->monitor));
+    c->state[PL_BEST] = worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
@@ -150,7 +150,7 @@ static ath_status plateau_epoch(athi_callback_call *c, const void *opts) {
     bool found;
     double value = athi_epoch_value(c->epoch, o->monitor, &found), *s = c->state;
     if (s[PL_COOLDOWN] > 0) s[PL_COOLDOWN]--, s[PL_WAIT] = 0;
-    if (improves(goes_up(o->mode, o->monitor), value, s[PL_BEST], o->min_delta)) {
+    if (improves(athi_goes_up(o->mode, o->monitor), value, s[PL_BEST], o->min_delta)) {
         s[PL_BEST] = value, s[PL_WAIT] = 0;
         return ATH_OK;
     }
@@ -185,7 +185,7 @@ static const athi_option checkpoint_options[] = {
      .doc = "model file, relative to the run's folder; {epoch} and report names in braces are filled in"},
     {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
     {"save_best_only", ATHI_OPT_BOOL, OPT(save_best_only), "false", .doc = "only write when the monitor improved"},
-    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = modes,
+    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = athi_modes,
      .doc = "direction of improvement; auto: the metric's own"},
     {0}};
 #undef OPT
@@ -197,7 +197,7 @@ static const char *checkpoint_monitor(const void *opts) {
 
 static ath_status checkpoint_begin(athi_callback_call *c, const void *opts) {
     const checkpoint_opts *o = opts;
-    c->state[0] = worst(goes_up(o->mode, o->monitor));
+    c->state[0] = worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
@@ -234,7 +234,7 @@ static ath_status checkpoint_epoch(athi_callback_call *c, const void *opts) {
     if (o->save_best_only) {
         bool found;
         double value = athi_epoch_value(c->epoch, o->monitor, &found);
-        if (!improves(goes_up(o->mode, o->monitor), value, c->state[0], 0)) return ATH_OK;
+        if (!improves(athi_goes_up(o->mode, o->monitor), value, c->state[0], 0)) return ATH_OK;
         c->state[0] = value;
     }
     athi_text path = {.ctx = c->ctx};
@@ -324,6 +324,17 @@ const athi_kind athi_callbacks = {
                         sizeof(csv_opts), &csv_logger, "file"},
                        {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0, &terminate_on_nan,
                         NULL},
+                       {"stop_at_accuracy", "stops when a report has reached a target for several epochs",
+                        athi_stop_at_accuracy_options, sizeof(athi_stop_at_accuracy_opts), &athi_stop_at_accuracy, "target"},
+                       {"learning_rate_scheduler", "the learning rate by epoch: the optimizer's times a factor",
+                        athi_learning_rate_scheduler_options, sizeof(athi_learning_rate_scheduler_opts),
+                        &athi_learning_rate_scheduler, NULL},
+                       {"throughput",
+                        "reports throughput: training samples a second of the whole epoch, its validation included "
+                        "(samples_per_second is that of the training alone)",
+                        NULL, 0, &athi_throughput, NULL},
+                       {"total_time", "reports total_seconds: of all epochs so far, over all starts", NULL, 0,
+                        &athi_total_time, NULL},
                        {0}}};
 
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state) {
@@ -339,6 +350,7 @@ ath_status athi_callbacks_check(const ath_model *m, const athi_callback *callbac
     for (int i = 0; i < n_callbacks; i++) {
         const athi_callback *cb = &callbacks[i];
         const athi_callback_impl *impl = cb->row->impl;
+        if (impl->check) ATH_TRY(impl->check(m->ctx, cb->opts));
         const char *monitor = impl->monitor ? impl->monitor(cb->opts) : NULL;
         bool found = !monitor;
         for (int j = 0; j < n; j++) found = found || strcmp(reports[j], monitor) == 0;
@@ -374,4 +386,14 @@ ath_status athi_callbacks_run(ath_model *m, const athi_fit_opts *fit, athi_callb
         state += impl->n_state;
     }
     return ATH_OK;
+}
+
+void athi_callbacks_measure(ath_model *m, const athi_fit_opts *fit, const athi_epoch_costs *costs, double *values) {
+    double *state = athi_state_at(m->state, m->callbacks), *set = athi_state_at(m->state, m->values);
+    for (int i = 0; i < fit->n_callbacks; i++) {
+        const athi_callback_impl *impl = fit->callbacks[i].row->impl;
+        athi_callback_call c = {m->ctx, m, fit, NULL, state, &set[ATHI_RATE], false};
+        if (impl->report) *values++ = impl->measure(&c, fit->callbacks[i].opts, costs);
+        state += impl->n_state;
+    }
 }

@@ -48,11 +48,12 @@ static ath_status save_if_due(run *r) {
 
 /* ---- what an epoch reports ----------------------------------------------------------------------- */
 
-ath_status athi_report_names(const ath_model *m, athi_arena *arena, bool validation, const char *const **names,
-                             int *n) {
+ath_status athi_report_names(const ath_model *m, athi_arena *arena, bool validation, const athi_callback *callbacks,
+                             int n_callbacks, const char *const **names, int *n) {
     static const char *const of_every_epoch[] = {"learning_rate", "seconds", "samples_per_second"};
     const athi_net *net = m->net;
-    const char **list = athi_arena_array(arena, 2 * net->n_sums + ATHI_COUNT(of_every_epoch), sizeof *list);
+    const char **list =
+        athi_arena_array(arena, 2 * net->n_sums + ATHI_COUNT(of_every_epoch) + n_callbacks, sizeof *list);
     *n = 0;
     if (!list) return ATH_E_NOMEM;
     for (int part = 0; part <= validation; part++)
@@ -63,6 +64,10 @@ ath_status athi_report_names(const ath_model *m, athi_arena *arena, bool validat
             list[(*n)++] = name;
         }
     for (int i = 0; i < ATHI_COUNT(of_every_epoch); i++) list[(*n)++] = of_every_epoch[i];
+    for (int i = 0; i < n_callbacks; i++) {
+        const char *added = ((const athi_callback_impl *)callbacks[i].row->impl)->report;
+        if (added) list[(*n)++] = added;
+    }
     *names = list;
     return ATH_OK;
 }
@@ -85,10 +90,12 @@ static ath_status end_epoch(run *r, bool *stop) {
     athi_sums_clear(r->model);
     if (has_validation(r))
         ATH_TRY(athi_evaluate(r->model, r->o->validation, r->o->preprocess, r->o->batch, r->reports + n));
-    int at = r->n_reports - 3;
-    r->reports[at++] = (double)*r->rate;
-    r->reports[at++] = athi_now() - r->begun;
-    r->reports[at++] = r->training > 0 ? (double)r->samples / r->training : 0;
+    double *costs = r->reports + n * (1 + has_validation(r));
+    const athi_epoch_costs took = {r->samples, athi_now() - r->begun};
+    costs[0] = (double)*r->rate;
+    costs[1] = took.seconds;
+    costs[2] = r->training > 0 ? (double)r->samples / r->training : 0;
+    athi_callbacks_measure(r->model, r->o, &took, costs + 3);
     athi_epoch e = {++r->progress[ATHI_EPOCHS_DONE], r->counters[1], r->names, r->reports, r->n_reports};
     r->progress[ATHI_BATCHES_DONE] = 0;
     keep_best(r, &e);
@@ -124,13 +131,23 @@ static ath_status step(run *r, int64_t first, int64_t n) {
     athi_plan_run(plan);
     r->progress[ATHI_BATCHES_DONE]++;
     r->samples += n;
-    return check_loss(r);
+    return ATH_OK;
 }
 
-/* The rest of the current epoch; *ended is false when max_steps came first. */
+/* Between two executions: is it told to stop? */
+static ath_status look_up(run *r, int64_t epoch) {
+    if (!r->o->interrupted || !*r->o->interrupted) return ATH_OK;
+    ATH_TRY(save(r));
+    return athi_fail(r->ctx, ATH_E_INTERRUPTED, "interrupted in epoch %lld%s", (long long)epoch + 1,
+                     r->o->state_path ? "; the state is saved, the same command goes on" : "");
+}
+
+/* The rest of the current epoch; *ended is false when max_steps came first. Executions of several steps are counted from
+ * the epoch's beginning, wherever a run goes on. */
 static ath_status train_epoch(run *r, bool *ended) {
     const athi_fit_opts *o = r->o;
-    int64_t epoch = r->progress[ATHI_EPOCHS_DONE], n = o->train->n, batches = (n + o->batch - 1) / o->batch;
+    int64_t epoch = r->progress[ATHI_EPOCHS_DONE], n = o->train->n, batches = (n + o->batch - 1) / o->batch,
+            at_once = ATHI_MAX(o->steps_per_execution, 1);
     athi_epoch_order(o->seed, epoch, n, o->shuffle, r->order);
     double begin = athi_now(), told = begin;
     r->begun = begin, r->samples = 0;
@@ -138,20 +155,20 @@ static ath_status train_epoch(run *r, bool *ended) {
     for (int64_t b = r->progress[ATHI_BATCHES_DONE]; b < batches; b++) {
         if (o->max_steps && r->counters[1] >= o->max_steps) {
             *ended = false;
+            ATH_TRY(check_loss(r));
             break;
         }
-        if (o->interrupted && *o->interrupted) {
-            ATH_TRY(save(r));
-            return athi_fail(r->ctx, ATH_E_INTERRUPTED, "interrupted in epoch %lld%s", (long long)epoch + 1,
-                             o->state_path ? "; the state is saved, the same command goes on" : "");
-        }
+        if (b % at_once == 0) ATH_TRY(look_up(r, epoch));
         ATH_TRY(step(r, b * o->batch, ATHI_MIN(o->batch, n - b * o->batch)));
+        bool last = b + 1 == batches;
+        if (!last && (b + 1) % at_once != 0) continue;
+        ATH_TRY(check_loss(r));
         double now = athi_now();
-        if (o->on_batch && (now - told > 0.2 || b + 1 == batches)) {
+        if (o->on_batch && (now - told > 0.2 || last)) {
             o->on_batch(o->user, epoch + 1, b + 1, batches);
             told = now;
         }
-        if (b + 1 < batches) ATH_TRY(save_if_due(r));
+        if (!last) ATH_TRY(save_if_due(r));
     }
     r->training = athi_now() - begin;
     return ATH_OK;
@@ -201,7 +218,8 @@ static ath_status begin(run *r) {
     r->values = athi_state_at(m->state, m->values);
     r->counters = athi_state_at(m->state, m->net->counters);
     r->rate = athi_state_at(m->state, m->net->learning_rate);
-    ATH_TRY(athi_report_names(m, r->arena, has_validation(r), &r->names, &r->n_reports));
+    ATH_TRY(
+        athi_report_names(m, r->arena, has_validation(r), o->callbacks, o->n_callbacks, &r->names, &r->n_reports));
     r->reports = athi_arena_array(r->arena, r->n_reports, sizeof *r->reports);
     if (!r->reports) return ATH_E_NOMEM;
     ATH_TRY(athi_callbacks_check(m, o->callbacks, o->n_callbacks, r->names, r->n_reports));

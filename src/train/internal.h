@@ -33,12 +33,21 @@ typedef struct athi_callback_call {
     bool stop;     /* out */
 } athi_callback_call;
 
+/* What an epoch of this process took. */
+typedef struct athi_epoch_costs {
+    int64_t samples; /* trained on */
+    double seconds;  /* with validation */
+} athi_epoch_costs;
+
 /* impl of a callback row; every function but monitor may be NULL. */
 typedef struct athi_callback_impl {
     int n_state;
     const char *(*monitor)(const void *opts); /* the report it watches; NULL: none */
     bool (*restores)(const void *opts);       /* needs ATHI_SNAPSHOT_EARLY_STOPPING */
     bool needs_constant_rate;
+    ath_status (*check)(ath_ctx *ctx, const void *opts); /* what a row of options cannot say */
+    const char *report;                                  /* what it adds to every epoch's reports; NULL: nothing */
+    double (*measure)(athi_callback_call *c, const void *opts, const athi_epoch_costs *costs); /* its value */
     ath_status (*begin)(athi_callback_call *c, const void *opts);  /* fresh run only */
     ath_status (*resume)(athi_callback_call *c, const void *opts); /* cut back what lies outside the block */
     ath_status (*epoch_end)(athi_callback_call *c, const void *opts);
@@ -53,6 +62,29 @@ typedef enum athi_callback_event {
 } athi_callback_event;
 ath_status athi_callbacks_run(ath_model *model, const athi_fit_opts *fit, athi_callback_event event,
                               const athi_epoch *epoch, bool *stop);
+/** Values of the reports that callbacks add, in the order of athi_report_names. */
+void athi_callbacks_measure(ath_model *model, const athi_fit_opts *fit, const athi_epoch_costs *costs, double *values);
+
+extern const athi_callback_impl athi_stop_at_accuracy, athi_learning_rate_scheduler, athi_throughput, athi_total_time;
+extern const athi_option athi_stop_at_accuracy_options[], athi_learning_rate_scheduler_options[];
+typedef struct athi_stop_at_accuracy_opts {
+    size_t struct_size;
+    bool exact;
+    double target;
+    const char *monitor;
+    int64_t patience;
+    ath_switch consecutive;
+    int mode;
+} athi_stop_at_accuracy_opts;
+typedef struct athi_learning_rate_scheduler_opts {
+    size_t struct_size;
+    bool exact;
+    athi_floats epochs, factors;
+} athi_learning_rate_scheduler_opts;
+
+/** Does a report get better upwards? mode: 0 its own direction, 1 min, 2 max; athi_modes has their names. */
+bool athi_goes_up(int mode, const char *monitor);
+extern const char *const athi_modes[];
 
 /* ---- memory.c ------------------------------------------------------------------------------------ */
 

@@ -142,6 +142,7 @@ ath_status ath_model_fit_with(ath_model *m, const ath_data *data, const ath_fit_
                        .shuffle = d->shuffle,
                        .stop_on_nan = true,
                        .seed = (uint64_t)((const int64_t *)athi_state_at(m->state, m->net->counters))[0],
+                       .steps_per_execution = o.steps_per_execution,
                        .state_path = o.state,
                        .log_path = o.log,
                        .resume = true,

@@ -93,7 +93,7 @@ ath_status athi_model_load(ath_model *model, const char *path);
 /* ---- the loop (fit.c) ---------------------------------------------------------------------------- */
 
 /* What an epoch reports, in this order: epoch, step, loss, metrics, val_…, learning_rate, seconds,
- * samples_per_second. */
+ * samples_per_second, what callbacks add. */
 typedef struct athi_epoch {
     int64_t epoch, step; /* from 1; updates so far */
     const char *const *names;
@@ -118,6 +118,7 @@ typedef struct athi_fit_opts {
     const athi_callback *callbacks;
     int n_callbacks;
     int64_t max_steps;          /* updates in all, 0: no limit */
+    int64_t steps_per_execution; /* updates between two looks at progress, interruption and checkpoints; 0: 1 */
     const char *state_path;     /* checkpoints; NULL: none */
     const char *log_path;       /* log.jsonl; NULL: none */
     const char *folder;         /* what relative paths of callbacks start from; NULL: the current one */
@@ -136,9 +137,9 @@ typedef struct athi_fit_opts {
 /** Trains. The model must be prepared. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
 /** The names of what an epoch will report, in order, in the arena. */
-ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool validation, const char *const **names,
-                             int *n);
-/** Every monitor is among the n reports, and no callback sets a rate that a schedule owns. */
+ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool validation, const athi_callback *callbacks,
+                             int n_callbacks, const char *const **names, int *n);
+/** Every monitor is among the n reports, options make sense, and no callback sets a rate that a schedule owns. */
 ath_status athi_callbacks_check(const ath_model *model, const athi_callback *callbacks, int n_callbacks,
                                 const char *const *reports, int n);
 /** What the callbacks want of athi_model_prepare. */

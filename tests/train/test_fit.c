@@ -1,8 +1,6 @@
 /* The loop on real data: it learns, stopping and going on gives the same bits, damaged states are refused. */
-#include "test.h"
-
-#include "base/file.h"
-#include "train/train.h"
+#include "train/internal.h"
+#include "train_test.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -14,16 +12,14 @@ static char folder[64], state_path[128], log_path[128];
 static int setup(void **unused) {
     (void)unused;
     snprintf(folder, sizeof folder, "/tmp/athanor-test-XXXXXX");
-    if (ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1}, &ctx) ||
-        !mkdtemp(folder))
+    if (ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1}, &ctx) || !mkdtemp(folder))
         return 1;
     snprintf(state_path, sizeof state_path, "%s/state.safetensors", folder);
     snprintf(log_path, sizeof log_path, "%s/log.jsonl", folder);
     athi_arena *arena = athi_arena_create(ctx);
     athi_value *map = NULL;
     athi_data_opts opts;
-    const char json[] =
-        "{\"source\": \"fashion-mnist\", \"samples\": 3000, \"validation\": 1000, \"batch\": 128}";
+    const char json[] = "{\"source\": \"fashion-mnist\", \"samples\": 3000, \"validation\": 1000, \"batch\": 128}";
     int failed = athi_json_read(ctx, arena, json, sizeof json - 1, &map) ||
                  athi_options_read(ctx, arena, &athi_data_row, map, NULL, "data", &opts) ||
                  athi_data_open(ctx, &opts, NULL, NULL, &data);
@@ -138,8 +134,7 @@ static void going_on_is_exact(void **unused) {
     ath_model *whole = make_model(7, NULL, 0);
     athi_fit_opts o = fit_opts(&w);
     assert_ok(ctx, athi_fit(whole, &o));
-    for (int64_t steps = 1; steps < 48;
-         steps += 13) { /* 16 batches an epoch: in the middle and at the ends */
+    for (int64_t steps = 1; steps < 48; steps += 13) { /* 16 batches an epoch: in the middle and at the ends */
         unlink(state_path), unlink(log_path);
         ath_model *first = make_model(7, NULL, 0), *second = make_model(99, NULL, 0);
         athi_fit_opts part = fit_opts(&w);
@@ -180,8 +175,146 @@ static void a_damaged_state_is_refused(void **unused) {
     athi_model_destroy(m);
 }
 
+/* The lab's stop: two epochs in a row at the target; a miss between them starts the count again. */
+static void a_target_stops_it(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *options;
+        double values[6];
+        int epochs;
+    } cases[] = {{"0.85", {0.80, 0.85, 0.86, 0.9, 0.9, 0.9}, 3},
+                 {"0.85", {0.86, 0.84, 0.86, 0.86, 0.9, 0.9}, 4},
+                 {"{\"target\": 0.85, \"consecutive\": false}", {0.86, 0.84, 0.86, 0.9, 0.9, 0.9}, 3},
+                 {"{\"target\": 0.85, \"patience\": 1}", {0.1, 0.2, 0.3, 0.85, 0.9, 0.9}, 4},
+                 {"{\"target\": 0.3, \"monitor\": \"val_loss\"}", {0.2, 0.4, 0.3, 0.1, 0.1, 0.1}, 4}};
+    athi_arena *arena = athi_arena_create(ctx);
+    for (int k = 0; k < ATHI_COUNT(cases); k++) {
+        char json[128];
+        void *opts;
+        snprintf(json, sizeof json, "{\"stop_at_accuracy\": %s}", cases[k].options);
+        athi_callback callback = {train_spec(ctx, arena, &athi_callbacks, json, &opts), NULL};
+        callback.opts = opts;
+        ath_model *m = make_model(1, &callback, 1);
+        athi_fit_opts fit = {.callbacks = &callback, .n_callbacks = 1};
+        bool stop = false;
+        int e = 0;
+        while (e < 6 && !stop) {
+            athi_epoch epoch = {e + 1, 0, (const char *const[]){k == 4 ? "val_loss" : "val_accuracy"},
+                                &cases[k].values[e], 1};
+            assert_ok(ctx, athi_callbacks_run(m, &fit, ATHI_CALLBACK_EPOCH, &epoch, &stop));
+            e++;
+        }
+        assert_int_equal(e, cases[k].epochs);
+        athi_model_destroy(m);
+    }
+    athi_arena_destroy(arena);
+}
+
+/* 0.01 x {1, 0.1, 0.01, 0.001} after 1, 2 and 4 epochs, the same after going on in the middle of it. */
+static void rates_by_epoch(void **unused) {
+    (void)unused;
+    athi_arena *arena = athi_arena_create(ctx);
+    void *opts;
+    athi_callback callback = {
+        train_spec(ctx, arena, &athi_callbacks,
+                   "{\"learning_rate_scheduler\": {\"epochs\": [1, 2, 4], \"factors\": [1, 0.1, 0.01, 0.001]}}",
+                   &opts),
+        NULL};
+    callback.opts = opts;
+    static const double factors[] = {1, 0.1, 0.01, 0.01, 0.001, 0.001};
+    unlink(state_path), unlink(log_path);
+    for (int64_t e = 1; e <= 6; e++) {
+        watch w = {0};
+        ath_model *m = make_model(7, &callback, 1);
+        athi_fit_opts o = fit_opts(&w);
+        o.callbacks = &callback, o.n_callbacks = 1, o.state_path = state_path, o.resume = true;
+        o.epochs = 6, o.max_steps = 16 * e;
+        assert_ok(ctx, athi_fit(m, &o));
+        assert_float_equal(w.last[4], 0.001 * factors[e - 1], 1e-9); /* loss, accuracy, twice, learning_rate */
+        athi_model_destroy(m);
+    }
+    static const struct {
+        const char *json, *part;
+    } wrong[] = {{"{\"epochs\": [1, 2], \"factors\": [1, 0.1]}", "one factor more than epochs, got 2 factors and 2"},
+                 {"{\"epochs\": [2, 1], \"factors\": [1, 0.1, 0.2]}", "epochs must ascend, got 1 after 2"},
+                 {"{\"epochs\": [2], \"factors\": [1, 0]}", "a factor must be a number > 0, got 0"}};
+    for (int i = 0; i < ATHI_COUNT(wrong); i++) {
+        char json[160];
+        snprintf(json, sizeof json, "{\"learning_rate_scheduler\": %s}", wrong[i].json);
+        athi_callback bad = {train_spec(ctx, arena, &athi_callbacks, json, &opts), NULL};
+        bad.opts = opts;
+        ath_model *m = make_model(7, &bad, 1);
+        assert_fails(ctx, athi_callbacks_check(m, &bad, 1, NULL, 0), ATH_E_OPTION, wrong[i].part);
+        athi_model_destroy(m);
+    }
+    athi_arena_destroy(arena);
+}
+
+/* throughput and total_seconds stand behind the other reports, and say what `seconds` says. */
+static ath_status check_costs(void *user, const athi_epoch *e, bool *stop) {
+    double *total = user;
+    bool found[4];
+    (void)stop;
+    double seconds = athi_epoch_value(e, "seconds", &found[0]), all = athi_epoch_value(e, "throughput", &found[1]),
+           sum = athi_epoch_value(e, "total_seconds", &found[2]),
+           training = athi_epoch_value(e, "samples_per_second", &found[3]);
+    for (int i = 0; i < 4; i++) assert_true(found[i]);
+    assert_float_equal(all * seconds, 2000, 1e-6);
+    assert_true(training > all); /* validation takes its time */
+    *total += seconds;
+    assert_float_equal(sum, *total, 1e-9);
+    return ATH_OK;
+}
+static void costs_are_reported(void **unused) {
+    (void)unused;
+    const athi_callback callbacks[] = {{athi_row_find(&athi_callbacks, "throughput"), NULL},
+                                       {athi_row_find(&athi_callbacks, "total_time"), NULL}};
+    double total = 0;
+    ath_model *m = make_model(7, callbacks, 2);
+    athi_fit_opts o = fit_opts(NULL);
+    o.callbacks = callbacks, o.n_callbacks = 2, o.on_epoch = check_costs, o.user = &total;
+    assert_ok(ctx, athi_fit(m, &o));
+    assert_true(total > 0);
+    athi_model_destroy(m);
+}
+
+typedef struct looks {
+    watch w; /* first: what on_epoch takes */
+    int64_t at_once, batches;
+} looks;
+static void on_batch(void *user, int64_t epoch, int64_t batch, int64_t batches) {
+    looks *l = user;
+    (void)epoch;
+    l->batches++;
+    assert_true(batch % l->at_once == 0 || batch == batches);
+}
+/* Several steps an execution: the same weights, and nobody is asked in between. */
+static void steps_per_execution(void **unused) {
+    (void)unused;
+    ath_model *models[2];
+    for (int k = 0; k < 2; k++) {
+        looks l = {.at_once = k ? 5 : 1};
+        models[k] = make_model(7, NULL, 0);
+        athi_fit_opts o = fit_opts(&l.w);
+        o.steps_per_execution = l.at_once, o.on_batch = on_batch, o.user = &l;
+        assert_ok(ctx, athi_fit(models[k], &o));
+        assert_true(l.batches >= 3 && l.w.epochs == 3);
+    }
+    for (int64_t i = 0; i < models[0]->net->n_params; i++) {
+        const athi_variable *v = models[0]->net->params[i].variable, *u = models[1]->net->params[i].variable;
+        assert_memory_equal(athi_state_at(models[0]->state, v), athi_state_at(models[1]->state, u),
+                            (size_t)athi_shape_count(v->shape) * sizeof(float));
+    }
+    for (int k = 0; k < 2; k++) athi_model_destroy(models[k]);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(going_on_is_exact),
-                                       cmocka_unit_test(a_damaged_state_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns),
+                                       cmocka_unit_test(going_on_is_exact),
+                                       cmocka_unit_test(a_damaged_state_is_refused),
+                                       cmocka_unit_test(a_target_stops_it),
+                                       cmocka_unit_test(rates_by_epoch),
+                                       cmocka_unit_test(costs_are_reported),
+                                       cmocka_unit_test(steps_per_execution)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
