@@ -3,7 +3,9 @@
 
     store.py [--folder F]      F: where the studies lie; a real disk, or the figures say nothing (default: the build folder)
 
-Everything goes through the program: trials through ask-tell, as any other program would, opening through `athanor best`."""
+Durable trials are measured in one process (durable.c), a bare SQLite loop of the same rows and commits in turn with them;
+all else goes through the program: trials through ask-tell, as any other program would, opening through `athanor best`. The
+PostgreSQL server is one that tests/tune/with_postgres.sh starts, with fsync on."""
 import argparse
 import json
 import os
@@ -43,39 +45,41 @@ class Server:
         self.process.wait()
 
 
-def bare(folder, n):
-    """Commits a second of a loop that does nothing else: five rows a commit, synchronous=FULL."""
-    db = sqlite3.connect(folder / "bare.db", isolation_level=None)
-    db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(a, b)")
-    begin = time.perf_counter()
-    for i in range(n):
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany("INSERT INTO t VALUES(?, ?)", [(i, k) for k in range(5)])
-        db.execute("COMMIT")
-    return n / (time.perf_counter() - begin)
-
-
-def durable(folder, n, name):
-    server = Server(folder, folder / name)
-    begin = time.perf_counter()
-    for _ in range(n):
-        trial = server.call(op="ask")["trial"]
-        server.call(op="tell", trial=trial, values={"y": 0.5})
-    seconds = time.perf_counter() - begin
-    server.close()
-    return n / seconds
+def in_process(folder, trials, group):
+    return json.loads(subprocess.run([ROOT / "build/bench/bench_durable", folder, str(trials), str(group)], check=True,
+                                     stdout=subprocess.PIPE).stdout)
 
 
 def one_by_one(folder):
-    """In turn, three rounds each; the median of the ratios."""
-    rounds = []
-    for k in range(3):
-        ours, theirs = durable(folder, 300, f"one{k}.db"), bare(folder, 300)
-        os.unlink(folder / "bare.db")
-        rounds.append((ours / theirs, ours, theirs))
-    ratio, ours, theirs = sorted(rounds)[1]
-    return ("durable trials on SQLite, one by one, through ask-tell", f"{ours:.0f}/s", f"bare commits {theirs:.0f}/s",
-            f"{100 * ratio:.0f} %", "80 %", ratio >= 0.8)
+    found = in_process(folder, 300, 1)
+    return ("durable trials on SQLite, one by one", f"{found['athanor']:.0f}/s", f"bare commits {found['bare']:.0f}/s",
+            f"{100 * found['ratio']:.0f} %", "80 %", found["ratio"] >= 0.8)
+
+
+def in_groups(folder):
+    found = in_process(folder, 4000, 100)
+    return ("durable trials on SQLite, 100 a commit", f"{found['athanor']:.0f}/s", f"bare commits {found['bare']:.0f}/s",
+            f"{found['athanor']:.0f}/s", "5000/s", found["athanor"] >= 5000)
+
+
+def asked_and_told(folder, trials, group):
+    """Trials a second through a pipe and JSON."""
+    server = Server(folder, folder / f"asked{group}.db")
+    begin = time.perf_counter()
+    for _ in range(0, trials, group):
+        if group == 1:
+            server.call(op="tell", trial=server.call(op="ask")["trial"], values={"y": 0.5})
+        else:
+            asked = server.call(op="ask", n=group)["trials"]
+            server.call(op="tell", trials=[{"trial": t["trial"], "values": {"y": 0.5}} for t in asked])
+    seconds = time.perf_counter() - begin
+    server.close()
+    return trials / seconds
+
+
+def ask_tell(folder):
+    rates = [asked_and_told(folder, n, group) for n, group in ((300, 1), (2000, 100))]
+    return ("the same through ask-tell: one by one, in groups", f"{rates[0]:.0f}/s, {rates[1]:.0f}/s", "", "", "", None)
 
 
 def large(folder, trials=28000, parameters=10):
@@ -109,50 +113,76 @@ def large(folder, trials=28000, parameters=10):
             "0.5 s", seconds < 0.5)
 
 
-def many(folder, drivers=8, trials=2000):
-    """Each driver asks, works a millisecond, tells, until the study has its trials."""
-    study, errors = folder / "many.db", []
+def drive(folder, study, trials, errors):
+    """Asks, works a millisecond, tells, until the study has its trials."""
+    try:
+        server = Server(folder, study, max_trials=trials)
+        while True:
+            answer = server.call(op="ask")
+            if "trial" in answer:
+                time.sleep(0.001)
+                server.call(op="tell", trial=answer["trial"], values={"y": 0.5})
+            elif "done" in answer:
+                break
+            else:
+                time.sleep(0.01)
+        server.close()
+    except Exception as e:  # noqa: BLE001: any of them is what is looked for
+        errors.append(str(e))
 
-    def drive():
-        try:
-            server = Server(folder, study, max_trials=trials)
-            while True:
-                answer = server.call(op="ask")
-                if "trial" in answer:
-                    time.sleep(0.001)
-                    server.call(op="tell", trial=answer["trial"], values={"y": 0.5})
-                elif "done" in answer:
-                    break
-                else:
-                    time.sleep(0.01)
-            server.close()
-        except Exception as e:  # noqa: BLE001: any of them is what is looked for
-            errors.append(str(e))
 
+def many(folder, study, where, drivers=8, trials=2000):
+    errors = []
     begin = time.perf_counter()
-    threads = [threading.Thread(target=drive) for _ in range(drivers)]
+    threads = [threading.Thread(target=drive, args=(folder, study, trials, errors)) for _ in range(drivers)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
     rate = trials / (time.perf_counter() - begin)
-    db = sqlite3.connect(study)
-    [(complete, numbers)] = db.execute("SELECT SUM(state='COMPLETE'), COUNT(DISTINCT number) FROM trials")
-    whole = complete == trials and numbers == trials and not errors
-    return (f"{drivers} drivers, {trials} trials of 1 ms on one SQLite file", f"{rate:.0f}/s", "",
+    found = json.loads(subprocess.run([ATHANOR, "export", str(study), "--format", "json"], check=True,
+                                      stdout=subprocess.PIPE).stdout)["trials"]
+    complete = sum(t["state"] == "complete" for t in found)
+    whole = complete == trials and {t["trial"] for t in found} == set(range(trials)) and not errors
+    return (f"{drivers} drivers, {trials} trials of 1 ms on {where}", f"{rate:.0f}/s", "",
             f"{complete} complete, {len(errors)} errors" + (f" ({errors[0][:80]})" if errors else ""),
             "300/s, none lost", whole and rate >= 300)
+
+
+def many_on_sqlite(folder):
+    return many(folder, folder / "many.db", "one SQLite file")
+
+
+def many_on_postgres(folder):
+    """This program once more, below a server that goes when it ends."""
+    url = os.environ.get("ATHANOR_TEST_POSTGRES")
+    if url:
+        return many(folder, url, "PostgreSQL")
+    done = subprocess.run([ROOT / "tests/tune/with_postgres.sh", sys.executable, __file__, "--folder", folder, "--only",
+                           "many_on_postgres", "--json"], check=True, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "ATHANOR_TEST_FSYNC": "on"})
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+MEASURES = (one_by_one, in_groups, ask_tell, large, many_on_sqlite, many_on_postgres)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default=str(ROOT / "build"))
+    parser.add_argument("--only", choices=[m.__name__ for m in MEASURES], help="one row")
+    parser.add_argument("--json", action="store_true", help="rows as JSON lists")
     o = parser.parse_args()
-    print("| what | Athanor | the other side | figure | at least | reached |\n|---|---|---|---|---|---|")
-    for measure in (one_by_one, large, many):
+    subprocess.run(["ninja", "-C", str(ROOT / "build"), "--quiet", "bench/bench_durable"], check=True)
+    if not o.json:
+        print("| what | Athanor | the other side | figure | at least | reached |\n|---|---|---|---|---|---|")
+    for measure in MEASURES:
+        if o.only not in (None, measure.__name__):
+            continue
         with tempfile.TemporaryDirectory(dir=o.folder, prefix="bench-store-") as folder:
             row = measure(Path(folder))
-        print("| " + " | ".join(map(str, row[:-1])) + f" | {'yes' if row[-1] else 'no'} |", flush=True)
+        reached = {True: "yes", False: "no", None: ""}[row[-1]]
+        print(json.dumps(row) if o.json else "| " + " | ".join(map(str, row[:-1])) + f" | {reached} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -147,10 +147,7 @@ static ath_status insert_names(athi_store *s, const athi_study_info *info) {
 }
 
 static ath_status insert_study(athi_store *s, const athi_study_info *info) {
-    athi_rows *q;
-    bool made;
-    ATH_TRY(athi_sql_query(s, SQL_STUDY_INSERT, &q, "t", info->name));
-    ATH_TRY(athi_sql_number(s, q, &s->study_id, &made));
+    ATH_TRY(athi_sql_insert(s, SQL_STUDY_INSERT, &s->study_id, "t", info->name));
     for (int i = 0; i < info->n_objectives; i++)
         ATH_TRY(athi_sql_run(s, SQL_DIRECTION_INSERT, "tii", info->maximize[i] ? "MAXIMIZE" : "MINIMIZE", s->study_id,
                              (int64_t)i));

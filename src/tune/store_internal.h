@@ -79,6 +79,7 @@ typedef struct athi_database {
     ath_status (*query)(athi_store *s, athi_sql which, athi_rows *q, const char *types, va_list args);
     ath_status (*step)(athi_store *s, athi_rows *q, bool *row);
     void (*reset)(athi_rows *q);
+    int64_t (*given)(athi_store *s, athi_rows *q); /* the key of the row that it has inserted */
     bool (*null)(athi_rows *q, int column);
     int64_t (*integer)(athi_rows *q, int column);
     double (*number)(athi_rows *q, int column);
@@ -133,8 +134,14 @@ typedef struct athi_flow { /* of infinities and NaN, as Optuna writes them */
 extern const athi_database athi_sqlite, athi_postgres;
 /** Which database a path or URL means, and what of it names the place. */
 const athi_database *athi_database_of(const char *url, const char **place);
-/** A statement's text for a database whose values are marked so. NULL: out of memory. */
-char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, char mark, const char *clock);
+/* How a database writes what differs. */
+typedef struct athi_dialect {
+    const char *mark;  /* before the number of a value */
+    const char *clock; /* seconds since the epoch */
+    const char *given; /* at the end of an INSERT whose row is given a key */
+} athi_dialect;
+/** A statement's text. NULL: out of memory. */
+char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, const athi_dialect *dialect);
 
 /** Runs a statement; a row that it gives is not looked at. Letters of `types`: i int64_t, d double (NaN is NULL), t
  * text (may be NULL). */
@@ -144,6 +151,8 @@ ath_status athi_sql_query(athi_store *s, athi_sql which, athi_rows **out, const 
 /** *row: whether there is one. */
 ath_status athi_sql_step(athi_store *s, athi_rows *q, bool *row);
 void athi_sql_reset(athi_rows *q);
+/** Inserts a row that is given a key. */
+ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const char *types, ...);
 /** The first column of the only row. */
 ath_status athi_sql_number(athi_store *s, athi_rows *q, int64_t *number, bool *found);
 /* The columns of the row, by index. */
@@ -183,6 +192,8 @@ ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running);
 /** Makes `space` the one whose points are cached, with its distributions. */
 ath_status athi_store_use_space(athi_store *s, const athi_space *space);
 void athi_store_forget(athi_store *s);
+/** Puts a trial that was just begun into the cache, as it would be read; where memory is short, it will be. */
+void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *beginning, double started);
 
 /* ---- store_lease.c ------------------------------------------------------------------------------- */
 

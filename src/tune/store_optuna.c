@@ -182,14 +182,22 @@ void athi_optuna_time(double seconds, char out[32]) {
     for (int i = 6; i >= 1; i--, micro /= 10) out[n + (size_t)i] = digits[micro % 10];
 }
 
+/* Local time to seconds. mktime would look at the time zone's file at each call, which is most of what it costs. */
+static time_t seconds_of(struct tm *local) {
+    const time_t wall = timegm(local);
+    struct tm at;
+    time_t t = wall - (localtime_r(&wall, &at) ? at.tm_gmtoff : 0);
+    return localtime_r(&t, &at) ? wall - at.tm_gmtoff : t; /* again, where the offset changes in between */
+}
+
 double athi_optuna_time_read(const char *text) {
-    struct tm tm = {.tm_isdst = -1};
+    struct tm tm = {0};
     const char *rest = text ? strptime(text, "%Y-%m-%d %H:%M:%S", &tm) : NULL;
     if (!rest) return 0;
     double fraction = 0, unit = 0.1;
     if (*rest == '.')
         for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10) fraction += unit * (*rest - '0');
-    return (double)mktime(&tm) + fraction;
+    return (double)seconds_of(&tm) + fraction;
 }
 
 athi_flow athi_optuna_flow(double v) {

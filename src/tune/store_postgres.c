@@ -174,8 +174,9 @@ static ath_status prepare(athi_store *s, athi_sql which, const char *types) {
     int n = (int)strlen(types);
     char name[16];
     for (int i = 0; i < n; i++) oids[i] = types[i] == 'i' ? INT8 : types[i] == 'd' ? FLOAT8 : 0;
-    char *text =
-        athi_sql_text_of(s->ctx, which, '$', "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)");
+    static const athi_dialect dialect = {"$", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)",
+                                         " RETURNING *"};
+    char *text = athi_sql_text_of(s->ctx, which, &dialect);
     if (!text) return ATH_E_NOMEM;
     statement_name(which, name);
     PGresult *result = PQprepare(s->connection->pg, name, text, n, oids);
@@ -241,6 +242,12 @@ static const char *text(athi_rows *q, int column) {
 }
 static int64_t integer(athi_rows *q, int column) { return strtoll(PQgetvalue(q->handle, q->at, column), NULL, 10); }
 static double number(athi_rows *q, int column) { return strtod(PQgetvalue(q->handle, q->at, column), NULL); }
+
+/* The key is the first column of both tables that give one. */
+static int64_t given(athi_store *s, athi_rows *q) {
+    (void)s;
+    return integer(q, 0);
+}
 
 /* ---- transactions -------------------------------------------------------------------------------- */
 
@@ -331,6 +338,7 @@ static void close_connection(athi_store *s) { (void)s; }
 #define query   NULL
 #define step    NULL
 #define reset   NULL
+#define given   NULL
 #define is_null NULL
 #define integer NULL
 #define number  NULL
@@ -342,6 +350,5 @@ static void close_connection(athi_store *s) { (void)s; }
 
 #endif
 
-const athi_database athi_postgres = {open_database, close_connection, query, step,  reset, is_null,
-                                     integer,       number,           text,  begin, end,   again,
-                                     version};
+const athi_database athi_postgres = {open_database, close_connection, query, step,  reset, given, is_null,
+                                     integer,       number,           text,  begin, end,   again, version};

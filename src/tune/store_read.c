@@ -222,6 +222,24 @@ static ath_status read_trial(athi_store *s, athi_cached *c, int64_t number) {
     return ATH_OK;
 }
 
+void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *b, double started) {
+    double unknown[ATHI_OBJECTIVES_MAX];
+    athi_cached *c = &s->cached[number];
+    gathered g = {.head = {.number = number,
+                           .state = ATHI_TRIAL_RUNNING,
+                           .started = started,
+                           .seen = b->seen,
+                           .relation = b->relation,
+                           .relative = b->relative},
+                  .values = unknown};
+    if (s->info.n_objectives > ATHI_OBJECTIVES_MAX) return;
+    for (int i = 0; i < s->info.n_objectives; i++) unknown[i] = NAN;
+    athi_arena_reset(s->scratch);
+    g.point = athi_arena_memdup(s->scratch, b->point, s->space_n * (int64_t)sizeof(double));
+    if (s->space_n && !g.point) return;
+    c->stale = pack(s, &g, &c->trial) != ATH_OK;
+}
+
 static ath_status discover(athi_store *s) {
     athi_rows *q;
     ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id, s->n ? s->cached[s->n - 1].id : (int64_t)0));

@@ -1,13 +1,15 @@
 /* The store's statements, a row each for both databases, and the calls that run them on the one that is open. */
 #include "tune/store_internal.h"
 
-/* Both databases understand them; `clock` stands for the seconds since the epoch by the database's clock. */
+/* Both databases understand them; {clock} stands for the seconds since the epoch by the database's clock, {given} for
+ * what makes an INSERT tell the key that the row was given, where that has to be asked for. */
 #define CLOCK "{clock}"
+#define GIVEN "{given}"
 
 static const char *const texts[SQL_COUNT] = {
     [SQL_STUDY_FIND] = "SELECT study_id, study_name FROM studies WHERE CAST(?1 AS TEXT) IS NULL OR "
                        "study_name=CAST(?1 AS TEXT) ORDER BY study_id",
-    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1) RETURNING study_id",
+    [SQL_STUDY_INSERT] = "INSERT INTO studies(study_name) VALUES(?1)" GIVEN,
     [SQL_DIRECTION_INSERT] = "INSERT INTO study_directions(direction, study_id, objective) VALUES(?1, ?2, ?3)",
     [SQL_DIRECTIONS] = "SELECT direction FROM study_directions WHERE study_id=?1 ORDER BY objective",
     [SQL_STUDY_ATTR_INSERT] = "INSERT INTO study_system_attributes(study_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
@@ -19,8 +21,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_STUDY_GET] = "SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
     [SQL_NEXT_NUMBER] = "SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
-    [SQL_TRIAL_INSERT] = "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)"
-                         " RETURNING trial_id",
+    [SQL_TRIAL_INSERT] =
+        "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)" GIVEN,
     [SQL_TRIAL_EXTRA_INSERT] =
         "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
@@ -81,16 +83,20 @@ static const char *const texts[SQL_COUNT] = {
                        " ORDER BY execution DESC",
 };
 
-/* ?1 becomes $1 where `mark` is '$', {clock} what the database calls it. */
-char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, char mark, const char *clock) {
+static void replace(athi_text *out, const char **at, const char *name, const char *by) {
+    if (strncmp(*at, name, strlen(name))) return;
+    athi_text_printf(out, "%s", by);
+    *at += strlen(name);
+}
+
+char *athi_sql_text_of(ath_ctx *ctx, athi_sql which, const athi_dialect *d) {
     athi_text out = {.ctx = ctx};
-    for (const char *p = texts[which]; *p; p++) {
-        if (*p == '?')
-            athi_text_printf(&out, "%c", mark);
-        else if (!strncmp(p, CLOCK, sizeof CLOCK - 1))
-            athi_text_printf(&out, "%s", clock), p += sizeof CLOCK - 2;
-        else
-            athi_text_printf(&out, "%c", *p);
+    for (const char *p = texts[which]; *p;) {
+        const char *before = p;
+        replace(&out, &p, "?", d->mark);
+        replace(&out, &p, CLOCK, d->clock);
+        replace(&out, &p, GIVEN, d->given);
+        if (p == before) athi_text_printf(&out, "%c", *p++);
     }
     if (out.failed) athi_text_free(&out);
     return out.text;
@@ -142,6 +148,20 @@ ath_status athi_sql_run(athi_store *s, athi_sql which, const char *types, ...) {
     bool row = false;
     if (status == ATH_OK) status = athi_sql_step(s, q, &row);
     if (row) athi_sql_reset(q);
+    return status;
+}
+
+ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const char *types, ...) {
+    athi_rows *q = &s->rows[which];
+    va_list args;
+    va_start(args, types);
+    q->database = s->database;
+    ath_status status = s->database->query(s, which, q, types, args);
+    va_end(args);
+    bool row = false;
+    if (status == ATH_OK) status = s->database->step(s, q, &row);
+    if (status == ATH_OK) *key = s->database->given(s, q);
+    athi_sql_reset(q);
     return status;
 }
 

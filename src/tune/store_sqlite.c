@@ -27,7 +27,8 @@ ath_status athi_sqlite_fail(athi_store *s, int rc) {
 }
 
 static ath_status prepare(athi_store *s, athi_sql which, athi_rows *q) {
-    char *text = athi_sql_text_of(s->ctx, which, '?', "((julianday('now') - 2440587.5) * 86400.0)");
+    static const athi_dialect dialect = {"?", "((julianday('now') - 2440587.5) * 86400.0)", ""};
+    char *text = athi_sql_text_of(s->ctx, which, &dialect);
     if (!text) return ATH_E_NOMEM;
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
@@ -59,6 +60,12 @@ static ath_status step(athi_store *s, athi_rows *q, bool *row) {
 static void reset(athi_rows *q) {
     sqlite3_reset(q->handle);
     sqlite3_clear_bindings(q->handle);
+}
+
+/* RETURNING would make a table for its one row. */
+static int64_t given(athi_store *s, athi_rows *q) {
+    (void)q;
+    return sqlite3_last_insert_rowid(s->db);
 }
 
 static bool is_null(athi_rows *q, int column) { return sqlite3_column_type(q->handle, column) == SQLITE_NULL; }
@@ -120,5 +127,5 @@ static void close_file(athi_store *s) {
     if (s->db) sqlite3_close_v2(s->db);
 }
 
-const athi_database athi_sqlite = {athi_schema_open, close_file, query, step, reset, is_null, integer,
-                                   number,           text,       begin, end,  NULL,  version};
+const athi_database athi_sqlite = {athi_schema_open, close_file, query, step,  reset, given, is_null,
+                                   integer,          number,     text,  begin, end,   NULL,  version};

@@ -13,7 +13,8 @@ typedef struct change {
     const double *point, *values;
     const athi_beginning *beginning;
     const athi_outcome *outcome;
-    int64_t id; /* of the trial that was begun */
+    int64_t id;   /* of the trial that was begun */
+    char now[32]; /* when */
 } change;
 
 ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
@@ -70,16 +71,14 @@ static ath_status insert_params(athi_store *s, int64_t id, const double *point) 
 static ath_status insert_trial(athi_store *s, void *args) {
     change *c = args;
     const athi_beginning *b = c->beginning;
-    char now[32];
-    athi_optuna_time(athi_store_clock(), now);
+    athi_optuna_time(athi_store_clock(), c->now);
     athi_rows *q;
     bool row;
     c->number = 0;
     ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
     ATH_TRY(athi_sql_number(s, q, &c->number, &row));
     if (b->optimistic && c->number != b->after) return c->number = -1, ATH_OK;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_INSERT, &q, "iit", c->number, s->study_id, now));
-    ATH_TRY(athi_sql_number(s, q, &c->id, &row));
+    ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &c->id, "iit", c->number, s->study_id, c->now));
     ATH_TRY(athi_lease_take(s, c->id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", c->id, b->seen, (int64_t)b->relation, b->relative));
     return insert_params(s, c->id, b->point);
@@ -92,10 +91,9 @@ ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_b
     *number = c.number;
     if (*number < 0) return ATH_OK;
     /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
-    if (*number == s->n && ATHI_GROW(s->ctx, s->cached, s->n, s->cap) == ATH_OK)
-        s->cached[s->n++] = (athi_cached){.id = c.id, .stale = true};
-    else
-        s->data_version = -1;
+    if (*number != s->n || ATHI_GROW(s->ctx, s->cached, s->n, s->cap) != ATH_OK) return s->data_version = -1, ATH_OK;
+    s->cached[s->n++] = (athi_cached){.id = c.id, .stale = true};
+    athi_store_remember(s, *number, b, athi_optuna_time_read(c.now));
     return ATH_OK;
 }
 

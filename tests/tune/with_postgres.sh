@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # with_postgres.sh PROGRAM [ARGUMENT…]: runs a test against a PostgreSQL server of its own, which lies in a temporary
-# folder and is gone afterwards; ATHANOR_TEST_POSTGRES is its database's URL.
+# folder and is gone afterwards; ATHANOR_TEST_POSTGRES is its database's URL. ATHANOR_TEST_FSYNC=on: for measuring.
 set -euo pipefail
 
 find_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
@@ -20,7 +20,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 control=("$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -s -w
-  -o "-p $port -k $folder -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50")
+  -o "-p $port -k $folder -c listen_addresses=127.0.0.1 -c fsync=${ATHANOR_TEST_FSYNC:-off} -c max_connections=50")
 trap 'as_server "${control[@]}" -m immediate stop || true; rm -rf "$folder"' EXIT
 
 as_server "$bin/initdb" -D "$folder/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$folder/initdb.log" 2>&1 ||
