@@ -2,13 +2,11 @@
  * of the FMA peak measured in the same round (the machine's clock drifts). Sides run in turn; medians.
  *     ninja -C build tests/backends/lab_gemm && OMP_NUM_THREADS=1 build/tests/backends/lab_gemm [isa] */
 #include "backends/cpu/kernels.h"
+#include "lab.h"
 
 #include <cblas.h>
 #include <math.h>
 #include <oneapi/dnnl/dnnl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 9, ROOM = 1 << 21 };
 
@@ -26,34 +24,12 @@ static const shape shapes[] = {
     {"512-512  dW", 512, 512, 128, true, false},       {"512-512  dX", 128, 512, 512, false, true},
     {"512-10   forward", 128, 10, 512, false, false},  {"512-10   dX", 128, 512, 10, false, true},
     {"1600-128 forward", 64, 128, 1600, false, false}, {"1600-128 dW", 1600, 128, 64, true, false},
-    {"1600-128 dX", 64, 1600, 128, false, true},
+    {"1600-128 dX", 64, 1600, 128, false, true},       {"winograd 160", 490, 128, 160, false, false},
+    {"winograd 160 dU", 160, 160, 320, true, false},   {"winograd 640", 128, 128, 640, false, false},
 };
 
 static athi_cpu_kernels kernels;
 static void *workspace;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The peak: independent chains of a = a * b + c, as many as hide the latency; empty asm keeps them apart. */
-enum { CHAINS = 12, STEPS = 200000 };
-#define FMA_CHAINS(name, isa, bytes)                                                                         \
-    __attribute__((target(isa))) static double name(void) {                                                  \
-        typedef float vector __attribute__((vector_size(bytes)));                                            \
-        vector a[CHAINS] = {0}, b = {0.5f}, c = {1};                                                         \
-        double start = now();                                                                                \
-        for (int i = 0; i < STEPS; i++)                                                                      \
-            _Pragma("GCC unroll 12") for (int j = 0; j < CHAINS;                                             \
-                                          j++) __asm__ volatile("vfmadd213ps %2, %1, %0" : "+v"(a[j]) :      \
-                                                                "v"(b), "v"(c));                             \
-        return 2.0 * CHAINS * STEPS * (bytes / 4) / (now() - start);                                         \
-    }
-FMA_CHAINS(peak_avx2, "avx2,fma", 32)
-FMA_CHAINS(peak_avx512, "avx512f", 64)
-static double peak_flops(void) { return kernels.isa == ATHI_CPU_AVX512 ? peak_avx512() : peak_avx2(); }
 
 static void own(const shape *s, const float *a, const float *b, float *c) {
     kernels.sgemm(1,
@@ -72,8 +48,8 @@ static void own(const shape *s, const float *a, const float *b, float *c) {
 }
 static void openblas(const shape *s, const float *a, const float *b, float *c) {
     int M = (int)s->M, N = (int)s->N, K = (int)s->K;
-    cblas_sgemm(CblasRowMajor, s->ta ? CblasTrans : CblasNoTrans, s->tb ? CblasTrans : CblasNoTrans, M, N, K,
-                1, a, s->ta ? M : K, b, s->tb ? K : N, 0, c, N);
+    cblas_sgemm(CblasRowMajor, s->ta ? CblasTrans : CblasNoTrans, s->tb ? CblasTrans : CblasNoTrans, M, N, K, 1, a,
+                s->ta ? M : K, b, s->tb ? K : N, 0, c, N);
 }
 static void onednn(const shape *s, const float *a, const float *b, float *c) {
     dnnl_sgemm(s->ta ? 'T' : 'N', s->tb ? 'T' : 'N', s->M, s->N, s->K, 1, a, s->ta ? s->M : s->K, b,
@@ -84,31 +60,25 @@ typedef void product(const shape *s, const float *a, const float *b, float *c);
 static product *const sides[] = {own, openblas, onednn};
 enum { SIDES = 3 };
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv) {
     athi_cpu_kernels_init(&kernels, argc > 1 ? (athi_cpu_isa)atoi(argv[1]) : ATHI_CPU_BEST);
     float *a = aligned_alloc(64, ROOM * 4), *b = aligned_alloc(64, ROOM * 4), *c[SIDES];
     workspace = aligned_alloc(64, (size_t)kernels.sgemm_workspace(1));
     for (int i = 0; i < SIDES; i++) c[i] = aligned_alloc(64, ROOM * 4);
-    for (int i = 0; i < ROOM; i++)
-        a[i] = (float)(rand() % 255) / 255, b[i] = (float)(rand() % 255) / 255 - 0.5f;
-    printf("instance %s; microseconds (%% of peak)\n%-18s %5s %5s %5s %16s %16s %16s\n", kernels.name,
-           "layer", "M", "N", "K", "athanor", "OpenBLAS", "oneDNN");
+    for (int i = 0; i < ROOM; i++) a[i] = (float)(rand() % 255) / 255, b[i] = (float)(rand() % 255) / 255 - 0.5f;
+    printf("instance %s; microseconds (%% of peak)\n%-18s %5s %5s %5s %16s %16s %16s\n", kernels.name, "layer", "M",
+           "N", "K", "athanor", "OpenBLAS", "oneDNN");
     for (size_t n = 0; n < sizeof shapes / sizeof *shapes; n++) {
         const shape *s = &shapes[n];
         double flop = 2.0 * (double)(s->M * s->N * s->K), seconds[SIDES][ROUNDS], share[SIDES][ROUNDS];
         int repeats = (int)(2e8 / flop) + 1;
         for (int round = -1; round < ROUNDS; round++) {
-            double peak = peak_flops();
+            double peak = lab_peak_flops(kernels.isa);
             for (int side = 0; side < SIDES; side++) {
-                double start = now();
+                double start = lab_cpu();
                 for (int i = 0; i < repeats; i++) sides[side](s, a, b, c[side]);
                 if (round < 0) continue;
-                seconds[side][round] = (now() - start) / repeats;
+                seconds[side][round] = (lab_cpu() - start) / repeats;
                 share[side][round] = flop / seconds[side][round] / peak;
             }
         }
@@ -119,9 +89,7 @@ int main(int argc, char **argv) {
                     printf("\nside %d differs at %d\n", side, (int)i);
                     return 1;
                 }
-            qsort(seconds[side], ROUNDS, sizeof(double), ascending);
-            qsort(share[side], ROUNDS, sizeof(double), ascending);
-            printf("%9.1f (%3.0f%%)", 1e6 * seconds[side][ROUNDS / 2], 100 * share[side][ROUNDS / 2]);
+            printf("%9.1f (%3.0f%%)", 1e6 * lab_median(seconds[side], ROUNDS), 100 * lab_median(share[side], ROUNDS));
         }
         printf("\n");
     }

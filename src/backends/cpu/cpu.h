@@ -85,6 +85,25 @@ static inline int64_t athi_cpu_rows(const ath_tensor *t) {
     return n ? athi_cpu_count(t) / n : 0;
 }
 
+/** conv2d (+ add (+ relu)): what is added, or NULL; and what comes out. */
+static inline const ath_tensor *athi_cpu_conv_bias(const athi_unit *unit) {
+    if (unit->n_nodes == 1) return NULL;
+    const athi_node *conv = unit->nodes[0], *add = unit->nodes[1];
+    return add->in[add->in[0] == &conv->out[0] ? 1 : 0];
+}
+static inline const ath_tensor *athi_cpu_result(const athi_unit *unit) {
+    return &unit->nodes[unit->n_nodes - 1]->out[0];
+}
+
+/* ---- op_winograd.c, for the lists of convolutions -------------------------------------------------- */
+
+bool athi_cpu_accepts_winograd(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+bool athi_cpu_accepts_winograd_grad_x(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+bool athi_cpu_accepts_winograd_grad_w(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+ath_status athi_cpu_make_winograd(athi_make *m, const athi_unit *unit, athi_call *call);
+ath_status athi_cpu_make_winograd_grad_x(athi_make *m, const athi_unit *unit, athi_call *call);
+ath_status athi_cpu_make_winograd_grad_w(athi_make *m, const athi_unit *unit, athi_call *call);
+
 /* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
 
 extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[], athi_cpu_matmul_relu_grad[],

@@ -18,8 +18,8 @@ enum {
     TILE_ROWS = VW == 16  ? 12
                 : VW == 8 ? 6
                           : 4, /* accumulators that fit the registers, beside B and A */
-    TILE_VECTORS = 2,
-    PANEL = TILE_VECTORS * VW, /* columns */
+    TILE_VECTORS = ATHI_GEMM_PANEL / VW,
+    PANEL = ATHI_GEMM_PANEL,   /* columns */
     KC = 320,                  /* panel of 20 (40) KB */
     MC_FLOATS = 80 * 1024,     /* rows of A in one pass: what stays in the second-level cache */
     BLOCK = 8,                 /* of the transposing copy */
@@ -131,8 +131,7 @@ static void (*const tiles[TILE_ROWS][TILE_VECTORS][2])(const tile *) = {
 };
 /* clang-format on */
 
-/* to[k][PANEL] = B(k, 0..n-1), B row-major [K, N]: a copy of rows. */
-static void pack_rows(const float *b, int64_t ldb, int64_t kc, int n, float *to) {
+void ATHI_INSTANCE(athi_cpu_pack_rows)(const float *b, int64_t ldb, int64_t kc, int n, float *to) {
     for (int64_t k = 0; k < kc; k++, b += ldb, to += PANEL) {
         if (n == PANEL) {
             ATHI_UNROLL
@@ -168,8 +167,7 @@ ATHI_INLINE void transpose_block(const float *from, int64_t ldfrom, float *to, i
     for (int i = 0; i < BLOCK; i++) *(v8_memory *)(to + i * ldto) = s[i];
 }
 
-/* The same for B given as its transpose, row-major [N, K]: a transposing copy. */
-static void pack_columns(const float *b, int64_t ldb, int64_t kc, int n, float *to) {
+void ATHI_INSTANCE(athi_cpu_pack_columns)(const float *b, int64_t ldb, int64_t kc, int n, float *to) {
     int64_t whole_k = kc - kc % BLOCK;
     int whole_n = n - n % BLOCK;
     for (int64_t k = 0; k < whole_k; k += BLOCK)
@@ -178,6 +176,15 @@ static void pack_columns(const float *b, int64_t ldb, int64_t kc, int n, float *
     for (int64_t k = 0; k < kc; k++)
         for (int j = k < whole_k ? whole_n : 0; j < PANEL; j++)
             to[k * PANEL + j] = j < n ? b[j * ldb + k] : 0.0f;
+}
+
+/* B(rows [k, k + kc), columns [j, j + n)) as a panel. */
+static const float *pack(const athi_gemm *g, int64_t k, int64_t kc, int64_t j, int n, float *to) {
+    if (g->trans_b)
+        ATHI_INSTANCE(athi_cpu_pack_columns)(g->b + j * g->ldb + k, g->ldb, kc, n, to);
+    else
+        ATHI_INSTANCE(athi_cpu_pack_rows)(g->b + k * g->ldb + j, g->ldb, kc, n, to);
+    return to;
 }
 
 static int64_t pieces(int64_t n, int64_t most) { return (n + most - 1) / most; }
@@ -209,13 +216,9 @@ static void region(const athi_gemm *g, int64_t m0, int64_t m1, int64_t n0, int64
             int64_t i = m0 + (m1 - m0) * q / n_m, mc = m0 + (m1 - m0) * (q + 1) / n_m - i;
             for (int64_t j = n0; j < n1; j += PANEL) {
                 int columns = (int)lower(n1 - j, PANEL);
-                if (g->trans_b)
-                    pack_columns(g->b + j * g->ldb + k, g->ldb, kc, columns, panel);
-                else
-                    pack_rows(g->b + k * g->ldb + j, g->ldb, kc, columns, panel);
                 tile t = {.k = kc,
                           .lda = g->lda,
-                          .panel = panel,
+                          .panel = g->panels ? g->panels + j * g->K + k * PANEL : pack(g, k, kc, j, columns, panel),
                           .ldc = g->ldc,
                           .columns = columns,
                           .c = g->c + j,
@@ -255,7 +258,7 @@ static void grid_cell(const void *work, int64_t lo, int64_t hi, int part) {
 
 static int64_t sgemm_workspace(int threads) { return (int64_t)threads * KC * PANEL * (int64_t)sizeof(float); }
 
-static void sgemm(int threads, const athi_gemm *g, void *workspace) {
+void ATHI_INSTANCE(athi_cpu_sgemm)(int threads, const athi_gemm *g, void *workspace) {
     if (g->M <= 0 || g->N <= 0) return;
     grid s = {.g = g, .panels = workspace, .along_m = 1, .along_n = 1};
     int64_t panels = pieces(g->N, PANEL), row_tiles = pieces(g->M, TILE_ROWS);
@@ -274,5 +277,5 @@ static void sgemm(int threads, const athi_gemm *g, void *workspace) {
 
 void ATHI_INSTANCE(athi_cpu_fill_gemm)(athi_cpu_kernels *k) {
     k->sgemm_workspace = sgemm_workspace;
-    k->sgemm = sgemm;
+    k->sgemm = ATHI_INSTANCE(athi_cpu_sgemm);
 }

@@ -35,6 +35,7 @@ typedef struct athi_gemm {
     int64_t lda;
     const float *b;
     int64_t ldb;
+    const float *panels; /* B in panels (instance.h) instead of b, so that nothing is copied; or NULL */
     float *c;
     int64_t ldc;
     const float *bias; /* [N], or NULL */
@@ -55,6 +56,13 @@ typedef struct athi_pool {
 typedef struct athi_conv1 {
     int64_t N, H, W, K, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w, block;
 } athi_conv1;
+
+/** Convolution by 3 x 3 with stride 1, x [N, H, W, C] to y [N, out_h, out_w, K]: output (i, j) is over rows
+ * i - pad_top … + 2 and columns alike, zeros beyond the image. Each of x and y lies plain, or (block != 0, which divides
+ * its channels) as [N, channels / block, rows, columns, block]. */
+typedef struct athi_winograd {
+    int64_t N, H, W, C, K, pad_top, pad_left, out_h, out_w, x_block, y_block;
+} athi_winograd;
 
 /* Functions of one value: a row of graph/unary.def each. */
 typedef enum athi_unary {
@@ -178,6 +186,16 @@ typedef struct athi_cpu_kernels {
                   bool relu, float *y, void *workspace);
     void (*conv1_grad_w)(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw,
                          float *db, void *workspace);
+
+    /* ---- winograd.c: F(4 x 4, 3 x 3) ---- */
+    int64_t (*winograd_workspace)(const athi_winograd *c);
+    /* w [3, 3, C, K]; or turned: w [3, 3, K, C] turned by 180 degrees, which makes y the gradient of a convolution's
+     * input where x is that of its output. bias [K] or NULL. */
+    void (*winograd)(int threads, const athi_winograd *c, const float *x, const float *w, bool turned,
+                     const float *bias, bool relu, float *y, void *workspace);
+    int64_t (*winograd_grad_w_workspace)(const athi_winograd *c);
+    void (*winograd_grad_w)(int threads, const athi_winograd *c, const float *x, const float *dy, float *dw,
+                            void *workspace);
 
     /* ---- dropout.c ---- */
     /* y[i] = x[i] / (1 - rate), or 0 where word i % 4 of athi_philox(seed, purpose, base + i / 4) is below

@@ -38,17 +38,9 @@ static bool is_conv1(const athi_unit *unit, const athi_node *node, const ath_ten
     return athi_cpu_yes(why, "one channel");
 }
 
-/* conv2d (+ add (+ relu)): the bias is what is added, a vector over the filters. */
-static const ath_tensor *bias_of(const athi_unit *unit) {
-    if (unit->n_nodes == 1) return NULL;
-    const athi_node *conv = unit->nodes[0], *add = unit->nodes[1];
-    return add->in[add->in[0] == &conv->out[0] ? 1 : 0];
-}
-static const ath_tensor *result_of(const athi_unit *unit) { return &unit->nodes[unit->n_nodes - 1]->out[0]; }
-
 static bool accepts_conv1(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *conv = unit->nodes[0];
-    const ath_tensor *bias = bias_of(unit);
+    const ath_tensor *bias = athi_cpu_conv_bias(unit);
     const int64_t k = conv->out[0].shape.dim[3];
     if (bias && (athi_cpu_count(bias) != k || athi_cpu_last(bias->shape) != k))
         return athi_cpu_no(why, "what is added is no vector of %lld channels", (long long)k);
@@ -64,11 +56,11 @@ static ath_status make_conv1(athi_make *m, const athi_unit *unit, athi_call *cal
     const athi_node *conv = unit->nodes[0];
     conv1_state *s = athi_cpu_state(m, call, sizeof *s, run_conv1);
     if (!s) return ATH_E_NOMEM;
-    s->c = conv1_of(conv, conv->in[0], result_of(unit));
+    s->c = conv1_of(conv, conv->in[0], athi_cpu_result(unit));
     s->relu = unit->n_nodes == 3;
     s->x = athi_cpu_in_index(unit, conv->in[0]), s->w = athi_cpu_in_index(unit, conv->in[1]);
-    s->bias = bias_of(unit) ? athi_cpu_in_index(unit, bias_of(unit)) : -1;
-    s->y = athi_cpu_out_index(unit, result_of(unit));
+    s->bias = athi_cpu_conv_bias(unit) ? athi_cpu_in_index(unit, athi_cpu_conv_bias(unit)) : -1;
+    s->y = athi_cpu_out_index(unit, athi_cpu_result(unit));
     m->scratch_bytes = s->base.k->conv1_workspace(m->threads, &s->c);
     return ATH_OK;
 }
@@ -193,7 +185,7 @@ static ath_status make_conv1_pool(athi_make *m, const athi_unit *unit, athi_call
     s->conv.c = conv1_of(conv, conv->in[0], large);
     s->conv.relu = true;
     s->conv.x = athi_cpu_in_index(unit, conv->in[0]), s->conv.w = athi_cpu_in_index(unit, conv->in[1]);
-    s->conv.bias = athi_cpu_in_index(unit, bias_of(unit));
+    s->conv.bias = athi_cpu_in_index(unit, athi_cpu_conv_bias(unit));
     s->conv.y = athi_cpu_out_index(unit, small), s->index = athi_cpu_out_index(unit, &pool->out[1]);
     s->pool = athi_cpu_pool_of(pool, large, small);
     set_image(s, m);
@@ -227,6 +219,7 @@ static ath_status make_pool_conv1_grad(athi_make *m, const athi_unit *unit, athi
 
 const athi_kernel athi_cpu_conv[] = {
     {"own:conv1", accepts_conv1, make_conv1, ATHI_LAYOUT_BLOCKED},
+    {"own:winograd", athi_cpu_accepts_winograd, athi_cpu_make_winograd, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_PLAIN},
     {0},
@@ -238,12 +231,14 @@ const athi_kernel athi_cpu_pool_conv1_grad[] = {{"own:conv1_pool", accepts_pool_
                                                  ATHI_LAYOUT_BLOCKED},
                                                 {0}};
 const athi_kernel athi_cpu_conv_grad_x[] = {
+    {"own:winograd", athi_cpu_accepts_winograd_grad_x, athi_cpu_make_winograd_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_PLAIN},
     {0},
 };
 const athi_kernel athi_cpu_conv_grad_w[] = {
     {"own:conv1", accepts_conv1_grad_w, make_conv1_grad_w, ATHI_LAYOUT_BLOCKED},
+    {"own:winograd", athi_cpu_accepts_winograd_grad_w, athi_cpu_make_winograd_grad_w, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_PLAIN},
     {0},
