@@ -1,10 +1,11 @@
 /* One side of a bench: trains one of the benchmark nets and prints how long a step takes.
  *
- *     bench_step CASE THREADS ROUNDS [--wait]        CASE: mlp64, mlp512, cnn
+ *     bench_step CASE THREADS ROUNDS [--wait]        CASE: mlp64, mlp512, cnn, wrn
  *
  * One JSON line a round; with --wait a first line {"ready": …}, and each round starts when a line "go" arrives on
  * standard input, so that a driver can let two programs take turns. A step is what training does: gather, forward,
  * backward, update, on shuffled Fashion-MNIST. */
+#include "athanor/zoo.h"
 #include "base/file.h"
 #include "train/train.h"
 
@@ -35,6 +36,13 @@ static ath_tensor *cnn(ath_model *m) {
     return ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
 }
 
+/* The lab's network: WideResNet-16-10. */
+static ath_tensor *wrn(ath_model *m) {
+    ath_tensor *x = athi_net_input_add(m->net, "x", athi_dims(28, 28), ATH_F32);
+    x = ath_reshape(x, .target_shape = ATH_INTS(28, 28, 1));
+    return ath_wide_resnet(x, .depth = 16, .width = 10, .classes = 10);
+}
+
 static const struct bench_case {
     const char *name;
     ath_tensor *(*build)(ath_model *m);
@@ -42,7 +50,8 @@ static const struct bench_case {
     int64_t batch, steps; /* a round */
 } cases[] = {{"mlp64", mlp64, "rmsprop", 128, 1200},
              {"mlp512", mlp512, "adam", 128, 150},
-             {"cnn", cnn, "adam", 64, 50}};
+             {"cnn", cnn, "adam", 64, 50},
+             {"wrn", wrn, "sgd", 32, 2}};
 
 static void check(ath_ctx *ctx, ath_status status) {
     if (status == ATH_OK) return;
@@ -79,7 +88,7 @@ int main(int argc, char **argv) {
     const struct bench_case *c = NULL;
     for (int i = 0; argc >= 4 && i < ATHI_COUNT(cases); i++)
         if (strcmp(argv[1], cases[i].name) == 0) c = &cases[i];
-    if (!c) return fprintf(stderr, "usage: bench_step mlp64|mlp512|cnn THREADS ROUNDS [--wait]\n"), 2;
+    if (!c) return fprintf(stderr, "usage: bench_step mlp64|mlp512|cnn|wrn THREADS ROUNDS [--wait]\n"), 2;
     bool wait = argc > 4 && strcmp(argv[4], "--wait") == 0;
     ath_ctx *ctx = NULL;
     check(NULL, ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = atoi(argv[2])}, &ctx));
@@ -91,7 +100,7 @@ int main(int argc, char **argv) {
                          .batch = c->batch,
                          .epochs = 1 << 20,
                          .shuffle = true,
-                         .max_steps = 20};
+                         .max_steps = ATHI_MIN(20, c->steps)};
     check(ctx, athi_fit(m, &fit)); /* plans are compiled, pages touched */
     char line[64];
     if (wait) printf("{\"ready\": \"%s\"}\n", c->name), fflush(stdout);

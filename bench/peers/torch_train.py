@@ -1,6 +1,6 @@
 """How fast PyTorch trains the benchmark nets, with the fastest of its own settings.
 
-    torch_train.py CASE THREADS ROUNDS [--settings NAME] [--wait]        CASE: mlp64, mlp512, cnn
+    torch_train.py CASE THREADS ROUNDS [--settings NAME] [--wait]        CASE: mlp64, mlp512, cnn, wrn
 
 Every setting is tried first, the fastest is kept. One JSON line a round; with --wait a first line {"ready": …}, and
 each round starts when a line "go" arrives on standard input, so that a driver can let two programs take turns."""
@@ -11,7 +11,7 @@ import sys
 import time
 
 ARGS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ARGS.add_argument("case", choices=["mlp64", "mlp512", "cnn"])
+ARGS.add_argument("case", choices=["mlp64", "mlp512", "cnn", "wrn"])
 ARGS.add_argument("threads", type=int)
 ARGS.add_argument("rounds", type=int)
 ARGS.add_argument("--settings", help="one of the settings instead of the fastest: eager, fused, channels_last, compiled, …")
@@ -38,10 +38,34 @@ def cnn():
                          nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
+def conv_bn_relu(i, o):
+    return nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU())
+
+
+class Block(nn.Module):
+    """The lab's residual block: convolution, batch normalisation, ReLU, twice, and no ReLU behind the sum."""
+
+    def __init__(self, i, o):
+        super().__init__()
+        self.shortcut = nn.Conv2d(i, o, 1) if i != o else nn.Identity()
+        self.body = nn.Sequential(conv_bn_relu(i, o), nn.Dropout(0.01), conv_bn_relu(o, o))
+
+    def forward(self, x):
+        return self.shortcut(x) + self.body(x)
+
+
+def wrn():
+    """WideResNet-16-10 with pooling between the groups."""
+    return nn.Sequential(conv_bn_relu(1, 16), Block(16, 160), Block(160, 160), nn.MaxPool2d(2), Block(160, 320),
+                         Block(320, 320), nn.MaxPool2d(2), Block(320, 640), Block(640, 640), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(640, 10))
+
+
 CASES = {  # net, optimiser, batch, steps a round, settings worth trying
     "mlp64": (lambda: mlp(784, 64, 10), torch.optim.RMSprop, 128, 1200, ["eager", "for_loop", "compiled"]),
     "mlp512": (lambda: mlp(784, 512, 512, 10), torch.optim.Adam, 128, 150, ["eager", "for_loop", "fused", "compiled"]),
     "cnn": (cnn, torch.optim.Adam, 64, 50, ["eager", "fused", "channels_last", "compiled", "compiled_channels_last"]),
+    "wrn": (wrn, torch.optim.SGD, 32, 2, ["eager", "channels_last", "compiled", "compiled_channels_last"]),
 }
 OPTIMIZER_OPTIONS = {"for_loop": {"foreach": False}, "fused": {"fused": True}, "channels_last": {"fused": True},
                      "compiled_channels_last": {"fused": True}}
@@ -94,8 +118,8 @@ def choose(case, wanted, x, y):
     for setting in [wanted] if wanted else CASES[case][4]:
         try:
             training = Training(case, setting, x, y)
-            training.seconds_per_step(10)
-            seconds = min(training.seconds_per_step(training.steps // 6) for _ in range(3))
+            training.seconds_per_step(min(10, training.steps))
+            seconds = min(training.seconds_per_step(max(1, training.steps // 6)) for _ in range(3))
         except Exception as e:  # torch.compile needs a C++ compiler, for one
             tried[setting] = f"{type(e).__name__}: {e}".splitlines()[0]
             continue
@@ -113,7 +137,7 @@ def main():
     x, y = fashion()
     x = torch.from_numpy(x.astype("float32") / 255)
     y = torch.from_numpy(y.astype("int64"))
-    if ARGS.case == "cnn":
+    if ARGS.case in ("cnn", "wrn"):
         x = x.view(-1, 1, 28, 28)
     setting, training, tried = choose(ARGS.case, ARGS.settings, x, y)
     if ARGS.wait:

@@ -138,6 +138,21 @@ static void build_resnet(program *p, int64_t channels) {
 static void build_resnet_blocked(program *p) { build_resnet(p, 16); }
 static void build_resnet_odd(program *p) { build_resnet(p, 6); }
 
+/* Channels and tiles enough for Winograd: the lab's block, with pooling and a projection behind. */
+static void build_wide(program *p) {
+    athi_graph *g = p->graph;
+    ath_tensor *x = program_input(p, 0, athi_dims(6, 14, 13, 1), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(6), ATH_I32);
+    ath_tensor *h = relu(p, norm(p, conv(p, x, 0, (conv_spec){32, 3, 1, 1, true, true}), 0));
+    ath_tensor *a = relu(p, norm(p, conv(p, h, 1, (conv_spec){48, 3, 1, 1, true, true}), 1));
+    a = relu(p, norm(p, conv(p, a, 2, (conv_spec){48, 3, 1, 1, true, true}), 2));
+    h = athi_op2(g, ATHI_OP_ADD, conv(p, h, 3, (conv_spec){48, 1, 1, 1, true, true}), a, NULL);
+    h = pool(p, ATHI_OP_MAX_POOL2D, h, 2, 2, false);
+    athi_attr image = axes(6);
+    h = athi_op1(g, ATHI_OP_MEAN, h, &image);
+    classify(p, dense(p, h, "dense/kernel", "dense/bias", 6, ATHI_OP_COPY), labels);
+}
+
 /* Overlapping windows, and normalisation of rows. */
 static void build_overlap(program *p) {
     ath_tensor *x = program_input(p, 0, athi_dims(3, 9, 9, 8), ATH_F32),
@@ -206,6 +221,7 @@ static const program_case cases[] = {
     {"resnet blocked", build_resnet_blocked, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
     {"resnet odd", build_resnet_odd, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
     {"resnet predict", build_resnet_blocked, .mode = ATHI_MODE_EVALUATE, .tolerance = 1e-4},
+    {"wide", build_wide, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
     {"overlap", build_overlap, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 3e-4},
     {"shapes", build_shapes, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 1e-4},
     {"mlp evaluate", build_mlp, .mode = ATHI_MODE_EVALUATE, .steps = 2},
@@ -281,6 +297,10 @@ static void test_cnn_groups(void **state) {
     assert_int_equal(program_count(p, "relu_grad+sum_to", "own:"), 2);
     assert_int_equal(program_count(p, NULL, "onednn:reorder"), 2); /* before and behind the flattening */
     assert_int_equal(program_count(p, NULL, "ref:"), program_count(p, NULL, "ref:count") + 2); /* and the reshapes */
+    program_destroy(p);
+    p = program_create(find_case("wide"), &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, NULL, "own:winograd"), 6);
+    assert_int_equal(program_count(p, NULL, "onednn:reorder"), 1); /* the mean's gradient, where it is spread */
     program_destroy(p);
     p = program_create(find_case("resnet predict"), &athi_cpu_backend, 1);
     assert_int_equal(program_count(p, "batch_norm_infer+relu", "onednn:"), 2);
