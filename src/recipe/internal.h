@@ -60,6 +60,19 @@ ath_status athi_repeat_parts(ath_ctx *ctx, const athi_value *v, const athi_value
 ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space);
 /** Of the ranges in one value, named from there. */
 ath_status athi_ranges_gather(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_space **space);
+/* Which parameters the ranges of a tree became, in the order of the walk. */
+typedef struct athi_origins {
+    struct athi_origin {
+        const athi_value *range;
+        int param;
+    } *list; /* in the arena */
+    int64_t n, cap;
+} athi_origins;
+/** As athi_ranges_walk, with them. */
+ath_status athi_ranges_origins(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space,
+                               athi_origins *origins);
+/** Adds constraints, a list of expressions or NULL, to a space. */
+ath_status athi_space_rules_add(ath_ctx *ctx, athi_space *space, const athi_value *list);
 /** Adds what the tune section says about its space: constraints; and checks the points to be tried first. */
 ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune);
 /** The sections in which ranges may stand, NULL-ended. */
@@ -107,6 +120,17 @@ ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const d
  * sentence of a failure says which it was. */
 typedef ath_status athi_visit(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound);
 ath_status athi_recipe_visit(const athi_recipe *recipe, athi_visit *visit, void *user);
+
+/* ---- a space that has grown between two starts (growth.c) ------------------------------------------ */
+
+/* A SPACE file with the command of its study. */
+typedef struct athi_file_definition {
+    const athi_space_file *file;
+    const athi_value *definition;
+} athi_file_definition;
+/** athi_study_info's `grown`; user: the athi_recipe, the athi_file_definition. */
+ath_status athi_recipe_grown(const void *user, athi_arena *arena, const athi_value *before, athi_growth *growth);
+ath_status athi_space_file_grown(const void *user, athi_arena *arena, const athi_value *before, athi_growth *growth);
 
 /* ---- several drivers on one study (join.c) ------------------------------------------------------- */
 

@@ -185,30 +185,20 @@ static ath_status definition_of(const athi_space_file *f, const char *const *com
     return ATH_OK;
 }
 
-static ath_status store_space(const athi_space_file *f, athi_store *store) {
-    athi_value *value = NULL;
-    athi_text text = {.ctx = f->ctx};
-    ATH_TRY(athi_space_write(f->arena, f->space, &value));
-    ath_status status = athi_json_write(&text, value, 0);
-    if (status == ATH_OK) status = text.failed ? ATH_E_NOMEM : athi_store_put(store, "space", text.text);
-    athi_text_free(&text);
-    return status;
-}
-
 ath_status athi_space_file_study(const athi_space_file *f, const char *path, const char *const *command,
-                                 athi_store **store) {
+                                 const char *owner, athi_store **store) {
     athi_value *definition = NULL;
     *store = NULL;
     ATH_TRY(definition_of(f, command, &definition));
+    athi_file_definition now = {f, definition};
     athi_study_info info = {.name = f->name,
                             .n_objectives = f->objectives.n,
                             .maximize = f->objectives.maximize,
                             .objective_names = f->objectives.names,
-                            .definition = definition};
-    ATH_TRY(athi_store_open(f->ctx, path, &info, store));
-    ath_status status = store_space(f, *store);
-    if (status == ATH_OK) return ATH_OK;
-    athi_store_close(*store);
-    *store = NULL;
-    return status;
+                            .definition = definition,
+                            .space = f->space,
+                            .grown = owner ? athi_space_file_grown : NULL,
+                            .user = &now,
+                            .owner = owner};
+    return athi_store_open(f->ctx, path, &info, store);
 }

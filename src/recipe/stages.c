@@ -59,13 +59,19 @@ static ath_status open_study(athi_stages *s) {
                             .n_objectives = s->objectives.n,
                             .maximize = s->objectives.maximize,
                             .objective_names = s->objectives.names,
-                            .definition = definition};
+                            .definition = definition,
+                            .space = s->recipe->space,
+                            .grown = s->opts->joins ? NULL : athi_recipe_grown,
+                            .user = s->recipe,
+                            .owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory)};
     athi_setup setup = {.root = s->recipe->root,
                         .file = s->recipe->path,
                         .folder = s->recipe->folder,
                         .name = s->recipe->name,
                         .jobs = athi_stage_jobs(s)};
+    if (!info.owner) return ATH_E_NOMEM;
     ATH_TRY(athi_store_open(s->ctx, path, &info, &s->store));
+    if (athi_store_changes(s->store)) athi_stage_say(s, "tune", "the space has grown: %s", athi_store_changes(s->store));
     return s->opts->joins || !s->recipe->tunes ? ATH_OK : athi_setup_keep(s->ctx, s->arena, s->store, &setup);
 }
 

@@ -14,6 +14,7 @@ typedef struct tuning {
     const athi_run_opts *opts;
     athi_command command;
     const char *directory; /* absolute: the command may change its own */
+    const char *owner;     /* of the leases; NULL in a dry run */
     bool dry;
     athi_store *store;
     athi_search *search;
@@ -189,8 +190,7 @@ static ath_status open_search(tuning *t, int jobs) {
     athi_search_opts opts;
     ATH_TRY(athi_tune_search(t->ctx, t->arena, &t->file->tune, "", t->file->space, t->file->seed, t->store, &opts));
     opts.jobs = jobs, opts.no_pause = !t->file->tune.resumable;
-    if (!t->dry && !(opts.owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory)))
-        return ATH_E_NOMEM;
+    opts.owner = t->owner;
     if (t->dry) opts.max_trials = opts.executions = 1, opts.n_points = 0;
     ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));
     if (!t->dry) return ATH_OK;
@@ -213,7 +213,9 @@ static ath_status search(tuning *t) {
                         .command = t->command.argv,
                         .jobs = jobs};
     if (!study) return ATH_E_NOMEM;
-    ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, &t->store));
+    if (!t->dry && !(t->owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory))) return ATH_E_NOMEM;
+    ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, t->opts->joins ? NULL : t->owner, &t->store));
+    if (athi_store_changes(t->store)) say(t, "the space has grown: %s", athi_store_changes(t->store));
     if (!t->opts->joins) ATH_TRY(athi_setup_keep(t->ctx, t->arena, t->store, &setup));
     ATH_TRY(open_search(t, t->opts->study_jobs ? t->opts->study_jobs : jobs));
     athi_runner_opts runner = {.search = t->search,

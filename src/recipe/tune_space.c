@@ -2,7 +2,8 @@
  * search that it asks for. */
 #include "recipe/internal.h"
 
-static ath_status add_rules(ath_ctx *ctx, athi_space *space, const athi_value *list) {
+ath_status athi_space_rules_add(ath_ctx *ctx, athi_space *space, const athi_value *list) {
+    if (!list) return ATH_OK;
     if (list->type != ATHI_LIST || list->tag)
         return athi_fail_at(ctx, list,
                             "constraints must be a list of expressions such as [\"layers * units <= 512\"], "
@@ -45,7 +46,7 @@ static ath_status read_points(ath_ctx *ctx, athi_arena *arena, const athi_space 
 ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune) {
     double *points;
     int64_t n;
-    if (tune->constraints) ATH_TRY(add_rules(ctx, space, tune->constraints));
+    ATH_TRY(athi_space_rules_add(ctx, space, tune->constraints));
     return read_points(ctx, space->arena, space, tune->points, &points, &n);
 }
 

@@ -17,6 +17,7 @@ typedef struct walker {
     ath_ctx *ctx;
     athi_arena *arena;
     athi_space *space;
+    athi_origins *origins; /* NULL: nobody asks */
     int64_t values;
 } walker;
 
@@ -34,6 +35,20 @@ static ath_status walk_branches(walker *w, const athi_range *range, int index, p
     return ATH_OK;
 }
 
+static ath_status note_origin(walker *w, const athi_value *v, int param) {
+    athi_origins *o = w->origins;
+    if (!o) return ATH_OK;
+    if (o->n == o->cap) {
+        const int64_t cap = o->cap ? 2 * o->cap : 16;
+        struct athi_origin *list = athi_arena_array(w->arena, cap, (int64_t)sizeof *list);
+        if (!list) return ATH_E_NOMEM;
+        if (o->n) memcpy(list, o->list, (size_t)o->n * sizeof *list);
+        o->list = list, o->cap = cap;
+    }
+    o->list[o->n++] = (struct athi_origin){v, param};
+    return ATH_OK;
+}
+
 static ath_status walk_range(walker *w, const athi_value *v, place at) {
     athi_range range;
     ATH_TRY(athi_range_read(w->ctx, w->arena, v, at.path, at.index, &range));
@@ -42,6 +57,7 @@ static ath_status walk_range(walker *w, const athi_value *v, place at) {
     int index = athi_space_find(w->space, p->name);
     /* Inside a repeat what has no {i} in its name was added by the first time around, under the weakest condition. */
     if (!at.again || index < 0) ATH_TRY(athi_placed(w->ctx, athi_space_add(w->ctx, w->space, p, &index), v));
+    ATH_TRY(note_origin(w, v, index));
     if (athi_range_of(v) != ATHI_RANGE_CHOICE) return ATH_OK;
     return walk_branches(w, &range, index, at);
 }
@@ -131,8 +147,9 @@ static ath_status walk(walker *w, const athi_value *v, place at) {
     return ATH_OK;
 }
 
-ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space) {
-    walker w = {.ctx = ctx, .arena = arena};
+ath_status athi_ranges_origins(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space,
+                               athi_origins *origins) {
+    walker w = {.ctx = ctx, .arena = arena, .origins = origins};
     ATH_TRY(athi_space_create(arena, &w.space));
     for (int i = 0; athi_ranged_sections[i]; i++) {
         const athi_value *section = athi_value_get(root, athi_ranged_sections[i]);
@@ -140,6 +157,10 @@ ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *r
     }
     *space = w.space;
     return ATH_OK;
+}
+
+ath_status athi_ranges_walk(ath_ctx *ctx, athi_arena *arena, const athi_value *root, athi_space **space) {
+    return athi_ranges_origins(ctx, arena, root, space, NULL);
 }
 
 ath_status athi_ranges_gather(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_space **space) {

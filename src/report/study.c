@@ -33,7 +33,7 @@ static ath_status find_file(athi_study *s, const char *given) {
     return s->path ? ATH_OK : ATH_E_NOMEM;
 }
 
-/* The space of a command's or a C program's study stands in it. */
+/* The space of a command's or a C program's study stands in it and of a recipe that this version does not understand. */
 static ath_status stored_space(athi_study *s, const char *text) {
     athi_value *value = NULL;
     athi_space *space = NULL;
@@ -61,9 +61,9 @@ static ath_status find_space(athi_study *s) {
     const char *text = NULL;
     athi_space *space = NULL;
     ATH_TRY(athi_store_get(s->store, s->arena, "space", &text));
-    if (text) return stored_space(s, text);
     if (athi_value_get(s->info->definition, "model")) ATH_TRY(recipe_space(s));
     if (s->space) return ATH_OK;
+    if (text) return stored_space(s, text);
     ATH_TRY(athi_store_space(s->store, s->arena, &space));
     s->space = space;
     return ATH_OK;

@@ -97,5 +97,9 @@ ath_status athi_space_point_read(ath_ctx *ctx, const athi_space *space, const at
 /** The definition as a value: what a study stores, and how two starts of one study are compared. */
 ath_status athi_space_write(athi_arena *arena, const athi_space *space, athi_value **out);
 ath_status athi_space_read(ath_ctx *ctx, athi_arena *arena, const athi_value *value, athi_space **out);
+/** May trials in `was` go on as points of `is` (space_edit.c)? Every value of every parameter must still be one of the same
+ * name, and no constraint may have come; more parameters, wider ranges and more choices are written to `changes`. Else
+ * ATH_E_STATE with the first difference: "parameter 'lr': max was 0.1, is 0.01". */
+ath_status athi_space_extends(ath_ctx *ctx, const athi_space *was, const athi_space *is, athi_text *changes);
 
 #endif

@@ -3,6 +3,7 @@
 
 #define METRIC_NAMES "study:metric_names" /* Optuna's own attribute */
 #define DEFINITION   "definition"
+#define SPACE        "space"
 
 enum { PATIENCE_MS = 20000 };
 
@@ -130,7 +131,7 @@ static ath_status read_study(athi_store *s) {
     ATH_TRY(get_text(s, s->arena, SQL_STUDY_GET, DEFINITION, &text));
     if (text) ATH_TRY(get_json(s, text, &definition));
     s->info.definition = definition;
-    return ATH_OK;
+    return athi_edits_read(s);
 }
 
 static ath_status insert_names(athi_store *s, const athi_study_info *info) {
@@ -154,7 +155,7 @@ static ath_status insert_study(athi_store *s, const athi_study_info *info) {
     return insert_names(s, info);
 }
 
-static ath_status compare_study(athi_store *s, const athi_study_info *info, const athi_value *definition) {
+static ath_status compare_study(athi_store *s, const athi_study_info *info) {
     if (s->info.n_objectives != info->n_objectives)
         return athi_fail(s->ctx, ATH_E_STATE,
                          "%s: study '%s' has %d objectives, expected %d; choose another folder or "
@@ -167,10 +168,46 @@ static ath_status compare_study(athi_store *s, const athi_study_info *info, cons
                              "another folder or start over with --overwrite",
                              s->path, info->name, s->info.maximize[i] ? "maximize" : "minimize",
                              info->objective_names[i], info->maximize[i] ? "maximize" : "minimize");
-    return s->info.definition ? differ(s, "", s->info.definition, definition) : ATH_OK;
+    return ATH_OK;
 }
 
-/* Within one transaction: finds and compares, or makes. A study of Optuna without a definition gets ours. */
+static ath_status keep_space(athi_store *s, const athi_space *space) {
+    athi_value *value = NULL;
+    athi_text text = {.ctx = s->ctx};
+    if (!space) return ATH_OK;
+    athi_arena_reset(s->scratch);
+    ATH_TRY(athi_space_write(s->scratch, space, &value));
+    ath_status status = athi_json_write(&text, value, 0);
+    if (status == ATH_OK)
+        status = text.failed ? ATH_E_NOMEM : athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, SPACE, text.text);
+    athi_text_free(&text);
+    return status;
+}
+
+/* Another definition: an error, unless it is the same with a larger space. */
+static ath_status redefine(athi_store *s, const athi_study_info *info, const athi_value *definition) {
+    athi_growth growth = {.path = "", .before = s->info.definition, .now = definition};
+    ath_status status = info->grown ? info->grown(info->user, s->arena, s->info.definition, &growth) : ATH_OK;
+    if (status == ATH_OK && !growth.was) return differ(s, growth.path, growth.before, growth.now);
+    if (status == ATH_OK) status = athi_store_grow(s, info, &growth);
+    if (status != ATH_E_STATE) return status;
+    const char *difference = athi_arena_strdup(s->arena, ath_errmsg(s->ctx));
+    if (!difference) return ATH_E_NOMEM;
+    return athi_fail(s->ctx, status,
+                     "%s: the space of a study can only grow: %s; change it back, choose another folder (--dir), or "
+                     "start over with --overwrite",
+                     s->path, difference);
+}
+
+/* A study of Optuna without a definition gets ours. */
+static ath_status define(athi_store *s, const athi_study_info *info, const athi_value *definition, const char *text) {
+    if (s->info.definition && athi_value_equal(s->info.definition, definition)) return ATH_OK;
+    if (s->info.definition) ATH_TRY(redefine(s, info, definition));
+    ATH_TRY(athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, DEFINITION, text));
+    return keep_space(s, info->space);
+}
+
+/* Within one transaction: finds and compares, or makes. */
 static ath_status join(athi_store *s, void *args) {
     const athi_study_info *info = *(const athi_study_info **)args;
     bool found = false;
@@ -181,12 +218,12 @@ static ath_status join(athi_store *s, void *args) {
     if (!found) ATH_TRY(insert_study(s, info));
     if (!found) ATH_TRY(find_study(s, info->name, &found));
     ATH_TRY(read_study(s));
-    ATH_TRY(compare_study(s, info, definition));
+    ATH_TRY(compare_study(s, info));
     if (!s->info.definition) {
-        ATH_TRY(athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, DEFINITION, text));
         ATH_TRY(insert_names(s, info));
         ATH_TRY(read_names(s));
     }
+    ATH_TRY(define(s, info, definition, text));
     s->info.definition = definition;
     return ATH_OK;
 }

@@ -8,12 +8,25 @@
 
 typedef struct athi_store athi_store;
 
+/* What has changed where a study's definition differs. */
+typedef struct athi_growth {
+    const athi_space *was; /* nothing but the space, which was this one; NULL: something else */
+    const double *past;    /* a value a parameter of the new space: what trials before it had; NaN: its default */
+    const char *path;      /* where that else stands, with what was and is there; NULL: nothing */
+    const athi_value *before, *now;
+} athi_growth;
+
 typedef struct athi_study_info {
     const char *name;
     int n_objectives;
     const bool *maximize;
     const char *const *objective_names; /* "val_accuracy" */
-    const athi_value *definition;       /* what must not change between starts: space, seed, data, …; any map */
+    const athi_value *definition;       /* what must not change between starts: seed, data, …; any map */
+    const athi_space *space;            /* of the definition, kept in the study; NULL: it is found while running */
+    /* Compares another definition with this one; NULL: nothing may change. */
+    ath_status (*grown)(const void *user, athi_arena *arena, const athi_value *was, athi_growth *growth);
+    const void *user;
+    const char *owner; /* of the leases that are none of others', or NULL */
 } athi_study_info;
 
 /** Does a path or URL name a file (path, sqlite:///path)? *path is it then. */
@@ -22,8 +35,9 @@ bool athi_store_is_file(const char *url, const char **path);
 const char *athi_store_shown(athi_arena *arena, const char *url);
 /** Opens or creates the tables and the study, in a file or in a database that is there (postgresql://user@host/db; the
  * password may stand in the URL, in PGPASSWORD or in ~/.pgpass, and in no sentence). A study that exists is compared: another definition is
- * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"). Foreign or newer schemas are refused with
- * a sentence. */
+ * ATH_E_STATE with the first difference ("tune.seed was 1, is 2"), unless it is a space that has grown (space_edit.c):
+ * then its trials become points of the new one (ATH_E_BUSY while others have trials under way). Foreign or newer schemas
+ * are refused with a sentence. */
 ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info *info, athi_store **store);
 /** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file. */
 ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *study, athi_store **store);
@@ -31,6 +45,8 @@ void athi_store_close(athi_store *store);
 /** How long a call waits while other processes hold the database, before it is ATH_E_BUSY. 20000 unless told. */
 void athi_store_patience(athi_store *store, int milliseconds);
 const athi_study_info *athi_store_info(const athi_store *store);
+/** What of the space was changed when the study was opened, as a line for people; NULL: nothing. */
+const char *athi_store_changes(const athi_store *store);
 
 /** All trials by number, read again where the database changed since (Optuna may have added some). Owned by
  * the store, valid until the next call; a finished trial stays where it is until the store is closed, as long

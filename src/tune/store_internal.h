@@ -23,6 +23,7 @@ typedef enum athi_sql {
     SQL_TRIAL_ID,
     SQL_TRIAL_STATE,
     SQL_LEASE,
+    SQL_LEASE_OTHERS,
     SQL_LEASE_TAKE,
     SQL_LEASE_DROP,
     SQL_LEASE_RENEW,
@@ -35,6 +36,8 @@ typedef enum athi_sql {
     SQL_PARAM_INSERT,
     SQL_PARAMS_DELETE,
     SQL_PARAMS,
+    SQL_PARAM_GROUPS,
+    SQL_PARAMS_MOVE,
     SQL_DISTRIBUTIONS,
     SQL_VALUE_INSERT,
     SQL_VALUES,
@@ -115,6 +118,8 @@ struct athi_store {
     const char *owner;          /* of leases, NULL: none are looked at */
     double lease_seconds;
     athi_study_info info;
+    int64_t edits;       /* of the space, when the study was opened */
+    const char *changes; /* that were made then */
     athi_rows rows[SQL_COUNT];
     athi_cached *cached; /* by number */
     const athi_trial **view;
@@ -194,6 +199,15 @@ ath_status athi_store_use_space(athi_store *s, const athi_space *space);
 void athi_store_forget(athi_store *s);
 /** Puts a trial that was just begun into the cache, as it would be read; where memory is short, it will be. */
 void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *beginning, double started);
+/** Work of a transaction: makes the cache what the database holds. */
+ath_status athi_store_refresh(athi_store *s, void *args);
+
+/* ---- store_edit.c -------------------------------------------------------------------------------- */
+
+/** Within the transaction of an opening: nothing but the space has changed, so the trials become points of info->space. */
+ath_status athi_store_grow(athi_store *s, const athi_study_info *info, const athi_growth *growth);
+/** Remembers how often the space was changed so far. */
+ath_status athi_edits_read(athi_store *s);
 
 /* ---- store_lease.c ------------------------------------------------------------------------------- */
 

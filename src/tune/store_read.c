@@ -293,7 +293,7 @@ static bool unfinished(const athi_cached *c) {
            c->trial->state == ATHI_TRIAL_WAITING;
 }
 
-static ath_status refresh(athi_store *s, void *args) {
+ath_status athi_store_refresh(athi_store *s, void *args) {
     int64_t version;
     (void)args;
     ATH_TRY(athi_sql_version(s, &version));
@@ -310,7 +310,7 @@ static ath_status refresh(athi_store *s, void *args) {
 ath_status athi_store_trials(athi_store *s, const athi_space *space, const athi_trial *const **trials, int64_t *n) {
     ATH_TRY(athi_store_use_space(s, space));
     /* One read transaction: all rows are of the same instant. */
-    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_READ, refresh, NULL));
+    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_READ, athi_store_refresh, NULL));
     if (s->n > s->view_cap) {
         const athi_trial **view = athi_alloc_array(s->ctx, s->cap, sizeof(*view));
         if (!view) return ATH_E_NOMEM;

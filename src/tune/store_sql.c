@@ -20,7 +20,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_STUDY_DELETE] = "DELETE FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     [SQL_STUDY_GET] = "SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
-    [SQL_NEXT_NUMBER] = "SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1",
+    [SQL_NEXT_NUMBER] = "SELECT (SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1),"
+                        " (SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"='edits')",
     [SQL_TRIAL_INSERT] =
         "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)" GIVEN,
     [SQL_TRIAL_EXTRA_INSERT] =
@@ -28,6 +29,9 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_LEASE] = "SELECT owner, CASE WHEN expires >= " CLOCK " THEN 1 ELSE 0 END FROM athanor_leases"
                   " WHERE trial_id=?1",
+    [SQL_LEASE_OTHERS] = "SELECT t.number, l.owner FROM athanor_leases l JOIN trials t ON t.trial_id=l.trial_id"
+                         " WHERE t.study_id=?1 AND l.owner<>?2 AND l.expires >= " CLOCK " AND t.state='RUNNING'"
+                         " ORDER BY t.number LIMIT 1",
     [SQL_LEASE_TAKE] = "INSERT INTO athanor_leases(trial_id, owner, expires) VALUES(?1, ?2, " CLOCK " + ?3) ON"
                        " CONFLICT(trial_id) DO UPDATE SET owner=excluded.owner, expires=excluded.expires WHERE"
                        " athanor_leases.owner=excluded.owner OR athanor_leases.expires < " CLOCK,
@@ -49,6 +53,14 @@ static const char *const texts[SQL_COUNT] = {
                          "VALUES(?1, ?2, ?3, ?4)",
     [SQL_PARAMS_DELETE] = "DELETE FROM trial_params WHERE trial_id=?1",
     [SQL_PARAMS] = "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id=?1",
+    [SQL_PARAM_GROUPS] =
+        "SELECT p.param_name, p.distribution_json, CASE WHEN p.distribution_json LIKE '{\"name\": \"Categorical%' THEN"
+        " p.param_value ELSE 0 END FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id WHERE t.study_id=?1"
+        " GROUP BY 1, 2, 3",
+    [SQL_PARAMS_MOVE] =
+        "UPDATE trial_params SET distribution_json=?6, param_value=COALESCE(?7, param_value) WHERE param_name=?2 AND"
+        " distribution_json=?3 AND param_value>=?4 AND param_value<=?5 AND trial_id IN (SELECT trial_id FROM trials"
+        " WHERE study_id=?1)",
     [SQL_DISTRIBUTIONS] =
         "SELECT p.param_name, p.distribution_json FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id"
         " WHERE t.study_id=?1 GROUP BY p.param_name, p.distribution_json ORDER BY MIN(p.param_id)",

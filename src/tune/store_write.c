@@ -3,6 +3,7 @@
 #include "tune/store_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* What a change is about; each uses what it needs. */
 typedef struct change {
@@ -68,15 +69,26 @@ static ath_status insert_params(athi_store *s, int64_t id, const double *point) 
     return ATH_OK;
 }
 
+/* In the same look: is the space still the one that the study was opened with? */
+static ath_status next_number(athi_store *s, int64_t *number) {
+    athi_rows *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    *number = row && !athi_sql_null(q, 0) ? athi_sql_int(q, 0) : 0;
+    const int64_t edits = row && !athi_sql_null(q, 1) ? strtoll(athi_sql_text(q, 1), NULL, 10) : 0;
+    if (row) athi_sql_reset(q);
+    if (edits == s->edits) return ATH_OK;
+    return athi_fail(s->ctx, ATH_E_STATE,
+                     "%s: another program has changed the study's space meanwhile; start again with the new one",
+                     s->path);
+}
+
 static ath_status insert_trial(athi_store *s, void *args) {
     change *c = args;
     const athi_beginning *b = c->beginning;
     athi_optuna_time(athi_store_clock(), c->now);
-    athi_rows *q;
-    bool row;
-    c->number = 0;
-    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
-    ATH_TRY(athi_sql_number(s, q, &c->number, &row));
+    ATH_TRY(next_number(s, &c->number));
     if (b->optimistic && c->number != b->after) return c->number = -1, ATH_OK;
     ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &c->id, "iit", c->number, s->study_id, c->now));
     ATH_TRY(athi_lease_take(s, c->id));

@@ -1,6 +1,6 @@
 """Does Optuna see the study that Athanor wrote, and can it go on with it?
 
-    optuna_roundtrip.py STUDY.DB DUMP.JSON [--study NAME] [--trials N] [--dashboard]
+    optuna_roundtrip.py STUDY.DB DUMP.JSON [--study NAME] [--trials N] [--dashboard] [--importance]
 
 DUMP.JSON: {"trials": [{"number", "state", "params", "values", "intermediate": {"1": value}}]}; null is NaN, and a
 choice that is a list is the JSON text of it in Optuna. Every trial is compared both ways; then N (10) trials are
@@ -99,6 +99,18 @@ def dashboard_trials(storage, study_id):
     return json.loads(body)["trials"]
 
 
+def unimportant(study):
+    """What keeps Optuna from saying which parameters matter."""
+    found = {}
+    for t in study.get_trials():
+        for name, d in t.distributions.items():
+            found.setdefault(name, set()).add(repr(d))
+    wrong = [f"{name} has several distributions: {sorted(d)}" for name, d in found.items() if len(d) > 1]
+    importances = optuna.importance.get_param_importances(study)
+    common = {name for name in found if all(name in t.params for t in study.get_trials() if t.params)}
+    return wrong + [f"{name} has no importance" for name in common - importances.keys()]
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("database")
@@ -106,6 +118,7 @@ def main():
     args.add_argument("--study")
     args.add_argument("--trials", type=int, default=10)
     args.add_argument("--dashboard", action="store_true")
+    args.add_argument("--importance", action="store_true")
     args = args.parse_args()
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -124,6 +137,8 @@ def main():
     after = study.get_trials()
     if [t.number for t in after] != list(range(len(after))):
         wrong.append("trial numbers do not run from 0 upward")
+    if args.importance:
+        wrong += unimportant(study)
     best = study.best_trial.number if len(study.directions) == 1 and any(
         t.state == TrialState.COMPLETE for t in after) else None
     print(json.dumps({"optuna": optuna.__version__, "study": study.study_name, "before": len(before),

@@ -136,9 +136,64 @@ static void there_and_back(void **state) {
     for (int i = 22; i < 30; i++) assert_int_equal(study_trial(t, i)->state, ATHI_TRIAL_COMPLETE);
 }
 
+/* Everything wider, choices in another order with one more, a parameter more that all past trials count as having. */
+static athi_space *larger(study *t) {
+    athi_space *space;
+    int index;
+    athi_value seven = {.type = ATHI_INT, .integer = 7, .number = 7};
+    assert_ok(t->f.ctx, athi_space_create(t->f.arena, &space));
+    for (int64_t i = 0; i < t->f.space->n; i++) {
+        athi_space_param p = t->f.space->params[i];
+        athi_branch more[8] = {{.key = "new"}};
+        if (!strcmp(p.name, "mixed")) more[0] = (athi_branch){.key = "7", .value = &seven};
+        for (int k = 0; k < p.n_branches; k++) more[k + 1] = p.branches[p.n_branches - 1 - k];
+        for (int k = 0; k <= p.n_branches; k++) more[k].weight = 0;
+        athi_condition other = {p.n_conditions ? p.conditions[0].parent : 0, 1, 1}; /* sgd was 1 of 2, is 1 of 3 */
+        if (p.n_branches) p.branches = more, p.n_branches++, p.fallback = 0;
+        if (p.n_conditions) p.conditions = &other;
+        if (!p.n_branches) p.max = p.step ? p.max + 4 * p.step : 2 * p.max;
+        assert_ok(t->f.ctx, athi_space_add(t->f.ctx, space, &p, &index));
+    }
+    const athi_space_param added = float_param("added", 1, 2, 0, ATHI_PRIOR_UNIFORM);
+    assert_ok(t->f.ctx, athi_space_add(t->f.ctx, space, &added, &index));
+    return space;
+}
+
+static ath_status grown(const void *user, athi_arena *arena, const athi_value *was, athi_growth *growth) {
+    const study *t = user;
+    (void)was;
+    double *past = athi_arena_array(arena, t->f.space->n + 1, (int64_t)sizeof *past);
+    for (int64_t i = 0; i <= t->f.space->n; i++) past[i] = NAN;
+    *growth = (athi_growth){.was = t->f.space, .past = past};
+    return ATH_OK;
+}
+
+static void after_the_space_has_grown(void **state) {
+    study *t = *state;
+    every_kind_of_parameter(t);
+    study_open(t);
+    search_on(t, 12);
+    athi_store_close(t->store);
+    athi_study_info info = study_info(t);
+    info.definition = athi_value_new(t->f.arena, ATHI_MAP), info.space = larger(t), info.grown = grown, info.user = t;
+    assert_ok(t->f.ctx, athi_store_open(t->f.ctx, t->path, &info, &t->store));
+    t->f.space = (athi_space *)(uintptr_t)info.space;
+    search_on(t, 24);
+    const char *file = athi_arena_printf(t->f.arena, "%s/dump.json", t->folder);
+    dump(t, file);
+    const char *command =
+        athi_arena_printf(t->f.arena, "'%s' '%s/tests/peers/optuna_roundtrip.py' '%s' '%s' --importance", python,
+                          getenv("ATHANOR_SOURCE"), t->path, file);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(study_count(t), 34);
+    for (int i = 24; i < 34; i++) assert_false(study_trial(t, i)->outside);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2 || access(argv[1], X_OK)) return 77; /* Meson's word for skipped */
     python = argv[1];
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(there_and_back, study_setup, study_teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(there_and_back, study_setup, study_teardown),
+                                       cmocka_unit_test_setup_teardown(after_the_space_has_grown, study_setup,
+                                                                       study_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
