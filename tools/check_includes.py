@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 # From below; parts of one set do not know each other, but for cli, which may use all.
-ORDER = [{"base"}, {"tensor"}, {"graph"}, {"comm"}, {"backends"}, {"passes"}, {"nn"}, {"zoo", "data"},
+ORDER = [{"base"}, {"tensor", "augment"}, {"graph"}, {"comm"}, {"backends"}, {"passes"}, {"nn"}, {"zoo", "data"},
          {"train"}, {"tune", "ensemble"}, {"recipe"}, {"report", "cli"}]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 TRAINING = {"nn", "zoo", "data", "train"}  # search and ensembling know nothing of training

@@ -14,7 +14,7 @@ const athi_flag athi_flags_list[] = {
 static const athi_kind *const kinds[] = {
     &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses,
     &athi_metrics,    &athi_optimizers, &athi_schedules,   &athi_callbacks,    &athi_samplers,     &athi_stop_rules,
-    &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_readers,
+    &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_augments,    &athi_readers,
 };
 
 /* The sections of a recipe are rows too. */

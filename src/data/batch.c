@@ -32,22 +32,6 @@ static void convert(ath_dtype dtype, const void *from, int64_t n, float scale, f
 }
 #undef CONVERT
 
-static void standardize(float *x, int64_t n, const athi_preprocess *p) {
-    for (int64_t j = 0; j < n; j++) {
-        int64_t c = p->n == 1 ? 0 : j % p->n;
-        x[j] = (float)(((double)x[j] - p->mean[c]) / (p->std[c] + 1e-6));
-    }
-}
-
-static void standardize_sample(float *x, int64_t n) {
-    double sum = 0, squares = 0;
-    for (int64_t j = 0; j < n; j++) sum += (double)x[j];
-    double mean = sum / (double)n;
-    for (int64_t j = 0; j < n; j++) squares += ((double)x[j] - mean) * ((double)x[j] - mean);
-    double std = sqrt(squares / (double)n) + 1e-6;
-    for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
-}
-
 /* Where the i-th sample of a part lies in its arrays, counted from the part's begin. */
 static int64_t row_of(const athi_part *part, int64_t i) { return i + (i >= part->gap_at ? part->gap : 0); }
 
@@ -55,7 +39,7 @@ static int64_t row_of(const athi_part *part, int64_t i) { return i + (i >= part-
 static bool gather_rows(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, int64_t row,
                         float *x) {
     const char *from = (const char *)part->x.data + part->begin * athi_array_row_bytes(&part->x);
-    if (!p->factor || p->normalize == ATHI_NORMALIZE_SAMPLEWISE) return false;
+    if (!p->factor) return false;
     if (part->x.dtype == ATH_U8)
         athi_cpu()->gather_u8(p->threads, n, row, (const uint8_t *)from, order, p->factor, p->shift, p->period, x);
     else if (part->x.dtype == ATH_F32)
@@ -84,10 +68,9 @@ void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t
     int64_t bytes = athi_array_row_bytes(&part->x), row = bytes / athi_dtype_size(part->x.dtype);
     if (gather_fast(part, p, order, n, row, x)) return;
     for (int64_t i = 0; i < n; i++, x += row) {
-        convert(part->x.dtype, (const char *)part->x.data + (part->begin + row_of(part, order[i])) * bytes, row, (float)p->scale,
-                x);
-        if (p->normalize == ATHI_NORMALIZE_FEATUREWISE) standardize(x, row, p);
-        if (p->normalize == ATHI_NORMALIZE_SAMPLEWISE) standardize_sample(x, row);
+        const char *from = (const char *)part->x.data + (part->begin + row_of(part, order[i])) * bytes;
+        convert(part->x.dtype, from, row, 1, x);
+        athi_preprocess_apply(p, x, row, x);
     }
 }
 

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const normalize_names[] = {"none", "featurewise", "samplewise", NULL};
-
 #define OPT(field) offsetof(athi_data_opts, field)
 static const athi_option options[] = {
     {"source", ATHI_OPT_STRING, OPT(source), "files",
@@ -22,10 +20,15 @@ static const athi_option options[] = {
     {"batch", ATHI_OPT_INT, OPT(batch), "32", .min = 1, .max = 1 << 24, .search_min = 16, .search_max = 1024,
      .scale = ATHI_LOG, .doc = "samples per update; the last batch of an epoch may be smaller"},
     {"scale", ATHI_OPT_FLOAT, OPT(scale), "0", .doc = "factor of the inputs; 0: 1/255 for u8 pixels, else 1"},
-    {"normalize", ATHI_OPT_ENUM, OPT(normalize), "none", .names = normalize_names,
+    {"normalize", ATHI_OPT_ENUM, OPT(normalize), "none", .names = athi_normalize_names,
      .doc = "subtract mean and divide by deviation, of the training part per channel (featurewise) or of "
-            "each sample (samplewise)"},
+            "each sample (samplewise); …_center: the mean alone"},
     {"shuffle", ATHI_OPT_BOOL, OPT(shuffle), "true", .doc = "a new order every epoch, a function of seed and epoch"},
+    {"augment", ATHI_OPT_VALUE, OPT(augment), "null", .nullable = true,
+     .doc = "random changes of the training images, before scale and normalize: a list of augmentations, or options of "
+            "image_data_generator"},
+    {"one_hot", ATHI_OPT_BOOL, OPT(one_hot), "false",
+     .doc = "class numbers as rows of zeros and a one, for losses that take such rows (to_categorical)"},
     {0}};
 const athi_row athi_data_row = {"data",  "what is trained on, validated and tested with",
                                 options, sizeof(athi_data_opts),
@@ -288,6 +291,14 @@ static ath_status fit_statistics(athi_data *d) {
     return ATH_OK;
 }
 
+/* Class numbers become rows when a batch is gathered. */
+static ath_status make_one_hot(ath_ctx *ctx, athi_data *d) {
+    if (athi_shape_count(d->target_shape) != 1 || d->n_classes < 2)
+        return athi_fail(ctx, ATH_E_OPTION, "data.one_hot: the targets are no class numbers; leave it away");
+    d->target_shape = (athi_shape){1, {d->n_classes}};
+    return ATH_OK;
+}
+
 static ath_status open_parts(loader *l, const athi_data_opts *o) {
     athi_data *d = l->data;
     if (strcmp(o->source, "files") == 0) {
@@ -315,6 +326,18 @@ static ath_status open_parts(loader *l, const athi_data_opts *o) {
     return check_same_samples(l->ctx, d, &d->test, "test");
 }
 
+static ath_status open_preprocess(ath_ctx *ctx, athi_data *d, const athi_data_opts *o) {
+    athi_preprocess *p = &d->preprocess;
+    int normalize = o->normalize;
+    ATH_TRY(athi_augment_read(ctx, d->arena, o->augment, &d->augment, &normalize));
+    ATH_TRY(athi_augment_fit(ctx, &d->augment, d->sample_shape));
+    p->scale = o->scale != 0 ? o->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
+    p->normalize = (athi_normalize)normalize;
+    if (normalize == ATHI_NORMALIZE_FEATUREWISE || normalize == ATHI_NORMALIZE_FEATUREWISE_CENTER)
+        ATH_TRY(fit_statistics(d));
+    return athi_preprocess_ready(ctx, d->arena, p);
+}
+
 ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
                           athi_data **out) {
     athi_arena *arena = athi_arena_create(ctx);
@@ -324,13 +347,9 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
     loader l = {ctx, d, folder, cache, false};
     d->batch = opts->batch, d->shuffle = opts->shuffle;
     ath_status status = open_parts(&l, opts);
-    if (status == ATH_OK) {
-        if (!d->n_classes) d->n_classes = count_all_classes(d);
-        d->preprocess.scale = opts->scale != 0 ? opts->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
-        d->preprocess.normalize = (athi_normalize)opts->normalize;
-        if (opts->normalize == ATHI_NORMALIZE_FEATUREWISE) status = fit_statistics(d);
-        if (status == ATH_OK) status = athi_preprocess_ready(ctx, d->arena, &d->preprocess);
-    }
+    if (status == ATH_OK && !d->n_classes) d->n_classes = count_all_classes(d);
+    if (status == ATH_OK && opts->one_hot) status = make_one_hot(ctx, d);
+    if (status == ATH_OK) status = open_preprocess(ctx, d, opts);
     if (status != ATH_OK)
         athi_data_close(d);
     else

@@ -7,6 +7,7 @@
 #ifndef ATHI_DATA_H
 #define ATHI_DATA_H
 
+#include "augment/augment.h"
 #include "base/file.h"
 #include "base/options.h"
 #include "base/philox.h"
@@ -49,8 +50,11 @@ ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, co
 typedef enum athi_normalize {
     ATHI_NORMALIZE_NONE,
     ATHI_NORMALIZE_FEATUREWISE,
-    ATHI_NORMALIZE_SAMPLEWISE
+    ATHI_NORMALIZE_SAMPLEWISE,
+    ATHI_NORMALIZE_FEATUREWISE_CENTER, /* the mean alone */
+    ATHI_NORMALIZE_SAMPLEWISE_CENTER
 } athi_normalize;
+extern const char *const athi_normalize_names[]; /* NULL-ended */
 
 /* The `data:` section; rows in athi_data_row. */
 typedef struct athi_data_opts {
@@ -63,6 +67,8 @@ typedef struct athi_data_opts {
     double scale;  /* 0: 1/255 for u8, else 1 */
     int normalize; /* athi_normalize */
     bool shuffle;
+    const athi_value *augment;
+    bool one_hot;
 } athi_data_opts;
 extern const athi_row athi_data_row;
 extern const athi_kind athi_sources; /* named sets, for `athanor list sources` */
@@ -78,10 +84,32 @@ typedef struct athi_preprocess {
     int64_t period;
     int threads;
 } athi_preprocess;
-/** Prepares the fast gather; without it batches are converted by a plain loop. */
+/** Prepares the fast gather, unless the numbers are each sample's own; without it batches are converted by a plain loop. */
 ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p);
+/** The n values of a sample as they are stored -> as the model sees them; `to` may be `from`. */
+void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, float *to);
 ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out);
 ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out);
+
+/* One of the augmentations of training batches. */
+typedef struct athi_augment {
+    const athi_row *row; /* of athi_augments */
+    const void *opts;
+} athi_augment;
+
+/* What training batches go through, in order; n = 0: nothing. */
+typedef struct athi_augment_list {
+    const athi_augment *items;
+    int n;
+    bool mixes; /* one of them mixes images and targets of a batch */
+    athi_frame frame;
+} athi_augment_list;
+/** Reads `data.augment`: a list of augmentations, one, or the options of ImageDataGenerator, whose standardisation becomes
+ * `*normalize`. */
+ath_status athi_augment_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment_list *list,
+                             int *normalize);
+/** Do they fit samples of this shape? Sets the list's frame. */
+ath_status athi_augment_fit(ath_ctx *ctx, athi_augment_list *list, athi_shape sample);
 
 /* n samples of arrays, from `begin` on. Where a fold was taken out of the middle, those from number gap_at on lie `gap`
  * rows further. */
@@ -98,6 +126,7 @@ typedef struct athi_data {
     const char *const *class_names;
     int64_t n_classes; /* 1 + largest integer label of all parts, or of class_names; 0: targets are no classes */
     athi_preprocess preprocess;
+    athi_augment_list augment;
     int64_t batch;
     bool shuffle;
     athi_map maps[8]; /* of the files */
@@ -121,6 +150,17 @@ void athi_data_close(athi_data *data);
 void athi_epoch_order(uint64_t seed, int64_t epoch, int64_t n, bool shuffle, int64_t *order);
 /** Gathers samples order[0..n) of the part as float32, preprocessed, into x [n, ...]. */
 void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t *order, int64_t n, float *x);
+/** The same for training: with the augmentations, keyed by (seed, epoch, sample) and, where a batch is mixed, by (seed, epoch,
+ * number of its first sample). `targets` [n, classes]: already gathered, mixed with the images; NULL where nothing is mixed.
+ * scratch: athi_augment_scratch floats. */
+typedef struct athi_batch_key {
+    uint64_t seed;
+    int64_t epoch, first; /* `first`: place of the batch's first sample in the order of the epoch */
+} athi_batch_key;
+int64_t athi_augment_scratch(const athi_augment_list *list, int64_t batch, int64_t classes);
+void athi_batch_augmented(const athi_part *part, const athi_preprocess *p, const athi_augment_list *list,
+                          const athi_batch_key *key, const int64_t *order, int64_t n, float *x, float *targets,
+                          int64_t classes, float *scratch);
 /** Targets as the loss wants them: class numbers i32 [n] (one-hot rows are turned back), or float32 [n, ...]
  *  (class numbers become one-hot rows when `classes` > 1 and the target is a vector). */
 void athi_batch_classes(const athi_part *part, const int64_t *order, int64_t n, int32_t *y);

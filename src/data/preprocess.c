@@ -1,16 +1,66 @@
-/* Preprocessing as it travels with a model. */
+/* Preprocessing: scale and standardisation, and how they travel with a model. */
 #include "data/data.h"
 
-static const char *const names[] = {"none", "featurewise", "samplewise"};
+#include "backends/cpu/cpu.h"
+
+#include <math.h>
+
+const char *const athi_normalize_names[] = {
+    "none", "featurewise", "samplewise", "featurewise_center", "samplewise_center", NULL};
+
+static bool is_featurewise(const athi_preprocess *p) {
+    return p->normalize == ATHI_NORMALIZE_FEATUREWISE || p->normalize == ATHI_NORMALIZE_FEATUREWISE_CENTER;
+}
+static bool is_samplewise(const athi_preprocess *p) {
+    return p->normalize == ATHI_NORMALIZE_SAMPLEWISE || p->normalize == ATHI_NORMALIZE_SAMPLEWISE_CENTER;
+}
+/* What is divided by. */
+static double deviation(const athi_preprocess *p, double std) {
+    bool centers =
+        p->normalize == ATHI_NORMALIZE_FEATUREWISE_CENTER || p->normalize == ATHI_NORMALIZE_SAMPLEWISE_CENTER;
+    return centers ? 1 : std + 1e-6;
+}
+
+/* ---- applying ------------------------------------------------------------------------------------ */
+
+static void standardize(const athi_preprocess *p, float *x, int64_t n) {
+    for (int64_t j = 0; j < n; j++) {
+        int64_t c = p->n == 1 ? 0 : j % p->n;
+        x[j] = (float)(((double)x[j] - p->mean[c]) / deviation(p, p->std[c]));
+    }
+}
+
+static void standardize_sample(const athi_preprocess *p, float *x, int64_t n) {
+    double sum = 0, squares = 0;
+    for (int64_t j = 0; j < n; j++) sum += (double)x[j];
+    double mean = sum / (double)n;
+    for (int64_t j = 0; j < n; j++) squares += ((double)x[j] - mean) * ((double)x[j] - mean);
+    double std = deviation(p, sqrt(squares / (double)n));
+    for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
+}
+
+void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, float *to) {
+    if (p->factor) { /* by the processor's kernel */
+        athi_cpu()->gather_f32(1, 1, n, from, &(int64_t){0}, p->factor, p->shift, p->period, to);
+        return;
+    }
+    float scale = (float)p->scale;
+    for (int64_t j = 0; j < n; j++) to[j] = from[j] * scale;
+    if (is_featurewise(p)) standardize(p, to, n);
+    if (is_samplewise(p)) standardize_sample(p, to, n);
+}
+
+/* ---- preparing, writing, reading ----------------------------------------------------------------- */
 
 ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p) {
-    bool featurewise = p->normalize == ATHI_NORMALIZE_FEATUREWISE;
+    bool featurewise = is_featurewise(p);
+    if (is_samplewise(p)) return ATH_OK; /* no numbers of its own */
     p->period = featurewise ? p->n : 1;
     float *factor = athi_arena_array(arena, p->period, sizeof *factor),
           *shift = athi_arena_array(arena, p->period, sizeof *shift);
     if (!factor || !shift) return ATH_E_NOMEM;
     for (int64_t c = 0; c < p->period; c++) {
-        double std = featurewise ? p->std[c] + 1e-6 : 1, mean = featurewise ? p->mean[c] : 0;
+        double std = featurewise ? deviation(p, p->std[c]) : 1, mean = featurewise ? p->mean[c] : 0;
         factor[c] = (float)(p->scale / std), shift[c] = (float)(-mean / std);
     }
     p->factor = factor, p->shift = shift, p->threads = ctx->threads;
@@ -28,7 +78,7 @@ ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, at
     athi_value *map = athi_value_new(arena, ATHI_MAP);
     if (!map) return ATH_E_NOMEM;
     ATH_TRY(athi_value_set(arena, map, "scale", athi_value_float(arena, p->scale)));
-    ATH_TRY(athi_value_set(arena, map, "normalize", athi_value_string(arena, names[p->normalize])));
+    ATH_TRY(athi_value_set(arena, map, "normalize", athi_value_string(arena, athi_normalize_names[p->normalize])));
     if (p->n) {
         ATH_TRY(put_numbers(arena, map, "mean", p->mean, p->n));
         ATH_TRY(put_numbers(arena, map, "std", p->std, p->n));
@@ -53,12 +103,12 @@ ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_valu
     if (!scale || !athi_value_number(scale, &out->scale) || !normalize || normalize->type != ATHI_STRING)
         return athi_fail(ctx, ATH_E_DATA, "preprocess: expected {scale: NUMBER, normalize: NAME}");
     bool known = false;
-    for (int i = 0; i < ATHI_COUNT(names); i++)
-        if (strcmp(names[i], normalize->text) == 0) out->normalize = (athi_normalize)i, known = true;
+    for (int i = 0; athi_normalize_names[i]; i++)
+        if (strcmp(athi_normalize_names[i], normalize->text) == 0) out->normalize = (athi_normalize)i, known = true;
     int64_t n_std = 0;
     ATH_TRY(get_numbers(ctx, arena, athi_value_get(v, "mean"), &out->mean, &out->n));
     ATH_TRY(get_numbers(ctx, arena, athi_value_get(v, "std"), &out->std, &n_std));
-    if (!known || n_std != out->n || (out->normalize == ATHI_NORMALIZE_FEATUREWISE && !out->n))
+    if (!known || n_std != out->n || (is_featurewise(out) && !out->n))
         return athi_fail(ctx, ATH_E_DATA,
                          "preprocess: '%s' with %lld means and %lld deviations does not fit together",
                          normalize->text, (long long)out->n, (long long)n_std);

@@ -158,6 +158,18 @@ static ath_status check_labels(ath_ctx *ctx, const athi_data *data, const ath_mo
     return ATH_OK;
 }
 
+/* What the bound recipe says, which the opened data may have with other ends of its ranges. */
+static ath_status check_augment(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
+                                const ath_model *model) {
+    const athi_value *v = athi_value_get(athi_value_get(bound, "data"), "augment");
+    athi_augment_list list;
+    int normalize = ATHI_NORMALIZE_NONE;
+    ath_status status = athi_augment_read(ctx, arena, v, &list, &normalize);
+    if (status == ATH_OK) status = athi_augment_fit(ctx, &list, data->sample_shape);
+    if (status == ATH_OK) status = athi_augment_fits_model(model, &list);
+    return athi_placed(ctx, status, v);
+}
+
 static ath_status check_callbacks(ath_ctx *ctx, athi_arena *arena, const athi_data *data, const athi_job *job) {
     const char *const *reports = NULL;
     int n = 0;
@@ -178,6 +190,7 @@ ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *b
     ATH_TRY(read_class_weight(ctx, arena, data, job));
     ATH_TRY(athi_bound_model(ctx, arena, bound, data->sample_shape, data->target_shape, &specs, true, &job->model));
     ath_status status = athi_placed(ctx, check_labels(ctx, data, job->model), athi_value_get(bound, "data"));
+    if (status == ATH_OK) status = check_augment(ctx, arena, bound, data, job->model);
     if (status == ATH_OK) status = check_callbacks(ctx, arena, data, job);
     if (status == ATH_OK) return ATH_OK;
     athi_model_destroy(job->model);

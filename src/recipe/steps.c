@@ -132,7 +132,9 @@ ath_status athi_bound_check(ath_ctx *ctx, athi_arena *arena, const athi_value *b
     athi_steps steps;
     athi_training_specs specs;
     const athi_value *v = athi_value_get(bound, "data");
+    athi_augment_list augment;
     ATH_TRY(athi_placed(ctx, athi_options_read(ctx, arena, &athi_data_row, v, NULL, "data", &data), v));
+    ATH_TRY(athi_placed(ctx, athi_augment_read(ctx, arena, data.augment, &augment, &data.normalize), data.augment));
     ATH_TRY(athi_steps_read(ctx, arena, athi_value_get(bound, "model"), &steps));
     return athi_training_read(ctx, arena, bound, &specs);
 }

@@ -16,6 +16,7 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_training_opts 
         .train = o->train ? o->train : &o->data->train,
         .validation = o->validation ? o->validation : &o->data->validation,
         .preprocess = &o->data->preprocess,
+        .augment = &o->data->augment,
         .batch = o->data->batch,
         .epochs = o->epochs ? o->epochs : job->train.epochs,
         .shuffle = o->data->shuffle && !o->no_shuffle,

@@ -127,7 +127,9 @@ static ath_status step(run *r, int64_t first, int64_t n) {
     athi_plan *plan = NULL;
     ATH_TRY(athi_model_plan(r->model, ATHI_MODE_TRAIN, n, &plan));
     set_rate(r);
-    athi_feed_batch(&r->feed, plan, r->order + first, n);
+    athi_batch_key key = {r->o->seed, r->progress[ATHI_EPOCHS_DONE], first};
+    athi_slots slots = athi_feed_slots(&r->feed, plan);
+    athi_feed_batch(&r->feed, &slots, &key, r->order + first, n);
     athi_plan_run(plan);
     r->progress[ATHI_BATCHES_DONE]++;
     r->samples += n;
@@ -206,10 +208,19 @@ static ath_status replay(run *r) {
 static ath_status begin(run *r) {
     const athi_fit_opts *o = r->o;
     ath_model *m = r->model;
-    r->feed = (athi_feed){m, o->train, o->preprocess, o->class_weight};
+    r->feed = (athi_feed){.model = m,
+                          .part = o->train,
+                          .preprocess = o->preprocess,
+                          .class_weight = o->class_weight,
+                          .augment = o->augment};
     ATH_TRY(athi_feed_check(r->ctx, &r->feed, "train"));
+    int64_t scratch = athi_feed_scratch(&r->feed, ATHI_MIN(o->batch, o->train->n));
+    if (scratch) {
+        r->feed.scratch = athi_arena_array(r->arena, scratch, sizeof *r->feed.scratch);
+        if (!r->feed.scratch) return ATH_E_NOMEM;
+    }
     if (has_validation(r)) {
-        r->validation = (athi_feed){m, o->validation, o->preprocess, NULL};
+        r->validation = (athi_feed){.model = m, .part = o->validation, .preprocess = o->preprocess};
         ATH_TRY(athi_feed_check(r->ctx, &r->validation, "validation"));
     }
     r->order = athi_arena_array(r->arena, o->train->n + 1, sizeof *r->order);

@@ -12,11 +12,24 @@ typedef struct athi_feed {
     const athi_part *part;
     const athi_preprocess *preprocess;
     const double *class_weight;
+    const athi_augment_list *augment; /* NULL or empty: the samples as they are */
+    float *scratch;                   /* athi_feed_scratch floats; NULL: nothing is augmented */
 } athi_feed;
-/** Do the part's samples and targets fit the model? */
+/** Do the part's samples, targets and augmentations fit the model? */
 ath_status athi_feed_check(ath_ctx *ctx, const athi_feed *feed, const char *what);
-/** Gathers samples order[0..n) into the plan's input slots. */
-void athi_feed_batch(const athi_feed *feed, athi_plan *plan, const int64_t *order, int64_t n);
+/** What augmenting batches of this size needs; 0: nothing. */
+int64_t athi_feed_scratch(const athi_feed *feed, int64_t batch);
+
+/* Where a batch lies: a plan's input slots, or memory of its own. NULL: nobody reads it. */
+typedef struct athi_slots {
+    void *x, *y;
+    float *w;
+} athi_slots;
+/** The input slots of a plan; those that it does not read are NULL. */
+athi_slots athi_feed_slots(const athi_feed *feed, athi_plan *plan);
+/** Gathers samples order[0..n). `key`: of the random changes; NULL where there are none. */
+void athi_feed_batch(const athi_feed *feed, const athi_slots *to, const athi_batch_key *key, const int64_t *order,
+                     int64_t n);
 /** Sums of loss and metrics in the block: to zero, and as means (a root where the metric wants one). */
 void athi_sums_clear(ath_model *model);
 void athi_sums_read(const ath_model *model, double *means);

@@ -137,6 +137,7 @@ ath_status ath_model_fit_with(ath_model *m, const ath_data *data, const ath_fit_
     athi_fit_opts f = {.train = &d->train,
                        .validation = &d->validation,
                        .preprocess = &d->preprocess,
+                       .augment = &d->augment,
                        .batch = d->batch,
                        .epochs = o.epochs ? o.epochs : 1,
                        .shuffle = d->shuffle,

@@ -111,6 +111,7 @@ extern const athi_kind athi_callbacks;
 typedef struct athi_fit_opts {
     const athi_part *train, *validation; /* validation NULL or n = 0: none */
     const athi_preprocess *preprocess;
+    const athi_augment_list *augment; /* of training batches; NULL: none */
     int64_t batch, epochs;
     bool shuffle;
     uint64_t seed;
@@ -134,6 +135,8 @@ typedef struct athi_fit_opts {
     void *user;
     const volatile int *interrupted; /* not 0: save and return ATH_E_INTERRUPTED */
 } athi_fit_opts;
+/** ATH_E_OPTION where images are mixed and the loss takes class numbers. */
+ath_status athi_augment_fits_model(const ath_model *model, const athi_augment_list *list);
 /** Trains. The model must be prepared. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
 /** The names of what an epoch will report, in order, in the arena. */

@@ -128,16 +128,17 @@ static void it_learns(void **unused) {
 }
 
 /* Stops by max_steps at `steps`, goes on in a fresh model from the state file, and compares all bits. */
-static void going_on_is_exact(void **unused) {
-    (void)unused;
+static void go_on(const athi_augment_list *augment) {
     watch w = {0};
     ath_model *whole = make_model(7, NULL, 0);
     athi_fit_opts o = fit_opts(&w);
+    o.augment = augment;
     assert_ok(ctx, athi_fit(whole, &o));
     for (int64_t steps = 1; steps < 48; steps += 13) { /* 16 batches an epoch: in the middle and at the ends */
         unlink(state_path), unlink(log_path);
         ath_model *first = make_model(7, NULL, 0), *second = make_model(99, NULL, 0);
         athi_fit_opts part = fit_opts(&w);
+        part.augment = augment;
         part.state_path = state_path, part.log_path = log_path, part.max_steps = steps, part.resume = true;
         assert_ok(ctx, athi_fit(first, &part));
         part.max_steps = 0;
@@ -153,6 +154,49 @@ static void going_on_is_exact(void **unused) {
         athi_model_destroy(second);
     }
     athi_model_destroy(whole);
+}
+
+static void going_on_is_exact(void **unused) {
+    (void)unused;
+    go_on(NULL);
+}
+
+static const athi_augment_list *shifted(athi_arena *arena, athi_augment_list *list) {
+    athi_value *v = NULL;
+    int normalize = 0;
+    const char json[] = "{\"width_shift_range\": 0.1, \"horizontal_flip\": true}";
+    assert_ok(ctx, athi_json_read(ctx, arena, json, sizeof json - 1, &v));
+    assert_ok(ctx, athi_augment_read(ctx, arena, v, list, &normalize));
+    assert_ok(ctx, athi_augment_fit(ctx, list, data->sample_shape));
+    return list;
+}
+
+static void going_on_is_exact_with_augmentation(void **unused) {
+    (void)unused;
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_augment_list list;
+    go_on(shifted(arena, &list));
+    athi_arena_destroy(arena);
+}
+
+/* Only training batches are changed: at a learning rate of 0 the training loss differs, the validation loss does not. */
+static void validation_is_not_augmented(void **unused) {
+    (void)unused;
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_augment_list list;
+    watch plain = {0}, augmented = {0};
+    watch *watches[] = {&plain, &augmented};
+    for (int i = 0; i < 2; i++) {
+        ath_model *m = make_model(7, NULL, 0);
+        athi_fit_opts o = fit_opts(watches[i]);
+        o.epochs = 1, o.augment = i ? shifted(arena, &list) : NULL;
+        ((double *)athi_state_at(m->state, m->values))[ATHI_RATE] = 1e-30;
+        assert_ok(ctx, athi_fit(m, &o));
+        athi_model_destroy(m);
+    }
+    assert_true(plain.last[0] != augmented.last[0]);
+    assert_float_equal(plain.last[2], augmented.last[2], 0);
+    athi_arena_destroy(arena);
 }
 
 static void a_damaged_state_is_refused(void **unused) {
@@ -311,6 +355,8 @@ static void steps_per_execution(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns),
                                        cmocka_unit_test(going_on_is_exact),
+                                       cmocka_unit_test(going_on_is_exact_with_augmentation),
+                                       cmocka_unit_test(validation_is_not_augmented),
                                        cmocka_unit_test(a_damaged_state_is_refused),
                                        cmocka_unit_test(a_target_stops_it),
                                        cmocka_unit_test(rates_by_epoch),

@@ -1,0 +1,198 @@
+/* `data.augment`: reading it, and training batches with it.
+ *
+ *   stored sample ─> f32 ─> its augmentations, one after another ─> scale, normalize ─> batch
+ *                                            └─> whole batch, mix_up, cut_mix ─> scale, normalize
+ *
+ * They see the values as they are stored, as ImageDataGenerator does: u8 pixels are 0 to 255. */
+#include "data/data.h"
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+/* ImageDataGenerator standardises too; here that is data.normalize, which also holds when nothing is augmented. */
+static ath_status take_standardization(ath_ctx *ctx, const athi_generator_opts *o, int *normalize) {
+    bool feature = o->featurewise_center || o->featurewise_std_normalization,
+         sample = o->samplewise_center || o->samplewise_std_normalization;
+    int wanted = o->featurewise_std_normalization  ? ATHI_NORMALIZE_FEATUREWISE
+                 : o->featurewise_center           ? ATHI_NORMALIZE_FEATUREWISE_CENTER
+                 : o->samplewise_std_normalization ? ATHI_NORMALIZE_SAMPLEWISE
+                                                   : ATHI_NORMALIZE_SAMPLEWISE_CENTER;
+    if (!feature && !sample) return ATH_OK;
+    if (feature && sample)
+        return athi_fail(
+            ctx, ATH_E_OPTION,
+            "data.augment: featurewise and samplewise standardisation exclude each other; leave one away");
+    if (*normalize != ATHI_NORMALIZE_NONE && *normalize != wanted)
+        return athi_fail(ctx, ATH_E_OPTION,
+                         "data.augment: asks for the standardisation '%s', but data.normalize is '%s'",
+                         athi_normalize_names[wanted], athi_normalize_names[*normalize]);
+    *normalize = wanted;
+    return ATH_OK;
+}
+
+static ath_status read_one(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment_list *list,
+                           athi_augment *out, int *normalize) {
+    const athi_row *row;
+    void *opts;
+    ATH_TRY(athi_spec_read(ctx, arena, &athi_augments, v, "data.augment", &row, &opts));
+    const athi_augment_impl *impl = row->impl;
+    if (impl->size)
+        return athi_fail(ctx, ATH_E_OPTION,
+                         "data.augment: %s changes the size of an image; write it as a layer of the model",
+                         row->name);
+    if (opts && row->opts_size == sizeof(athi_generator_opts) && strcmp(row->name, "image_data_generator") == 0)
+        ATH_TRY(take_standardization(ctx, opts, normalize));
+    list->mixes = list->mixes || impl->mix;
+    *out = (athi_augment){row, opts};
+    return ATH_OK;
+}
+
+/* {width_shift_range: 0.1, …}: options of ImageDataGenerator, not {random_flip: …}. */
+static bool is_generator(const athi_value *v) {
+    return v->type == ATHI_MAP && !v->tag && !(v->n == 1 && athi_row_find(&athi_augments, v->keys[0]));
+}
+
+static ath_status read_generator(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment *out,
+                                 int *normalize) {
+    const athi_row *row = athi_row_find(&athi_augments, "image_data_generator");
+    void *opts = athi_arena_alloc(arena, (int64_t)row->opts_size);
+    if (!opts) return ATH_E_NOMEM;
+    ATH_TRY(athi_options_read(ctx, arena, row, v, NULL, "data.augment", opts));
+    *out = (athi_augment){row, opts};
+    return take_standardization(ctx, opts, normalize);
+}
+
+ath_status athi_augment_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment_list *list,
+                             int *normalize) {
+    *list = (athi_augment_list){0};
+    if (!v || v->type == ATHI_NULL) return ATH_OK;
+    bool many = v->type == ATHI_LIST;
+    int n = many ? (int)ATHI_MIN(v->n, 64) : 1;
+    athi_augment *items = athi_arena_array(arena, n + 1, (int64_t)sizeof *items);
+    if (!items) return ATH_E_NOMEM;
+    if (many && v->n > n) return athi_fail(ctx, ATH_E_OPTION, "data.augment: more than %d augmentations", n);
+    for (int i = 0; i < n; i++) {
+        const athi_value *item = many ? v->items[i] : v;
+        if (is_generator(item) && !many)
+            ATH_TRY(read_generator(ctx, arena, item, &items[i], normalize));
+        else
+            ATH_TRY(read_one(ctx, arena, item, list, &items[i], normalize));
+    }
+    list->items = items, list->n = n;
+    return ATH_OK;
+}
+
+ath_status athi_augment_fit(ath_ctx *ctx, athi_augment_list *list, athi_shape s) {
+    char text[96];
+    if (!list->n) return ATH_OK;
+    if (s.rank != 2 && s.rank != 3)
+        return athi_fail(
+            ctx, ATH_E_SHAPE,
+            "data.augment: expected images [height, width] or [height, width, channels], but the samples are "
+            "%s",
+            athi_shape_str(s, text));
+    list->frame = (athi_frame){s.dim[0], s.dim[1], s.rank == 3 ? s.dim[2] : 1};
+    for (int i = 0; i < list->n; i++) {
+        ath_status status = athi_augment_check(ctx, list->items[i].row, list->items[i].opts, list->frame);
+        if (status != ATH_OK) return athi_fail_prefix(ctx, status, "data.augment");
+    }
+    return ATH_OK;
+}
+
+/* ---- batches ------------------------------------------------------------------------------------- */
+
+/* Two images of one sample; with mixing also a copy of the batch, of its targets, and the partners. */
+int64_t athi_augment_scratch(const athi_augment_list *list, int64_t batch, int64_t classes) {
+    int64_t size = athi_frame_count(list->frame);
+    if (!list->n) return 0;
+    int64_t partners = batch * (int64_t)(sizeof(int64_t) / sizeof(float));
+    return 2 * size + (list->mixes ? batch * (size + classes) + partners + 2 : 0);
+}
+
+typedef struct working {
+    const athi_augment_list *list;
+    const athi_batch_key *key;
+    int64_t n, size, classes;
+    float *x, *targets; /* of the batch */
+    float *images[2];   /* of one sample */
+    float *x_copy, *targets_copy;
+    int64_t *partner;
+} working;
+
+static working lay_out(const athi_augment_list *list, const athi_batch_key *key, int64_t n, int64_t classes, float *x,
+                       float *targets, float *scratch) {
+    working w = {.list = list, .key = key, .n = n, .size = athi_frame_count(list->frame), .classes = classes};
+    w.x = x, w.targets = targets;
+    uintptr_t partner = ((uintptr_t)scratch + 7) / 8 * 8;
+    w.partner = (int64_t *)partner;
+    if (list->mixes) scratch = (float *)(void *)(w.partner + n);
+    w.images[0] = scratch, w.images[1] = scratch + w.size;
+    w.x_copy = w.images[1] + w.size, w.targets_copy = w.x_copy + n * w.size;
+    return w;
+}
+
+/* The augmentations [from, to) of one sample, from image *at on; *at is where the result lies. */
+static void change_sample(const working *w, int from, int to, int64_t sample, float *at[2]) {
+    athi_frame f = w->list->frame;
+    for (int k = from; k < to; k++) {
+        const athi_augment *a = &w->list->items[k];
+        athi_rng rng =
+            athi_augment_rng(w->key->seed, ATHI_PURPOSE(ATHI_RNG_AUGMENT, w->key->epoch), (uint64_t)sample, k);
+        if (!((const athi_augment_impl *)a->row->impl)->image(a->opts, &rng, at[0], f, at[1], f)) continue;
+        float *t = at[0];
+        at[0] = at[1], at[1] = t;
+    }
+}
+
+/* Of the batch whose first sample is `first`: numbers of batches and of samples never meet. */
+static uint64_t batch_index(int64_t first) { return (uint64_t)1 << 62 | (uint64_t)first; }
+
+static void mix_batch(const working *w, int k) {
+    const athi_augment *a = &w->list->items[k];
+    athi_rng rng =
+        athi_augment_rng(w->key->seed, ATHI_PURPOSE(ATHI_RNG_AUGMENT, w->key->epoch), batch_index(w->key->first), k);
+    for (int64_t i = 0; i < w->n; i++) w->partner[i] = i;
+    for (int64_t i = w->n - 1; i > 0; i--) {
+        int64_t j = (int64_t)athi_rng_below(&rng, (uint64_t)i + 1), t = w->partner[i];
+        w->partner[i] = w->partner[j], w->partner[j] = t;
+    }
+    memcpy(w->x_copy, w->x, (size_t)(w->n * w->size) * sizeof(float));
+    memcpy(w->targets_copy, w->targets, (size_t)(w->n * w->classes) * sizeof(float));
+    athi_mixing m = {w->n, w->classes, w->list->frame, w->x_copy, w->targets_copy, w->x, w->targets, w->partner};
+    ((const athi_augment_impl *)a->row->impl)->mix(a->opts, &rng, &m);
+}
+
+static int next_mix(const athi_augment_list *list, int from) {
+    while (from < list->n && !((const athi_augment_impl *)list->items[from].row->impl)->mix) from++;
+    return from;
+}
+
+/* What comes before the first mixing, and all of it where nothing is mixed, goes sample by sample through two small images
+ * that stay in the cache. */
+void athi_batch_augmented(const athi_part *part, const athi_preprocess *p, const athi_augment_list *list,
+                          const athi_batch_key *key, const int64_t *order, int64_t n, float *x, float *targets,
+                          int64_t classes, float *scratch) {
+    static const float one = 1, zero = 0;
+    const athi_preprocess as_stored = {.scale = 1, .factor = &one, .shift = &zero, .period = 1, .threads = 1};
+    working w = lay_out(list, key, n, classes, x, targets, scratch);
+    int mixed = next_mix(list, 0);
+    for (int64_t i = 0; i < n; i++) {
+        float *at[2] = {w.images[0], w.images[1]};
+        athi_batch_x(part, &as_stored, &order[i], 1, at[0]);
+        change_sample(&w, 0, mixed, order[i], at);
+        if (list->mixes)
+            memcpy(x + i * w.size, at[0], (size_t)w.size * sizeof *x);
+        else
+            athi_preprocess_apply(p, at[0], w.size, x + i * w.size);
+    }
+    while (mixed < list->n) {
+        mix_batch(&w, mixed);
+        int next = next_mix(list, mixed + 1);
+        for (int64_t i = 0; i < n; i++) {
+            float *at[2] = {x + i * w.size, w.images[0]};
+            change_sample(&w, mixed + 1, next, order[i], at);
+            if (at[0] != x + i * w.size) memcpy(x + i * w.size, at[0], (size_t)w.size * sizeof *x);
+        }
+        mixed = next;
+    }
+    for (int64_t i = 0; list->mixes && i < n; i++) athi_preprocess_apply(p, x + i * w.size, w.size, x + i * w.size);
+}
