@@ -21,6 +21,8 @@ const athi_verb athi_verbs[] = {
      athi_verb_predict, false, false},
     {"evaluate", "MODEL", "Loss and metrics of a finished model.", athi_flags_evaluate, athi_verb_evaluate, false,
      false},
+    {"quantize", "MODEL", "An int8 copy of a finished model, and what that changes: size, speed, metrics.",
+     athi_flags_quantize, athi_verb_quantize, false, false},
     {"show", "STUDY", "The trials of a study: a run's folder, or a study.db.", athi_flags_study, athi_verb_show,
      false, false},
     {"best", "STUDY", "The best trial of a study; of several objectives, the Pareto front.", athi_flags_best,

@@ -19,7 +19,7 @@ static const athi_kind *const kinds[] = {
 
 /* The sections of a recipe are rows too. */
 static const athi_row *const sections[] = {&athi_data_row, &athi_train_row, &athi_tune_row, &athi_retrain_row,
-                                           &athi_ensemble_row};
+                                           &athi_ensemble_row, &athi_quantize_row};
 
 /* ---- options as text ----------------------------------------------------------------------------- */
 

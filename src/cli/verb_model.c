@@ -1,7 +1,6 @@
 /* predict and evaluate: finished models. Everything about a model comes from its file. */
 #include "base/file.h"
-#include "cli/cli.h"
-#include "recipe/recipe.h"
+#include "cli/model_data.h"
 
 const athi_flag athi_flags_predict[] = {
     {"input", ATHI_FLAG_TEXT, "FILE", "samples: npy, idx (gz or not) or csv"},
@@ -26,7 +25,7 @@ const athi_flag athi_flags_evaluate[] = {
 enum { BATCH = 256 };
 
 /* Samples of another shape are refused before anything is computed. */
-static ath_status check_samples(athi_cli *cli, const athi_loaded *model, const char *where, athi_shape x) {
+ath_status athi_cli_check_samples(athi_cli *cli, const athi_loaded *model, const char *where, athi_shape x) {
     char expected[96], got[96];
     athi_shape sample = {x.rank - 1, {0}};
     for (int i = 0; i < sample.rank; i++) sample.dim[i] = x.dim[i + 1];
@@ -62,7 +61,7 @@ static ath_status write_npy(athi_cli *cli, const char *path, athi_shape shape, c
 
 static ath_status predict_file(athi_cli *cli, athi_loaded *model, const athi_table *table, const char *input,
                                const char *output) {
-    ATH_TRY(check_samples(cli, model, input, table->x.shape));
+    ATH_TRY(athi_cli_check_samples(cli, model, input, table->x.shape));
     athi_part part = {.x = table->x, .n = table->x.shape.dim[0]};
     athi_shape shape = model->model->net->graph->outputs[0]->shape;
     shape.dim[0] = part.n;
@@ -98,13 +97,13 @@ ath_status athi_verb_predict(athi_cli *cli) {
 
 /* ---- evaluate ------------------------------------------------------------------------------------ */
 
-static ath_status open_data(athi_cli *cli, const athi_loaded *model, athi_data **data) {
+ath_status athi_cli_model_data(athi_cli *cli, const athi_loaded *model, athi_data **data) {
     const char *path = athi_cli_text(cli, "data", NULL);
     const char *cache = athi_cli_cache(cli->arena);
     if (!path) {
         if (cli->n_sets)
             return athi_fail(cli->ctx, ATH_E_OPTION,
-                             "evaluate: --set changes the recipe that --data names; name one");
+                             "%s: --set changes the recipe that --data names; name one", cli->verb->name);
         return athi_bound_data(cli->ctx, model->bound, "", cache, data);
     }
     athi_recipe *recipe = NULL;
@@ -154,7 +153,7 @@ static ath_status evaluate(athi_cli *cli, athi_loaded *model, const athi_data *d
     const char *name = NULL;
     const athi_net *net = model->model->net;
     ATH_TRY(find_part(cli, data, &name, &part));
-    ATH_TRY(check_samples(cli, model, name, part->x.shape));
+    ATH_TRY(athi_cli_check_samples(cli, model, name, part->x.shape));
     double *values = athi_arena_array(cli->arena, net->n_sums + 1, sizeof *values);
     if (!values) return ATH_E_NOMEM;
     cli->started = true;
@@ -166,7 +165,7 @@ ath_status athi_verb_evaluate(athi_cli *cli) {
     athi_loaded *model = NULL;
     athi_data *data = NULL;
     ATH_TRY(athi_model_open(cli->ctx, cli->arguments[0], &model));
-    ath_status status = open_data(cli, model, &data);
+    ath_status status = athi_cli_model_data(cli, model, &data);
     if (status == ATH_OK) status = evaluate(cli, model, data);
     athi_data_close(data);
     athi_model_close(model);

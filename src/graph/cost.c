@@ -32,6 +32,8 @@ double athi_node_flops(const athi_node *node) {
         athi_shape a = node->in[0]->shape;
         return 2 * count(&node->out[0]) * (double)a.dim[!node->attr.matmul.transpose_a];
     }
+    case ATHI_OP_QUANTIZED_MATMUL: return 2 * count(&node->out[0]) * (double)node->in[0]->shape.dim[1];
+    case ATHI_OP_QUANTIZED_CONV2D:
     case ATHI_OP_CONV2D: return convolution(node, &node->out[0], (double)node->in[0]->shape.dim[3]);
     case ATHI_OP_CONV2D_GRAD_X: return convolution(node, node->in[0], (double)node->out[0].shape.dim[3]);
     case ATHI_OP_CONV2D_GRAD_W: return convolution(node, node->in[1], (double)node->in[0]->shape.dim[3]);

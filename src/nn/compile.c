@@ -146,7 +146,8 @@ static ath_status add_loss(compiling *c) {
     const athi_loss_impl *impl = c->opts->loss->impl;
     ath_tensor *each = weighted(c, impl->build(net, &c->compared, o));
     if (athi_is_poison(each)) return athi_graph_check(g);
-    ath_tensor *loss = reduced(c, each, o->reduction), *penalty = penalties(net), *value = each;
+    ath_tensor *loss = reduced(c, each, o->reduction), *value = each,
+               *penalty = c->opts->no_penalties ? NULL : penalties(net);
     if (each->shape.rank > 1)
         value = athi_reduce(g, ATHI_OP_MEAN, each, athi_axes_from(1, each->shape.rank), false);
     if (o->reduction != ATH_SUM_OVER_BATCH_SIZE)

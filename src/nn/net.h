@@ -185,6 +185,7 @@ typedef struct athi_net_compile_opts {
     const athi_row *optimizer;
     const void *optimizer_opts;
     bool sample_weights;
+    bool no_penalties;       /* leaves the regularisers out of the loss: int8 kernels have none */
     athi_shape target_shape; /* of one sample in the data; rank 0: a class number or a scalar. The type is what the
                                 loss wants: net->target_dtype */
 } athi_net_compile_opts;

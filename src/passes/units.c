@@ -14,7 +14,9 @@ bool athi_is_image(const athi_node *node, bool output, int index) {
     const ath_tensor *t = output ? &node->out[index] : node->in[index];
     if (t->shape.rank != 4) return false;
     if (output) return node->op != ATHI_OP_CONV2D_GRAD_W && !athi_op_is_source(node->op);
-    bool kernel = (node->op == ATHI_OP_CONV2D || node->op == ATHI_OP_CONV2D_GRAD_X) && index == 1;
+    bool kernel = (node->op == ATHI_OP_CONV2D || node->op == ATHI_OP_CONV2D_GRAD_X ||
+                   node->op == ATHI_OP_QUANTIZED_CONV2D) &&
+                  index == 1;
     bool variable = athi_op_has_effect(node->op) && index == 0; /* what it changes; what it reads may be an image */
     return !kernel && !variable;
 }

@@ -82,6 +82,7 @@ static ath_status build(builder *b, const athi_value *bound, athi_shape sample, 
         .optimizer = trains ? s->optimizer : NULL,
         .optimizer_opts = trains ? s->optimizer_opts : NULL,
         .target_shape = target,
+        .no_penalties = s->no_penalties,
     };
     return athi_placed(b->ctx, athi_net_compile(b->net, &o), training_place(bound));
 }

@@ -105,6 +105,7 @@ typedef struct athi_training_specs {
     int n_metrics;
     athi_callback *callbacks;
     int n_callbacks;
+    bool no_penalties; /* the loss without regularisers */
 } athi_training_specs;
 ath_status athi_training_read(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_training_specs *specs);
 /** Layers, loss, metrics and (if it trains) optimiser for samples and targets of these shapes. */

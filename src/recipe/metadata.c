@@ -3,10 +3,12 @@
 #include "recipe/internal.h"
 
 #include "base/file.h"
+#include "recipe/quantize.h"
+#include "train/quantize.h"
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-static ath_status put_json(ath_ctx *ctx, athi_arena *arena, athi_value *map, const char *key, const athi_value *v) {
+ath_status athi_metadata_put(ath_ctx *ctx, athi_arena *arena, athi_value *map, const char *key, const athi_value *v) {
     if (!v) return ATH_E_NOMEM;
     athi_text text = {.ctx = ctx};
     ath_status status = athi_json_write(&text, v, 0);
@@ -36,11 +38,11 @@ ath_status athi_bound_metadata(ath_ctx *ctx, athi_arena *arena, const athi_value
     athi_value *map = athi_value_new(arena, ATHI_MAP), *preprocess;
     if (!map) return ATH_E_NOMEM;
     ATH_TRY(athi_preprocess_write(arena, &data->preprocess, &preprocess));
-    ATH_TRY(put_json(ctx, arena, map, "recipe", bound));
-    ATH_TRY(put_json(ctx, arena, map, "preprocess", preprocess));
-    ATH_TRY(put_json(ctx, arena, map, "classes", classes_value(arena, data)));
-    ATH_TRY(put_json(ctx, arena, map, "sample_shape", shape_value(arena, data->sample_shape)));
-    ATH_TRY(put_json(ctx, arena, map, "target_shape", shape_value(arena, data->target_shape)));
+    ATH_TRY(athi_metadata_put(ctx, arena, map, "recipe", bound));
+    ATH_TRY(athi_metadata_put(ctx, arena, map, "preprocess", preprocess));
+    ATH_TRY(athi_metadata_put(ctx, arena, map, "classes", classes_value(arena, data)));
+    ATH_TRY(athi_metadata_put(ctx, arena, map, "sample_shape", shape_value(arena, data->sample_shape)));
+    ATH_TRY(athi_metadata_put(ctx, arena, map, "target_shape", shape_value(arena, data->target_shape)));
     *out = map;
     return ATH_OK;
 }
@@ -51,8 +53,6 @@ typedef struct opening {
     ath_ctx *ctx;
     const char *path;
     athi_loaded *loaded;
-    const athi_value *metadata;
-    athi_shape target_shape;
 } opening;
 
 static ath_status damaged(const opening *o, const char *key, const char *expected) {
@@ -61,7 +61,7 @@ static ath_status damaged(const opening *o, const char *key, const char *expecte
 }
 
 static ath_status get_json(const opening *o, const char *key, athi_value **out) {
-    const athi_value *text = athi_value_get(o->metadata, key);
+    const athi_value *text = athi_value_get(o->loaded->metadata, key);
     if (!text || text->type != ATHI_STRING)
         return athi_fail(o->ctx, ATH_E_DATA, "%s: no model of Athanor's: its metadata has no '%s'", o->path, key);
     ath_status status = athi_json_read(o->ctx, o->loaded->arena, text->text, (int64_t)strlen(text->text), out);
@@ -106,25 +106,56 @@ static ath_status read_metadata(opening *o) {
     ath_status status = athi_contents_parse(o->ctx, arena, o->path, map.data, map.size, &contents, &data_offset);
     athi_file_unmap(&map);
     ATH_TRY(status);
-    o->metadata = contents.metadata;
+    o->loaded->metadata = contents.metadata;
     ATH_TRY(get_json(o, "recipe", &o->loaded->bound));
     ATH_TRY(get_json(o, "preprocess", &preprocess));
     status = athi_preprocess_read(o->ctx, arena, preprocess, &o->loaded->preprocess);
     if (status != ATH_OK) return athi_fail_prefix(o->ctx, status, "%s", o->path);
     ATH_TRY(get_shape(o, "sample_shape", &o->loaded->sample_shape));
-    ATH_TRY(get_shape(o, "target_shape", &o->target_shape));
+    ATH_TRY(get_shape(o, "target_shape", &o->loaded->target_shape));
     return get_classes(o);
 }
 
+/* The layers that "quantization" says are int8; none where it is missing. */
+static ath_status get_int8_layers(const opening *o, const char *const **layers, int64_t *n) {
+    athi_value *v;
+    *n = 0, *layers = NULL;
+    if (!athi_value_get(o->loaded->metadata, "quantization")) return ATH_OK;
+    ATH_TRY(get_json(o, "quantization", &v));
+    const athi_value *to = athi_value_get(v, "to"), *list = athi_value_get(v, "layers");
+    bool sound = to && to->type == ATHI_STRING && strcmp(to->text, "int8") == 0 && list && list->type == ATHI_LIST;
+    const char **names = sound ? athi_arena_array(o->loaded->arena, list->n + 1, (int64_t)sizeof *names) : NULL;
+    if (sound && !names) return ATH_E_NOMEM;
+    for (int64_t i = 0; sound && i < list->n; i++) {
+        sound = list->items[i]->type == ATHI_STRING;
+        names[i] = list->items[i]->text;
+    }
+    if (!sound) return damaged(o, "quantization", "{\"to\": \"int8\", \"layers\": [NAME, …]}");
+    *layers = names, *n = list->n;
+    o->loaded->int8 = true;
+    return ATH_OK;
+}
+
 /* The net with loss and metrics, but without what only training needs. */
+static ath_status build_net(ath_ctx *ctx, const athi_loaded *l, bool no_penalties, ath_model **model) {
+    athi_training_specs specs;
+    ATH_TRY(athi_training_read(ctx, l->arena, l->bound, &specs));
+    specs.no_penalties = no_penalties;
+    return athi_bound_model(ctx, l->arena, l->bound, l->sample_shape, l->target_shape, &specs, false, model);
+}
+
+ath_status athi_loaded_rebuild(ath_ctx *ctx, const athi_loaded *loaded, ath_model **model) {
+    return build_net(ctx, loaded, true, model);
+}
+
 static ath_status open_model(opening *o) {
     athi_loaded *l = o->loaded;
-    athi_training_specs specs;
+    const char *const *layers;
+    int64_t n_layers;
     ATH_TRY(read_metadata(o));
-    ath_status status = athi_training_read(o->ctx, l->arena, l->bound, &specs);
-    if (status == ATH_OK)
-        status =
-            athi_bound_model(o->ctx, l->arena, l->bound, l->sample_shape, o->target_shape, &specs, false, &l->model);
+    ATH_TRY(get_int8_layers(o, &layers, &n_layers));
+    ath_status status = build_net(o->ctx, l, l->int8, &l->model);
+    if (status == ATH_OK && l->int8) status = athi_model_int8(l->model, layers, n_layers);
     if (status != ATH_OK) return athi_fail_prefix(o->ctx, status, "%s: its recipe", o->path);
     ATH_TRY(athi_model_prepare(l->model, 0, 0, 0, NULL));
     return athi_model_load(l->model, o->path);

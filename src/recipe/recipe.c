@@ -1,15 +1,17 @@
 /* Recipes: reading, settling the sections, what identifies a recipe. */
 #include "recipe/internal.h"
 
+#include "recipe/quantize.h"
+
 #include <stdio.h>
 
-static const char *const sections[] = {"name", "seed", "data", "model", "train", "tune", "retrain", "ensemble"};
+static const char *const sections[] = {"name", "seed", "data", "model", "train", "tune", "retrain", "ensemble",
+                                       "quantize"};
 static const struct {
     const char *name, *what;
 } reserved[] = {{"init", "beginning with given weights; use `athanor train --init FILE`"},
                 {"dtype_policy", "other precisions than float32"},
-                {"distribute", "training on several machines or devices"},
-                {"quantize", "quantising models"}};
+                {"distribute", "training on several machines or devices"}};
 
 /* ---- the top ------------------------------------------------------------------------------------- */
 
@@ -29,7 +31,7 @@ static ath_status unknown_key(ath_ctx *ctx, const athi_value *root, int64_t i) {
         return athi_fail_key(ctx, root, i, "'%.60s' is not a section of a recipe; did you mean '%s'?", key, near);
     return athi_fail_key(ctx, root, i,
                          "'%.60s' is not a section of a recipe; there are name, seed, data, model, train, tune, "
-                         "retrain, ensemble",
+                         "retrain, ensemble, quantize",
                          key);
 }
 
@@ -91,6 +93,8 @@ static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
                             "tune.resumable is for commands; trainings of a recipe always go on from their state");
     ATH_TRY(read_stage(r, &athi_retrain_row, &r->retrain, &r->retrains));
     ATH_TRY(read_stage(r, &athi_ensemble_row, &r->ensemble, &r->ensembles));
+    ATH_TRY(read_stage(r, &athi_quantize_row, &r->quantize, &r->quantizes));
+    ATH_TRY(athi_quantize_opts_check(r->ctx, &r->quantize));
     const athi_value *folds = athi_value_get(athi_value_get(r->root, "tune"), "folds");
     if (r->tune.folds == 1)
         return athi_fail_at(r->ctx, folds, "tune.folds: one fold leaves nothing to train on; take 2 or more");

@@ -89,10 +89,18 @@ typedef struct athi_ensemble_opts {
     ath_spec method; /* weighted | average | geometric: rows of ensemble */
 } athi_ensemble_opts;
 
+typedef struct athi_quantize_opts {
+    size_t struct_size;
+    bool exact;
+    int to;                   /* int8 */
+    int64_t samples;          /* of calibration */
+    const athi_value *except; /* list of layers, or NULL */
+} athi_quantize_opts;
+
 /** The limits of an execution that the options name, in the arena. ATH_E_OPTION: cores or gpus are no such list. */
 ath_status athi_tune_limits(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *opts, athi_limits *limits);
 
-extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row;
+extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row, athi_quantize_row;
 /** Executions of a trial: executions_per_trial for each fold. */
 int64_t athi_tune_executions(const athi_tune_opts *tune);
 /** May this key of a tune section change between two starts of one study? */
@@ -112,11 +120,12 @@ typedef struct athi_recipe {
     uint64_t seed;
     athi_value *root;                /* as read, --set applied, ranges in place */
     athi_space *space;               /* of its ranges, n = 0: none */
-    bool tunes, retrains, ensembles; /* which stages it names */
+    bool tunes, retrains, ensembles, quantizes; /* which stages it names */
     athi_tune_opts tune;             /* zero where the section is absent */
     athi_limits limits;              /* of an execution */
     athi_retrain_opts retrain;
     athi_ensemble_opts ensemble;
+    athi_quantize_opts quantize;
 } athi_recipe;
 
 /** Reads, applies `sets`, collects the space, and checks all that can be checked without the data: keys, types,
@@ -128,7 +137,7 @@ ath_status athi_recipe_parse(ath_ctx *ctx, const char *name, const char *text, i
                              int n_sets, athi_recipe **recipe);
 void athi_recipe_destroy(athi_recipe *recipe);
 /** The recipe with every range replaced by the point's value (point NULL: the defaults), the seed set, and
- * the sections tune, retrain and ensemble left out. In the given arena. */
+ * the sections tune, retrain, ensemble and quantize left out. In the given arena. */
 ath_status athi_recipe_bind(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
                             athi_value **bound);
 /** Makes the i-th of k equal pieces of the training data the validation data. */
@@ -226,7 +235,9 @@ typedef struct athi_loaded {
     athi_value *bound;
     ath_model *model;
     athi_preprocess preprocess;
-    athi_shape sample_shape;
+    athi_shape sample_shape, target_shape;
+    const athi_value *metadata; /* of the file */
+    bool int8;                  /* its kernels are */
     const char *const *class_names;
     int64_t n_classes;
 } athi_loaded;

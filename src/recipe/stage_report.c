@@ -117,6 +117,7 @@ static void put_models(athi_stages *s, maker *m) {
             put_score(&x, "without", member->without);
         }
         put_text(&x, "file", member->model);
+        if (member->quantized) put(&x, "quantized", athi_value_copy(s->arena, member->quantized));
         put_number(&x, "seconds", member->seconds);
         add(m, list, x);
     }

@@ -112,6 +112,7 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (!s->opts->only_tune) {
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
+        ATH_TRY(athi_stage_quantize(s));
     }
     return athi_stage_report(s, report);
 }

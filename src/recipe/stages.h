@@ -19,6 +19,7 @@ typedef struct athi_member {
     double seconds;
     double weight;               /* in the ensemble */
     athi_ensemble_score without; /* of the ensemble on validation without this member */
+    const athi_value *quantized; /* what its int8 form is like, or NULL */
 } athi_member;
 
 typedef struct athi_stages {
@@ -47,6 +48,7 @@ typedef struct athi_stages {
 ath_status athi_stage_tune(athi_stages *s);
 ath_status athi_stage_members(athi_stages *s);
 ath_status athi_stage_ensemble(athi_stages *s);
+ath_status athi_stage_quantize(athi_stages *s);
 ath_status athi_stage_report(athi_stages *s, athi_value **report);
 
 /** How many workers, and on how many threads each: the caller's word, else the recipe's, else one thread a worker when

@@ -100,24 +100,27 @@ void athi_sums_read(const ath_model *m, double *means) {
 
 /* ---- passes over a part -------------------------------------------------------------------------- */
 
-typedef void batch_done(void *user, athi_plan *plan, int64_t begin, int64_t n);
-
-static ath_status walk(ath_model *m, athi_mode mode, const athi_feed *f, int64_t batch, batch_done *done,
-                       void *user) {
-    int64_t *order = athi_alloc_array(m->ctx, ATHI_MIN(batch, f->part->n) + 1, sizeof *order);
-    if (!order) return ATH_E_NOMEM;
-    ath_status status = ATH_OK;
-    for (int64_t begin = 0; status == ATH_OK && begin < f->part->n; begin += batch) {
-        int64_t n = ATHI_MIN(batch, f->part->n - begin);
+ath_status athi_feed_samples(const athi_feed *f, athi_mode mode, const int64_t *order, int64_t n, int64_t batch,
+                             athi_batch_done *done, void *user) {
+    for (int64_t begin = 0; begin < n; begin += batch) {
+        int64_t size = ATHI_MIN(batch, n - begin);
         athi_plan *plan = NULL;
-        status = athi_model_plan(m, mode, n, &plan);
-        if (status != ATH_OK) break;
-        for (int64_t i = 0; i < n; i++) order[i] = begin + i;
+        ATH_TRY(athi_model_plan(f->model, mode, size, &plan));
         athi_slots slots = athi_feed_slots(f, plan);
-        athi_feed_batch(f, &slots, NULL, order, n);
+        athi_feed_batch(f, &slots, NULL, order + begin, size);
         athi_plan_run(plan);
-        if (done) done(user, plan, begin, n);
+        if (done) done(user, plan, begin, size);
     }
+    return ATH_OK;
+}
+
+/* All samples of the part, in its order. */
+static ath_status walk(ath_model *m, athi_mode mode, const athi_feed *f, int64_t batch, athi_batch_done *done,
+                       void *user) {
+    int64_t *order = athi_alloc_array(m->ctx, f->part->n + 1, sizeof *order);
+    if (!order) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < f->part->n; i++) order[i] = i;
+    ath_status status = athi_feed_samples(f, mode, order, f->part->n, batch, done, user);
     athi_free(m->ctx, order);
     return status;
 }

@@ -30,6 +30,13 @@ athi_slots athi_feed_slots(const athi_feed *feed, athi_plan *plan);
 /** Gathers samples order[0..n). `key`: of the random changes; NULL where there are none. */
 void athi_feed_batch(const athi_feed *feed, const athi_slots *to, const athi_batch_key *key, const int64_t *order,
                      int64_t n);
+/** Runs the model's program of a mode over samples order[0..n), `batch` at a time; after each one `done`, if there is
+ *  one, with the place of its first sample in `order`. */
+typedef void athi_batch_done(void *user, athi_plan *plan, int64_t begin, int64_t n);
+ath_status athi_feed_samples(const athi_feed *feed, athi_mode mode, const int64_t *order, int64_t n, int64_t batch,
+                             athi_batch_done *done, void *user);
+/** Drops all plans: the graph's outputs have changed. */
+void athi_model_forget_plans(ath_model *model);
 /** Sums of loss and metrics in the block: to zero, and as means (a root where the metric wants one). */
 void athi_sums_clear(ath_model *model);
 void athi_sums_read(const ath_model *model, double *means);

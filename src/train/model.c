@@ -98,6 +98,13 @@ static ath_status bind(ath_model *m, struct athi_plan *plan) {
     return athi_plan_bind(plan, &spaces);
 }
 
+void athi_model_forget_plans(ath_model *m) {
+    for (int i = 0; i < ATHI_PLANS_MAX; i++) {
+        athi_plan_destroy(m->plans[i].plan);
+        m->plans[i] = (struct athi_plan_slot){0};
+    }
+}
+
 /* One slab serves all plans, since only one runs at a time. */
 static ath_status grow_slab(ath_model *m, int64_t bytes) {
     if (bytes <= m->slab_bytes) return ATH_OK;
@@ -105,11 +112,10 @@ static ath_status grow_slab(ath_model *m, int64_t bytes) {
     m->slab_bytes = 0;
     m->slab = NULL;
     if (athi_memory_fits(m->ctx, bytes, "a step with this batch") == ATH_OK) m->slab = athi_alloc(m->ctx, bytes);
-    for (int i = 0; !m->slab && i < ATHI_PLANS_MAX; i++) { /* none may run without its slab */
-        athi_plan_destroy(m->plans[i].plan);
-        m->plans[i] = (struct athi_plan_slot){0};
+    if (!m->slab) { /* none may run without it */
+        athi_model_forget_plans(m);
+        return ATH_E_NOMEM;
     }
-    if (!m->slab) return ATH_E_NOMEM;
     m->slab_bytes = bytes;
     for (int i = 0; i < ATHI_PLANS_MAX; i++)
         if (m->plans[i].plan) ATH_TRY(bind(m, m->plans[i].plan));

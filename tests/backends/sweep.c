@@ -53,6 +53,7 @@ static void put(void *data, ath_dtype type, int64_t i, double x) {
     case ATH_I32: ((int32_t *)data)[i] = (int32_t)x; break;
     case ATH_I64: ((int64_t *)data)[i] = (int64_t)x; break;
     case ATH_U8: ((uint8_t *)data)[i] = (uint8_t)x; break;
+    case ATH_I8: ((int8_t *)data)[i] = (int8_t)x; break;
     default: ((float *)data)[i] = (float)x; break;
     }
 }
@@ -63,6 +64,7 @@ static double get(const void *data, ath_dtype type, int64_t i) {
     case ATH_I32: return ((const int32_t *)data)[i];
     case ATH_I64: return (double)((const int64_t *)data)[i];
     case ATH_U8: return ((const uint8_t *)data)[i];
+    case ATH_I8: return ((const int8_t *)data)[i];
     default: return (double)((const float *)data)[i];
     }
 }

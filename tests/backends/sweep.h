@@ -90,7 +90,7 @@ typedef struct sweep_family {
     int n;
 } sweep_family;
 extern const sweep_family sweep_elementwise, sweep_unary, sweep_reduce, sweep_shape, sweep_window, sweep_norm,
-    sweep_loss, sweep_metric, sweep_effect;
+    sweep_loss, sweep_metric, sweep_effect, sweep_quant;
 
 /* ---- checks: 0 and a message of at most SWEEP_MESSAGE bytes on failure ---------------------------- */
 

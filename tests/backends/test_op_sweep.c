@@ -7,7 +7,7 @@
 
 static const sweep_family *const families[] = {&sweep_unary, &sweep_elementwise, &sweep_reduce,
                                                &sweep_shape, &sweep_window,      &sweep_norm,
-                                               &sweep_loss,  &sweep_metric,      &sweep_effect};
+                                               &sweep_loss,  &sweep_metric,      &sweep_effect, &sweep_quant};
 
 static ath_ctx *open_ctx(void) {
     ath_ctx *ctx = NULL;

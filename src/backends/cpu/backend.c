@@ -77,7 +77,7 @@ bool athi_cpu_no(char why[ATHI_WHY_MAX], const char *fmt, ...) {
 }
 
 static bool is_other_float(const ath_tensor *t) {
-    return t->dtype == ATH_F64 || t->dtype == ATH_BF16 || t->dtype == ATH_F16;
+    return t->dtype == ATH_F64 || t->dtype == ATH_BF16 || t->dtype == ATH_F16 || t->dtype == ATH_I8;
 }
 
 bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {

@@ -20,6 +20,10 @@ const athi_ref_run athi_ref_any[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_CLIP_GRADIENTS] = athi_ref_clip_gradients,
     [ATHI_OP_COUNT] = athi_ref_count,
     [ATHI_OP_UPDATE] = athi_ref_update,
+    [ATHI_OP_QUANTIZE] = athi_ref_quantize,
+    [ATHI_OP_QUANTIZE_ROWS] = athi_ref_quantize_rows,
+    [ATHI_OP_QUANTIZED_MATMUL] = athi_ref_quantized_matmul,
+    [ATHI_OP_QUANTIZED_CONV2D] = athi_ref_quantized_conv2d,
 };
 
 static athi_ref_run find(const athi_node *node) {
@@ -27,6 +31,7 @@ static athi_ref_run find(const athi_node *node) {
     switch (node->n_in ? node->in[0]->dtype : ATH_F32) {
     case ATH_F32: return athi_ref_f32[node->op];
     case ATH_F64: return athi_ref_f64[node->op];
+    case ATH_I8: return node->op == ATHI_OP_MAX_POOL2D ? athi_ref_int8_max_pool : NULL;
     default: return NULL;
     }
 }

@@ -32,6 +32,11 @@ void athi_ref_gradient(const athi_call *call);
 void athi_ref_clip_gradients(const athi_call *call);
 void athi_ref_count(const athi_call *call);
 void athi_ref_update(const athi_call *call);
+void athi_ref_quantize(const athi_call *call);
+void athi_ref_quantize_rows(const athi_call *call);
+void athi_ref_quantized_matmul(const athi_call *call);
+void athi_ref_quantized_conv2d(const athi_call *call);
+void athi_ref_int8_max_pool(const athi_call *call);
 
 /** Is there a function for the optimiser of this update node? */
 bool athi_ref_update_known(const athi_node *node);

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""int8 models through the program: the verb, the stage of a run, and the verbs that take what they wrote.
+Usage: test_quantize.py ATHANOR. The data is made here: 200 images of two classes, bright above or below."""
+import json
+import os
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ATHANOR = os.path.abspath(sys.argv[1])
+
+RECIPE = """name: bright
+seed: 3
+data: {source: files, train: {x: x.npy, y: y.npy}, test: {x: x.npy, y: y.npy}, validation: 40, batch: 20}
+model:
+  - conv2d: {filters: 8, kernel_size: 3, padding: same, kernel_regularizer: {l2: 0.001}}
+  - batch_normalization: {momentum: 0.5}
+  - activation: relu
+  - max_pooling2d: 2
+  - conv2d: {filters: 8, kernel_size: 3, groups: 2, activation: relu}
+  - flatten
+  - dense: {units: 2, activation: softmax}
+train: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 3}
+quantize: {to: int8, samples: 64}
+"""
+
+
+def npy(kind, shape, values):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
+    code = {"<f4": "f", "<i4": "i"}[kind]
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
+        f"<{len(values)}{code}", *values)
+
+
+def floats(path):
+    data = path.read_bytes()
+    begin = 10 + struct.unpack("<H", data[8:10])[0]
+    return struct.unpack(f"<{(len(data) - begin) // 4}f", data[begin:])
+
+
+class Quantize(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="athanor-int8-")
+        cls.folder = pathlib.Path(cls.temporary.name)
+        rng = random.Random(1)
+        y = [rng.randrange(2) for _ in range(200)]
+        x = [rng.gauss(1.5 if (row < 4) == (label == 0) else 0, 1) for label in y for row in range(8) for _ in range(8)]
+        (cls.folder / "x.npy").write_bytes(npy("<f4", (200, 8, 8, 1), x))
+        (cls.folder / "y.npy").write_bytes(npy("<i4", (200,), y))
+        (cls.folder / "bright.yaml").write_text(RECIPE)
+        cls.succeeds(cls, "run", "bright.yaml", "--dir", "run")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def call(self, *arguments):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        return subprocess.run([ATHANOR, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
+                              timeout=120)
+
+    def succeeds(self, *arguments):
+        done = Quantize.call(self, *arguments)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        return done.stdout + done.stderr
+
+    def refused(self, sentence, *arguments):
+        done = self.call(*arguments)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(sentence, done.stderr)
+
+    def test_a_run_leaves_int8_copies_and_says_what_they_are(self):
+        report = json.loads((self.folder / "run/report.json").read_text())["models"][0]["quantized"]
+        self.assertEqual(report["file"], "models/1-int8.safetensors")
+        self.assertEqual({l["layer"]: l["became"] for l in report["layers"]},
+                         {"conv2d": "int8", "conv2d_1": "float32", "dense": "int8"})
+        self.assertEqual([l.get("reason") for l in report["layers"]], [None, "it has groups of channels", None])
+        self.assertLess(abs(report["float32"]["accuracy"] - report["int8"]["accuracy"]), 0.02)
+        self.assertGreater(report["float32"]["accuracy"], 0.9)
+        for side in ("float32", "int8"):
+            self.assertGreater(report[side]["samples_per_second"], 0)
+        self.assertEqual(report["int8"]["bytes"], (self.folder / "run/models/1-int8.safetensors").stat().st_size)
+
+    def test_the_verb_writes_what_predict_and_evaluate_take(self):
+        out = self.succeeds("quantize", "run/models/1.safetensors", "--to", "int8", "--out", "q.safetensors")
+        for word in ("int8:     conv2d, dense", "float32:  conv2d_1 (it has groups of channels)", "size:", "speed:",
+                     "accuracy:"):
+            self.assertIn(word, out)
+        values = {}
+        for model in ("run/models/1.safetensors", "q.safetensors"):
+            self.succeeds("predict", model, "--input", "x.npy", "--output", "p.npy")
+            values[model] = floats(self.folder / "p.npy")
+        for backend in ("ref", "cpu"):
+            self.succeeds("predict", "q.safetensors", "--input", "x.npy", "--output", "p.npy", "--backend", backend)
+            for a, b in zip(floats(self.folder / "p.npy"), values["q.safetensors"]):
+                self.assertAlmostEqual(a, b, places=5)
+        self.assertNotEqual(*values.values())
+        for a, b in zip(*values.values()):
+            self.assertAlmostEqual(a, b, delta=0.1)
+        evaluated = json.loads(self.succeeds("evaluate", "q.safetensors", "--json"))
+        self.assertGreater(evaluated["accuracy"], 0.9)
+        header = (self.folder / "q.safetensors").read_bytes()
+        size = struct.unpack("<Q", header[:8])[0]
+        tensors = json.loads(header[8:8 + size])
+        self.assertEqual(tensors["conv2d/kernel"]["dtype"], "I8")
+        self.assertEqual(tensors["conv2d_1/kernel"]["dtype"], "F32")
+        self.assertEqual(tensors["dense/kernel_scale"]["shape"], [2])
+        self.assertFalse([name for name in tensors if name.startswith("batch_normalization")])
+
+    def test_samples_of_its_own_and_layers_that_stay(self):
+        out = self.succeeds("quantize", "run/models/1.safetensors", "--calibrate", "x.npy", "--except", "dense", "--out",
+                            "e.safetensors", "--json")
+        layers = json.loads(out[out.index("{"):out.rindex("}") + 1])["layers"]
+        self.assertEqual(layers[2], {"layer": "dense", "became": "float32", "reason": "it was asked to stay"})
+
+    def test_sentences(self):
+        model = "run/models/1.safetensors"
+        self.refused("quantize: to must be int8", "quantize", model, "--to", "int3")
+        self.refused("except: 'dens' is no convolution or dense layer", "quantize", model, "--except", "dens")
+        self.refused("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
+        self.refused("expected samples of shape", "quantize", model, "--calibrate", "y.npy")
+        self.refused("there is no folder nowhere", "quantize", model, "--out", "nowhere/q.safetensors")
+        self.refused("samples must be", "run", "bright.yaml", "--dir", "b", "--set", "quantize.samples=0")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
