@@ -99,6 +99,22 @@ static const shape_case cases[] = {
     {"%0 = input() shape=[?,7,7,4]\n%1 = max_pool2d(%0) size=[2,2] stride=[2,2] same=true\n", "f32[batch, 4, 4, 4]",
      NULL},
     {X4 "%1 = max_pool2d(%0) size=[17,17]\n", NULL, "at most 256 cells, got 289"},
+    /* int8 */
+    {X2 "%1 = constant()\n%2 = quantize(%0, %1)\n", "i8[batch, 784]", NULL},
+    {X2 "%1 = constant() shape=[2]\n%2 = quantize(%0, %1)\n", NULL, "expected a scale of shape [], got [2]"},
+    {X2 "%1 = quantize_rows(%0)\n", "i8[batch, 784]", NULL},
+    {X4 "%1 = quantize_rows(%0)\n", NULL, "expected input of rank 2"},
+    {"variable statistic i8[784,10] \"w\"\n" X2 "%1 = variable() variable=\"w\"\n%2 = quantize_rows(%0)\n"
+     "%3 = constant() shape=[10]\n%4 = quantized_matmul(%2, %1, %2.1, %3)\n",
+     "f32[batch, 10]", NULL},
+    {X2 "%1 = constant() shape=[784,10]\n%2 = constant() shape=[10]\n%3 = quantized_matmul(%0, %1, %2, %2)\n", NULL,
+     "expected input 1 of type i8, got f32"},
+    {"variable statistic i8[3,3,4,8] \"w\"\n" X4 "%1 = variable() variable=\"w\"\n%2 = constant()\n"
+     "%3 = quantize(%0, %2)\n%4 = constant() shape=[8]\n%5 = quantized_conv2d(%3, %1, %2, %4) same=true\n",
+     "f32[batch, 28, 28, 8]", NULL},
+    {"variable statistic i8[3,3,2,8] \"w\"\n" X4 "%1 = variable() variable=\"w\"\n%2 = constant()\n"
+     "%3 = quantize(%0, %2)\n%4 = constant() shape=[8]\n%5 = quantized_conv2d(%3, %1, %2, %4) groups=2\n",
+     NULL, "expected one group, got 2"},
     {X4 "%1 = average_pool2d(%0) size=[3,2]\n", "f32[batch, 26, 27, 4]", NULL},
     {X4 "%1 = average_pool2d(%0) size=[0,2]\n", NULL, "window sizes, strides and dilations from 1"},
     {X4 "%1 = average_pool2d(%0) size=[2,2] stride=[2,2]\n%2 = average_pool2d_grad(%1) x=[?,28,28,4] size=[2,2] "
