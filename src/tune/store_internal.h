@@ -32,7 +32,7 @@ typedef enum athi_sql {
     SQL_TRIAL_EXTRA_FINISH,
     SQL_TRIAL_PAUSE,
     SQL_TRIALS_AFTER,
-    SQL_TRIAL_ROW,
+    SQL_TRIAL_ROWS,
     SQL_PARAM_INSERT,
     SQL_PARAMS_DELETE,
     SQL_PARAMS,
@@ -190,13 +190,15 @@ ath_status athi_schema_open(athi_store *s, bool create);
 ath_status athi_postgres_script(athi_store *s, const char *script, const char **first);
 ath_status athi_postgres_tables(athi_store *s, bool create);
 
-/* ---- store_write.c and store_read.c -------------------------------------------------------------------- */
+/* ---- store_write.c, store_trial.c and store_read.c -------------------------------------------------------------------- */
 
 ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id);
 ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running);
 /** Makes `space` the one whose points are cached, with its distributions. */
 ath_status athi_store_use_space(athi_store *s, const athi_space *space);
 void athi_store_forget(athi_store *s);
+/** Reads the trials from one number up to before another, all of which are known by their keys. */
+ath_status athi_store_read(athi_store *s, int64_t from, int64_t to);
 /** Puts a trial that was just begun into the cache, as it would be read; where memory is short, it will be. */
 void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *beginning, double started);
 /** Work of a transaction: makes the cache what the database holds. */

@@ -46,13 +46,17 @@ static const char *const texts[SQL_COUNT] = {
         " reason=excluded.reason, message=excluded.message, finished=excluded.finished, paused=0",
     [SQL_TRIAL_PAUSE] = "UPDATE athanor_trials SET paused=?2 WHERE trial_id=?1",
     [SQL_TRIALS_AFTER] = "SELECT trial_id, number FROM trials WHERE study_id=?1 AND trial_id>?2 ORDER BY trial_id",
-    [SQL_TRIAL_ROW] = "SELECT t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message, a.paused,"
-                      " a.relation, a.relative"
-                      " FROM trials t LEFT JOIN athanor_trials a ON a.trial_id=t.trial_id WHERE t.trial_id=?1",
+    /* Of all trials from one to another, the trial's number in the first column and in order: reading many takes as
+     * many statements as reading one. */
+    [SQL_TRIAL_ROWS] =
+        "SELECT t.trial_id, t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message,"
+        " a.paused, a.relation, a.relative FROM trials t LEFT JOIN athanor_trials a ON"
+        " a.trial_id=t.trial_id WHERE t.trial_id BETWEEN ?1 AND ?2 ORDER BY t.trial_id",
     [SQL_PARAM_INSERT] = "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) "
                          "VALUES(?1, ?2, ?3, ?4)",
     [SQL_PARAMS_DELETE] = "DELETE FROM trial_params WHERE trial_id=?1",
-    [SQL_PARAMS] = "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id=?1",
+    [SQL_PARAMS] = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
+                   " WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id",
     [SQL_PARAM_GROUPS] =
         "SELECT p.param_name, p.distribution_json, CASE WHEN p.distribution_json LIKE '{\"name\": \"Categorical%' THEN"
         " p.param_value ELSE 0 END FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id WHERE t.study_id=?1"
@@ -65,22 +69,24 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT p.param_name, p.distribution_json FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id"
         " WHERE t.study_id=?1 GROUP BY p.param_name, p.distribution_json ORDER BY MIN(p.param_id)",
     [SQL_VALUE_INSERT] = "INSERT INTO trial_values(trial_id, objective, value, value_type) VALUES(?1, ?2, ?3, ?4)",
-    [SQL_VALUES] = "SELECT objective, value, value_type FROM trial_values WHERE trial_id=?1",
+    [SQL_VALUES] = "SELECT trial_id, objective, value, value_type FROM trial_values"
+                   " WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id",
     [SQL_INTERMEDIATE_INSERT] =
         "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value,"
         " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO UPDATE SET"
         " intermediate_value=excluded.intermediate_value, intermediate_value_type=excluded.intermediate_value_type",
     [SQL_INTERMEDIATE_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id=?1 AND step>?2",
-    [SQL_INTERMEDIATES] = "SELECT step, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
-                          " WHERE trial_id=?1 ORDER BY step",
+    [SQL_INTERMEDIATES] = "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM"
+                          " trial_intermediate_values WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id, step",
     [SQL_TRIAL_ATTR_INSERT] = "INSERT INTO trial_user_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
                               " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_TRIAL_SYSTEM_INSERT] =
         "INSERT INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
         " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_TRIAL_CONSTRAINTS] =
-        "SELECT value_json FROM trial_system_attributes WHERE trial_id=?1 AND (\"key\"='constraints'"
-        " OR (\"key\">='constraints:' AND \"key\"<'constraints;')) ORDER BY \"key\"",
+        "SELECT trial_id, value_json FROM trial_system_attributes WHERE trial_id BETWEEN ?1 AND ?2 AND"
+        " (\"key\"='constraints' OR (\"key\">='constraints:' AND \"key\"<'constraints;'))"
+        " ORDER BY trial_id, \"key\"",
     [SQL_REPORT_INSERT] = "INSERT INTO athanor_reports(trial_id, execution, step, value, json) "
                           "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, step) DO UPDATE SET"
                           " value=excluded.value, json=excluded.json",
@@ -91,8 +97,8 @@ static const char *const texts[SQL_COUNT] = {
         "best_step) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, objective) DO UPDATE SET"
         " value=excluded.value, best_step=excluded.best_step",
     [SQL_EXECUTION_DELETE] = "DELETE FROM athanor_executions WHERE trial_id=?1 AND execution=?2",
-    [SQL_EXECUTIONS] = "SELECT execution, objective, value, best_step FROM athanor_executions WHERE trial_id=?1"
-                       " ORDER BY execution DESC",
+    [SQL_EXECUTIONS] = "SELECT trial_id, execution, objective, value, best_step FROM athanor_executions"
+                       " WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id, execution, objective",
 };
 
 static void replace(athi_text *out, const char **at, const char *name, const char *by) {
