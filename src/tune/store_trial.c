@@ -174,7 +174,9 @@ static ath_status go_on(athi_store *s, walk *w) {
 
 static ath_status begin_walks(athi_store *s, walk walks[TABLES], int64_t first, int64_t last) {
     for (int i = 0; i < TABLES; i++) {
-        ATH_TRY(athi_sql_query(s, tables[i].rows, &walks[i].q, "ii", first, last));
+        athi_rows *q;
+        ATH_TRY(athi_sql_query(s, tables[i].rows, &q, "ii", first, last));
+        walks[i].q = q;
         ATH_TRY(go_on(s, &walks[i]));
     }
     return ATH_OK;
