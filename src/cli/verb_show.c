@@ -127,8 +127,18 @@ static ath_status best_json(athi_cli *cli, const athi_study *s, const athi_trial
     return athi_cli_json(cli, map);
 }
 
+static void print_values(const athi_study *s, const athi_trial *t) {
+    printf("trial %lld:", (long long)t->number);
+    for (int k = 0; k < s->info->n_objectives; k++)
+        printf("%s %s %.6g", k ? "," : "", s->info->objective_names[k], t->values[k]);
+    printf("\n");
+}
+
+/* Of several, each below its trial as a comment of the shell. */
 static ath_status print_command(const athi_study *s, const athi_trial *t) {
     athi_text line = {.ctx = s->ctx};
+    if (s->info->n_objectives > 1) printf("# ");
+    if (s->info->n_objectives > 1) print_values(s, t);
     ath_status status = athi_study_line(s, t, &line);
     if (status == ATH_OK && !line.length)
         status = athi_fail(s->ctx, ATH_E_UNSUPPORTED,
@@ -141,10 +151,7 @@ static ath_status print_command(const athi_study *s, const athi_trial *t) {
 }
 
 static ath_status print_best(const athi_study *s, const athi_trial *t) {
-    printf("trial %lld:", (long long)t->number);
-    for (int k = 0; k < s->info->n_objectives; k++)
-        printf("%s %s %.6g", k ? "," : "", s->info->objective_names[k], t->values[k]);
-    printf("\n");
+    print_values(s, t);
     for (int64_t k = 0; k < s->space->n; k++) {
         const athi_space_param *p = &s->space->params[s->space->order[k]];
         athi_text text = {.ctx = s->ctx};

@@ -148,6 +148,9 @@ ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, c
 ath_status athi_join_report(athi_arena *arena, const athi_search *search, const char *name, const char *why,
                             athi_value **report);
 
+/** Removes a folder that was made for what then did not begin; the sentence of why stays. */
+void athi_folder_unmake(ath_ctx *ctx, const char *folder);
+
 /* ---- the runner (tune_runner.c) ------------------------------------------------------------------ */
 
 enum { ATHI_EVENT_LINE = 1024 };

@@ -47,6 +47,14 @@ ath_status athi_setup_keep(ath_ctx *ctx, athi_arena *arena, athi_store *store, c
     return status;
 }
 
+void athi_folder_unmake(ath_ctx *ctx, const char *folder) {
+    char sentence[ATHI_ERRMSG_MAX];
+    memcpy(sentence, ctx->errmsg, sizeof sentence);
+    ath_status removed = athi_remove_tree(ctx, folder);
+    (void)removed; /* an empty folder that stays harms nobody */
+    memcpy(ctx->errmsg, sentence, sizeof sentence);
+}
+
 const char *athi_driver_name(athi_arena *arena, const char *locked_folder) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);

@@ -155,6 +155,7 @@ ath_status athi_stage_tune(athi_stages *s) {
     opts.max_t = whole_training(s->recipe);
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
+    s->working = true;
     ath_status status = run_search(s, setup);
     if (s->opts->joins) unlink(setup);
     if (status != ATH_OK || s->opts->joins) return status;

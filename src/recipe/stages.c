@@ -110,6 +110,7 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
     if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {
+        s->working = true;
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
         ATH_TRY(athi_stage_quantize(s));
@@ -121,6 +122,7 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
     athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now()};
     if (recipe->tunes) s.ctx->threads = athi_stage_threads(&s);
     int lock = -1;
+    const bool made = !athi_file_exists(opts->directory);
     ATH_TRY(athi_make_dirs(s.ctx, opts->directory));
     const char *lock_path = athi_stage_path(&s, "lock");
     if (!lock_path) return ATH_E_NOMEM;
@@ -129,6 +131,7 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
     athi_search_close(s.search);
     athi_store_close(s.store);
     athi_data_close(s.data);
+    if (status != ATH_OK && made && !s.working) athi_folder_unmake(s.ctx, opts->directory);
     if (lock >= 0) athi_lock_release(lock);
     return status;
 }

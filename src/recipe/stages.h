@@ -43,6 +43,7 @@ typedef struct athi_stages {
     bool labelled;   /* targets are classes */
     athi_ensemble_score ensemble_validation, ensemble_test;
     double begun;
+    bool working; /* trials or trainings have begun */
 } athi_stages;
 
 ath_status athi_stage_tune(athi_stages *s);

@@ -15,7 +15,7 @@ typedef struct tuning {
     athi_command command;
     const char *directory; /* absolute: the command may change its own */
     const char *owner;     /* of the leases; NULL in a dry run */
-    bool dry;
+    bool dry, made; /* made: the folder, just now */
     athi_store *store;
     athi_search *search;
     const athi_trial **ranking;
@@ -247,6 +247,7 @@ static ath_status empty_folder(tuning *t) {
 static ath_status make_folder(tuning *t) {
     const char *folder = t->dry ? athi_arena_printf(t->arena, "%s/dry-run", t->opts->directory) : t->opts->directory;
     if (!folder) return ATH_E_NOMEM;
+    t->made = !athi_file_exists(folder);
     ATH_TRY(athi_make_dirs(t->ctx, folder));
     char *real = realpath(folder, NULL);
     t->directory = athi_arena_strdup(t->arena, real ? real : folder);
@@ -266,8 +267,10 @@ static ath_status tune(tuning *t, athi_value **report) {
     if (status == ATH_OK)
         status = t->opts->joins ? athi_join_report(t->arena, t->search, t->file->name, t->result.why, report)
                                 : make_report(t, report);
+    const bool begun = t->search != NULL;
     athi_search_close(t->search);
     athi_store_close(t->store);
+    if (status != ATH_OK && t->made && !begun) athi_folder_unmake(t->ctx, t->directory);
     if (lock >= 0) athi_lock_release(lock);
     return status;
 }

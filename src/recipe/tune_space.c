@@ -2,6 +2,19 @@
  * search that it asks for. */
 #include "recipe/internal.h"
 
+/* Which of a list it is, counted as in paths. */
+static ath_status numbered(ath_ctx *ctx, ath_status status, const char *list, int64_t i) {
+    return status == ATH_OK || status == ATH_E_NOMEM ? status
+                                                     : athi_fail_prefix(ctx, status, "%s.%lld", list, (long long)i);
+}
+
+static ath_status add_rule(ath_ctx *ctx, athi_space *space, const athi_value *rule) {
+    if (rule->type != ATHI_STRING || rule->tag)
+        return athi_fail_at(ctx, rule, "a constraint is a text such as \"layers * units <= 512\", got %s",
+                            athi_value_type_name(rule->type));
+    return athi_placed(ctx, athi_space_rule(ctx, space, rule->text), rule);
+}
+
 ath_status athi_space_rules_add(ath_ctx *ctx, athi_space *space, const athi_value *list) {
     if (!list) return ATH_OK;
     if (list->type != ATHI_LIST || list->tag)
@@ -9,13 +22,8 @@ ath_status athi_space_rules_add(ath_ctx *ctx, athi_space *space, const athi_valu
                             "constraints must be a list of expressions such as [\"layers * units <= 512\"], "
                             "got %s",
                             athi_value_type_name(list->type));
-    for (int64_t i = 0; i < list->n; i++) {
-        const athi_value *rule = list->items[i];
-        if (rule->type != ATHI_STRING || rule->tag)
-            return athi_fail_at(ctx, rule, "a constraint is a text such as \"layers * units <= 512\", got %s",
-                                athi_value_type_name(rule->type));
-        ATH_TRY(athi_placed(ctx, athi_space_rule(ctx, space, rule->text), rule));
-    }
+    for (int64_t i = 0; i < list->n; i++)
+        ATH_TRY(numbered(ctx, add_rule(ctx, space, list->items[i]), "constraints", i));
     return ATH_OK;
 }
 
@@ -38,7 +46,8 @@ static ath_status read_points(ath_ctx *ctx, athi_arena *arena, const athi_space 
     int64_t cells;
     if (!athi_mul(list->n, ATHI_MAX(space->n, 1), &cells)) return ATH_E_NOMEM;
     if (!(*points = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof **points))) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < list->n; i++) ATH_TRY(read_point(ctx, space, list->items[i], *points + i * space->n));
+    for (int64_t i = 0; i < list->n; i++)
+        ATH_TRY(numbered(ctx, read_point(ctx, space, list->items[i], *points + i * space->n), "points", i));
     *n = list->n;
     return ATH_OK;
 }

@@ -46,7 +46,7 @@ static ath_status differ(athi_store *s, const char *path, const athi_value *was,
     if (!maps && !lists)
         return athi_fail(s->ctx, ATH_E_STATE,
                          "%s: the study is of another definition: %s was %s, is %s; change it back, choose another "
-                         "folder (--dir), or start over with --overwrite",
+                         "folder (--dir, or --set name=NAME), or start over with --overwrite",
                          s->path, path, short_form(s, was), short_form(s, is));
     for (int64_t i = 0; i < was->n; i++) {
         const char *sub = maps ? athi_arena_printf(s->scratch, "%s%s%s", path, *path ? "." : "", was->keys[i])
@@ -194,8 +194,8 @@ static ath_status redefine(athi_store *s, const athi_study_info *info, const ath
     const char *difference = athi_arena_strdup(s->arena, ath_errmsg(s->ctx));
     if (!difference) return ATH_E_NOMEM;
     return athi_fail(s->ctx, status,
-                     "%s: the space of a study can only grow: %s; change it back, choose another folder (--dir), or "
-                     "start over with --overwrite",
+                     "%s: the space of a study can only grow: %s; change it back, choose another folder (--dir, or "
+                     "--set name=NAME), or start over with --overwrite",
                      s->path, difference);
 }
 
@@ -255,6 +255,8 @@ static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
     *out = NULL;
     if (!s) return ATH_E_NOMEM;
     s->ctx = ctx;
+    ath_status status = athi_database_check(ctx, path);
+    if (status != ATH_OK) return athi_store_close(s), status;
     s->patience_ms = PATIENCE_MS;
     s->data_version = -1;
     s->arena = athi_arena_create(ctx);

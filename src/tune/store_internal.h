@@ -139,6 +139,8 @@ typedef struct athi_flow { /* of infinities and NaN, as Optuna writes them */
 extern const athi_database athi_sqlite, athi_postgres;
 /** Which database a path or URL means, and what of it names the place. */
 const athi_database *athi_database_of(const char *url, const char **place);
+/** A URL whose scheme is none of ours is no file's name: ATH_E_OPTION. */
+ath_status athi_database_check(ath_ctx *ctx, const char *url);
 /* How a database writes what differs. */
 typedef struct athi_dialect {
     const char *mark;  /* before the number of a value */

@@ -38,7 +38,7 @@ static const struct {
     {"55P03", ATH_E_BUSY, "another process has held the study for too long; end it, or try again later"},
     {IN_THE_WAY, ATH_E_BUSY,
      "other processes were in the way again and again (a serialisation failure); try again later"},
-    {"53100", ATH_E_IO, "no space left on the server's disk; free some and start again: finished trials are kept"},
+    {"53100", ATH_E_IO, "no space left on the server's disk; free some and start again; no finished trial is lost"},
     {"53200", ATH_E_IO, "the server is out of memory; try again later"},
     {"42501", ATH_E_IO, "the user may not do this; let the database's owner grant the rights, or name another user"},
     {"25006", ATH_E_IO, "the database is read-only; name the primary server"},
@@ -58,7 +58,7 @@ static ath_status fail(athi_store *s, const PGresult *result) {
     if (is_lost(s))
         return athi_fail(
             s->ctx, ATH_E_BUSY,
-            "%s: the connection is lost; see that the server runs, and try again: finished trials are kept", s->path);
+            "%s: the connection is lost; see that the server runs, and try again; no finished trial is lost", s->path);
     s->connection->in_the_way = code && !strncmp(code, IN_THE_WAY, strlen(IN_THE_WAY));
     for (int i = 0; code && i < ATHI_COUNT(failures); i++)
         if (!strncmp(code, failures[i].code, strlen(failures[i].code)))

@@ -58,7 +58,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_PARAMS] = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
                    " WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id",
     [SQL_PARAM_GROUPS] =
-        "SELECT p.param_name, p.distribution_json, CASE WHEN p.distribution_json LIKE '{\"name\": \"Categorical%' THEN"
+        "SELECT p.param_name, p.distribution_json, CASE WHEN p.distribution_json LIKE '{\"name\": \"Categorical%' "
+        "THEN"
         " p.param_value ELSE 0 END FROM trial_params p JOIN trials t ON t.trial_id=p.trial_id WHERE t.study_id=?1"
         " GROUP BY 1, 2, 3",
     [SQL_PARAMS_MOVE] =
@@ -136,6 +137,20 @@ const athi_database *athi_database_of(const char *url, const char **place) {
     while (strncmp(url, schemes[i].scheme, strlen(schemes[i].scheme))) i++;
     *place = schemes[i].keep ? url : url + strlen(schemes[i].scheme);
     return schemes[i].database;
+}
+
+/* The scheme only: the rest may hold a password. */
+ath_status athi_database_check(ath_ctx *ctx, const char *url) {
+    const char *colon = strstr(url, "://"), *place;
+    const int64_t n = colon ? colon - url : 0;
+    if (!n || strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") != (size_t)n)
+        return ATH_OK;
+    if (athi_database_of(url, &place) != &athi_sqlite || place != url) return ATH_OK;
+    return athi_fail(
+        ctx, ATH_E_OPTION,
+        "a study cannot lie in %.*s://: expected a file (study.db or sqlite:///study.db) or a PostgreSQL "
+        "database (postgresql://user@host/database)",
+        (int)n, url);
 }
 
 bool athi_store_is_file(const char *url, const char **path) { return athi_database_of(url, path) == &athi_sqlite; }

@@ -9,7 +9,7 @@ static const struct {
     {SQLITE_NOTADB, ATH_E_SYNTAX, "this is not an SQLite database; name another file, or remove this one"},
     {SQLITE_CORRUPT, ATH_E_DATA,
      "the database is damaged; restore a copy, or recover it with: sqlite3 FILE .recover"},
-    {SQLITE_FULL, ATH_E_IO, "no space left on the disk; free some and start again: finished trials are kept"},
+    {SQLITE_FULL, ATH_E_IO, "no space left on the disk; free some and start again; no finished trial is lost"},
     {SQLITE_BUSY, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
     {SQLITE_LOCKED, ATH_E_BUSY, "another process has held the database for too long; end it, or try again later"},
     {SQLITE_READONLY, ATH_E_IO,

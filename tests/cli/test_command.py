@@ -229,9 +229,17 @@ class Command(unittest.TestCase):
             ("cores: expected none, auto or a list", (*X, *LOSS, "--set", "cores=two", "--", "true")),
             ("gpus: expected a list of devices", (*X, *LOSS, "--set", "gpus=0", "--", "true")),
             ("tune: --dry-run is for commands", ("--dry-run", "recipe.yaml")),
+            ("points.1: parameter 'x': expected 0..1, got 3", (*X, *LOSS, "--set", "points=[{x: 0.5}, {x: 3}]", "--", "true")),
+            ("constraints.1: at character 1 of \"y < 3\": 'y' is no parameter", (
+                *X, *LOSS, "--set", "constraints=['x < 2', 'y < 3']", "--", "true")),
+            ("asha: how many steps a whole trial takes is unknown", (*X, *LOSS, "--set", "scheduler=asha", "--", "true")),
+            ("a study cannot lie in mysql://: expected a file (study.db or sqlite:///study.db) or a PostgreSQL database "
+             "(postgresql://user@host/database)", (*X, *LOSS, "--study", "mysql://me:secret@host/study", "--", "true")),
+            ("port 1 failed", (*X, *LOSS, "--study", "postgresql://127.0.0.1:1/study", "--", "true")),
         ):
-            self.fails(2, sentence, *arguments)
-        self.assertEqual(list(self.folder.glob("runs/*/study.db")), [])
+            done = self.fails(2, sentence, *arguments)
+            self.assertNotIn("secret", done.stderr)
+        self.assertEqual(list(self.folder.glob("runs/*")), [])
 
     def test_three_failures_from_the_start_end_the_search(self):
         done = self.fails(1, "every trial so far has failed, so the search ends; the last one: the command exited with "
@@ -409,6 +417,8 @@ class Command(unittest.TestCase):
         self.tunes(*self.sh(REPORT, "--set", "timeout=9", "--set", "retries=1", "--set", "sampler=random", trials=4))
         self.assertEqual(len(self.study()), 4)
         self.fails(2, "command.2 was", *self.sh(REPORT + "; true"))
+        self.fails(2, "choose another folder (--dir, or --set name=NAME), or start over", *self.sh(REPORT + "; true"))
+        self.assertEqual(len(self.study()), 4)  # the folder was there before
         self.fails(2, "seed was absent, is 4", *self.sh(REPORT, "--set", "seed=4"))
 
 

@@ -52,7 +52,7 @@ class Growth(unittest.TestCase):
             self.assertEqual(was["values"], now["values"])
         self.assertLess(min(t["values"]["loss"] for t in after), 0)
         self.refused("the space of a study can only grow: parameter 'x': min was -1, is 0; change it back, choose another "
-                     "folder (--dir), or start over with --overwrite",
+                     "folder (--dir, or --set name=NAME), or start over with --overwrite",
                      *self.tune((*NARROW, *units), 9, "--units", "{units}"))
         self.refused("command.5 was \"--units\", is \"--other\"",
                      *self.tune((*WIDE, *units), 9, "--other", "{units}"))

@@ -49,6 +49,10 @@ class Objectives(unittest.TestCase):
         self.assertIn("Pareto front of 12 trials", done.stdout)
         best = json.loads(self.call("best", "run", "--json").stdout)
         self.assertEqual([t["trial"] for t in best["front"]], kept)
+        lines = self.call("best", "run", "--command").stdout.splitlines()
+        for comment, command, number in zip(lines[::2], lines[1::2], kept, strict=True):
+            self.assertRegex(comment, rf"^# trial {number}: cost [\d.e-]+, score [\d.e-]+$")
+            self.assertTrue(command.startswith("sh -c "))
 
     def test_an_objective_is_missing(self):
         done = self.call("tune", *X, *TWO, "--set", "max_trials=3", "--dir", "run", "--", "echo", '{{"score": {x}}')

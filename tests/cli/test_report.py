@@ -5,6 +5,7 @@ import html.parser
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -164,11 +165,19 @@ class Report(StudyTest):
         self.assertIn("best of 2 trials", done.stdout.decode())
 
     def test_while_it_runs(self):
+        self.watch_a_run()
+
+    def test_while_it_runs_on_a_study_elsewhere(self):
+        self.watch_a_run("--study", f"sqlite:///{self.folder}/elsewhere.db")
+        self.assertFalse((self.folder / "live/study.db").exists())
+
+    def watch_a_run(self, *arguments):
+        shutil.rmtree(self.folder / "live", ignore_errors=True)
         slow = self.folder / "slow.sh"
         slow.write_text("#!/bin/sh\nsleep 0.8\necho '{\"loss\": '$1'}'\n")
         slow.chmod(0o755)
         command = [self.athanor, "tune", "--param", "x=!int {min: 1, max: 6}", "--set", "objective=loss", "--set",
-                   "max_trials=6", "--dir", "live", "--", "./slow.sh", "{x}"]
+                   "max_trials=6", "--dir", "live", *arguments, "--", "./slow.sh", "{x}"]
         with subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
             self.assertIn("trial 0: loss", run.stderr.readline())
             self.assertFalse((self.folder / "live/report.html").exists())  # not in the first two seconds

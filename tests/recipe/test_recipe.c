@@ -237,13 +237,13 @@ static void test_errors(void **state) {
          "t.yaml:4:21: constraints must be a list of expressions such as [\"layers * units <= 512\"], got"},
         {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
                     "tune: {constraints: [\"width < 3\", \"widht < 9\"]}\n",
-         "t.yaml:4:35: at character 1 of \"widht < 9\": 'widht' is no parameter; did you mean 'width'?"},
+         "t.yaml:4:35: constraints.1: at character 1 of \"widht < 9\": 'widht' is no parameter; did you mean 'width'?"},
         {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
                     "tune: {constraints: [\"width > 1\"]}\n",
-         "t.yaml:4:22: the defaults break the constraint \"width > 1\"; give parameters a default that keeps it"},
+         "t.yaml:4:22: constraints.0: the defaults break the constraint \"width > 1\"; give parameters a default that keeps it"},
         {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
                     "tune: {constraints: [\"width < 3\"], points: [{width: 2}, {width: 4}]}\n",
-         "t.yaml:4:57: this point breaks a constraint"},
+         "t.yaml:4:57: points.1: this point breaks a constraint"},
         {DATA TRAIN "model: [dense: {units: !int {min: 1, max: 4, name: width}}]\n"
                     "tune: {points: [{widht: 2}]}\n",
          "did you mean 'width'?"},

@@ -222,7 +222,7 @@ static void refused_changes_nothing(void **state) {
     info.space = space_of(t, t->f.space->params, 2); /* optimizer and momentum left out */
     assert_fails(ctx, athi_store_open(ctx, t->path, &info, &other), ATH_E_STATE,
                  "the space of a study can only grow: parameter 'optimizer' is gone; change it back, choose another "
-                 "folder (--dir), or start over with --overwrite");
+                 "folder (--dir, or --set name=NAME), or start over with --overwrite");
     info = next_info(t, larger(t));
     info.grown = NULL;
     assert_fails(ctx, athi_store_open(ctx, t->path, &info, &other), ATH_E_STATE, "tune was {\"seed\":1}, is absent");
