@@ -1,5 +1,5 @@
 /* explain: what a recipe means before anything is trained. */
-#include "cli/cli.h"
+#include "cli/profile.h"
 #include "passes/passes.h"
 #include "recipe/recipe.h"
 
@@ -9,6 +9,10 @@ const athi_flag athi_flags_explain[] = {
     ATHI_FLAG_THREADS_ROW,
     ATHI_FLAG_BACKEND_ROW,
     ATHI_FLAG_SET_ROW,
+    {"profile", ATHI_FLAG_SWITCH, NULL,
+     "time a step call by call, and hold each against this machine's bound for it"},
+    {"steps", ATHI_FLAG_COUNT, "N", "steps that --profile times (default: 10)"},
+    {"json", ATHI_FLAG_SWITCH, NULL, "the calls of a step as JSON, with --profile their times"},
     {0},
 };
 
@@ -92,14 +96,6 @@ static void put_layers(const athi_net *net, athi_text *out) {
 
 /* ---- the plan ------------------------------------------------------------------------------------ */
 
-/* "3.1 M" */
-static void put_scaled(athi_text *out, double v, const char *unit) {
-    static const char *const scales[] = {"", "k", "M", "G", "T", "P"};
-    int i = 0;
-    for (; v >= 1000 && i + 1 < ATHI_COUNT(scales); i++) v /= 1000;
-    athi_text_printf(out, "%.3g %s%s", v, scales[i], unit);
-}
-
 /* "other: its reason; taken: its reason" -> the one that runs first, behind it those that refused. */
 static void put_why(const athi_unit *u, const char *why, athi_text *out) {
     const char *taken = why;
@@ -111,18 +107,13 @@ static void put_why(const athi_unit *u, const char *why, athi_text *out) {
 
 static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
     char shape[96], name[128];
-    double flops = 0;
-    int used = 0;
-    for (int i = 0; i < u->n_nodes; i++) {
-        flops += athi_node_flops(u->nodes[i]);
-        if (used < (int)sizeof name)
-            used += snprintf(name + used, sizeof name - (size_t)used, "%s%s", i ? "+" : "",
-                             athi_op_name(u->nodes[i]->op));
-    }
+    double flops, bytes;
+    athi_unit_cost(u, &flops, &bytes);
+    athi_unit_ops(u, name, sizeof name);
     const athi_node *last = u->nodes[u->n_nodes - 1];
     athi_text_printf(out, "  %3lld  %-34s %-20s %-20s ", (long long)index, name, last->layer,
                      u->n_out ? athi_shape_str(u->out[0]->shape, shape) : "");
-    put_scaled(out, flops, "FLOP");
+    athi_put_scaled(out, flops, "FLOP");
     const char *why = u->why ? u->why : u->kernel ? u->kernel->name : "no call: the value is seen differently";
     put_why(u, why, out);
     return flops;
@@ -137,13 +128,58 @@ static ath_status put_plan(athi_cli *cli, ath_model *model, int64_t batch, athi_
                      model->backend->name, cli->ctx->threads);
     for (int64_t i = 0; i < g->n_units; i++) flops += put_unit(g->units[i], i + 1, out);
     athi_text_printf(out, "\nwork: ");
-    put_scaled(out, flops, "FLOP a step, ");
-    put_scaled(out, flops / (double)batch, "FLOP a sample\n");
+    athi_put_scaled(out, flops, "FLOP a step, ");
+    athi_put_scaled(out, flops / (double)batch, "FLOP a sample\n");
     athi_text_printf(out, "memory: block ");
-    put_scaled(out, (double)model->state->bytes, "B (weights, optimizer, statistics), gradients ");
-    put_scaled(out, (double)model->state->trainable_bytes, "B, slab ");
-    put_scaled(out, (double)athi_plan_slab_bytes(plan), "B\n");
+    athi_put_scaled(out, (double)model->state->bytes, "B (weights, optimizer, statistics), gradients ");
+    athi_put_scaled(out, (double)model->state->trainable_bytes, "B, slab ");
+    athi_put_scaled(out, (double)athi_plan_slab_bytes(plan), "B\n");
     return ATH_OK;
+}
+
+/* ---- the profile --------------------------------------------------------------------------------- */
+
+/* A step as it is planned, or (steps > 0) as it was timed. */
+static ath_status make_profile(athi_cli *cli, const athi_data *data, ath_model *model, athi_profile *profile) {
+    int64_t steps = athi_cli_has(cli, "profile") ? athi_cli_count(cli, "steps", 10) : 0,
+            batch = ATHI_MIN(data->batch, data->train.n);
+    if (steps)
+        return athi_profile_steps(model, cli->arena, data, batch, steps, NULL, profile);
+    athi_plan *plan = NULL;
+    ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, batch, &plan));
+    *profile = (athi_profile){.batch = batch, .n = athi_plan_graph(plan)->n_units};
+    profile->units = athi_arena_array(cli->arena, profile->n, (int64_t)sizeof *profile->units);
+    if (!profile->units) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < profile->n; i++) {
+        athi_profile_unit *u = &profile->units[i];
+        *u = (athi_profile_unit){.unit = athi_plan_graph(plan)->units[i]};
+        athi_unit_cost(u->unit, &u->flops, &u->bytes);
+    }
+    return ATH_OK;
+}
+
+static ath_status print_json(athi_cli *cli, const athi_profile *p, ath_model *model) {
+    athi_arena *a = cli->arena;
+    athi_value *map = athi_value_new(a, ATHI_MAP), *units = athi_value_new(a, ATHI_LIST), *machine = NULL;
+    if (!map || !units) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_set(a, map, "batch", athi_value_int(a, p->batch)));
+    ATH_TRY(athi_value_set(a, map, "backend", athi_value_string(a, model->backend->name)));
+    ATH_TRY(athi_value_set(a, map, "threads", athi_value_int(a, cli->ctx->threads)));
+    if (p->steps) {
+        ATH_TRY(athi_value_set(a, map, "step_seconds", athi_value_float(a, p->step)));
+        ATH_TRY(athi_value_set(a, map, "gather_seconds", athi_value_float(a, p->gather)));
+    }
+    if (p->machine.threads) {
+        ATH_TRY(athi_machine_value(a, &p->machine, &machine));
+        ATH_TRY(athi_value_set(a, map, "machine", machine));
+    }
+    for (int64_t i = 0; i < p->n; i++) {
+        athi_value *unit = NULL;
+        ATH_TRY(athi_unit_value(a, &p->units[i], &unit));
+        ATH_TRY(athi_value_append(a, units, unit));
+    }
+    ATH_TRY(athi_value_set(a, map, "units", units));
+    return athi_cli_json(cli, map);
 }
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
@@ -160,7 +196,11 @@ static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *
     put_layers(job->model->net, out);
     athi_callbacks_need(job->callbacks, job->n_callbacks, &n_snapshots, &n_state);
     ATH_TRY(athi_model_prepare(job->model, job->seed, n_snapshots, n_state, NULL));
-    return put_plan(cli, job->model, data->batch, out);
+    bool json = athi_cli_has(cli, "json");
+    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data->batch, out);
+    athi_profile profile;
+    ATH_TRY(make_profile(cli, data, job->model, &profile));
+    return json ? print_json(cli, &profile, job->model) : athi_put_profile(cli, &profile, out);
 }
 
 static ath_status explain(athi_cli *cli, const athi_recipe *recipe, athi_text *out) {
@@ -185,7 +225,7 @@ ath_status athi_verb_explain(athi_cli *cli) {
     ATH_TRY(athi_recipe_read(cli->ctx, cli->arguments[0], cli->sets, cli->n_sets, &recipe));
     ath_status status = explain(cli, recipe, &text);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
-    if (status == ATH_OK) printf("%s", text.text);
+    if (status == ATH_OK && !athi_cli_has(cli, "json")) printf("%s", text.text);
     athi_text_free(&text);
     athi_recipe_destroy(recipe);
     return status;

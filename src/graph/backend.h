@@ -84,6 +84,18 @@ struct athi_pattern {
     const athi_kernel *kernels;     /* ended by a row without name; none accepts: the group is not formed */
 };
 
+/* How fast a machine can be at best. Work is bound by the larger of its operations / flops and its bytes / rate. */
+enum { ATHI_MACHINE_LEVELS = 3 };
+typedef struct athi_machine {
+    int threads;
+    double flops; /* float32 operations a second, a multiply-add being two */
+    struct {
+        double bytes, rate; /* values of so many bytes together are read and written at so many a second */
+    } levels[ATHI_MACHINE_LEVELS]; /* smallest first */
+} athi_machine;
+/** Bytes a second for work that touches so many: between two levels by the logarithm, since caches end softly. */
+double athi_machine_rate(const athi_machine *m, double bytes);
+
 typedef struct athi_backend {
     const char *name;               /* "ref", "cpu" */
     const char *doc;
@@ -97,6 +109,8 @@ typedef struct athi_backend {
     void (*enter)(int threads);
     /** What it found: "AVX2, oneDNN 2.6.3, OpenBLAS 0.3.21". */
     void (*describe)(athi_text *out);
+    /** Measures the machine, in less than a second; NULL: it has no bounds to be held against. */
+    ath_status (*measure)(ath_ctx *ctx, int threads, athi_machine *out);
 } athi_backend;
 
 /** NULL-ended, best first; the reference last. */

@@ -1,5 +1,7 @@
 /* What a node costs: floating-point operations (multiply and add count as two) and bytes that it must touch. */
-#include "graph/graph.h"
+#include "graph/backend.h"
+
+#include <math.h>
 
 static double count(const ath_tensor *t) { return (double)athi_shape_count(t->shape); }
 
@@ -12,6 +14,26 @@ static double convolution(const athi_node *node, const ath_tensor *y, double cha
 
 static double window_cells(const athi_node *node) {
     return (double)(node->attr.window.size[0] * node->attr.window.size[1]);
+}
+
+/* The optimiser's step passes over the whole block: weights and slots are read and written, gradients read. Operations
+ * are counted roughly, four a value that is kept (sgd 2, adam 12 and a root); memory is what bounds it. */
+static double update_bytes(const athi_graph *graph) {
+    double bytes = 0;
+    for (int64_t i = 0; i < graph->n_variables; i++) {
+        const athi_variable *v = graph->variables[i];
+        int passes = v->role == ATHI_TRAINABLE ? 3 : v->role == ATHI_SLOT ? 2 : 0;
+        bytes += passes * (double)athi_shape_count(v->shape) * (double)athi_dtype_size(v->dtype);
+    }
+    return bytes;
+}
+static double update_flops(const athi_graph *graph) {
+    double n = 0;
+    for (int64_t i = 0; i < graph->n_variables; i++) {
+        const athi_variable *v = graph->variables[i];
+        if (v->role == ATHI_TRAINABLE || v->role == ATHI_SLOT) n += (double)athi_shape_count(v->shape);
+    }
+    return 4 * n;
 }
 
 double athi_node_flops(const athi_node *node) {
@@ -49,6 +71,7 @@ double athi_node_flops(const athi_node *node) {
     case ATHI_OP_SOFTMAX:
     case ATHI_OP_SPARSE_XENT:
     case ATHI_OP_DENSE_XENT: return 5 * count(node->in[0]);
+    case ATHI_OP_UPDATE: return update_flops(node->in[0]->graph);
     default: break;
     }
     /* The rest does about one operation for each value of its largest operand. */
@@ -60,8 +83,17 @@ double athi_node_flops(const athi_node *node) {
 
 double athi_node_bytes(const athi_node *node) {
     if (athi_op_is_source(node->op) || node->op == ATHI_OP_RESHAPE) return 0;
+    if (node->op == ATHI_OP_UPDATE) return update_bytes(node->in[0]->graph);
     double bytes = 0;
     for (int i = 0; i < node->n_in; i++) bytes += count(node->in[i]) * (double)athi_dtype_size(node->in[i]->dtype);
     for (int i = 0; i < node->n_out; i++) bytes += count(&node->out[i]) * (double)athi_dtype_size(node->out[i].dtype);
     return bytes;
+}
+
+double athi_machine_rate(const athi_machine *m, double bytes) {
+    int last = ATHI_MACHINE_LEVELS - 1, i = 0;
+    while (i < last && bytes > m->levels[i].bytes) i++;
+    if (i == 0 || bytes >= m->levels[last].bytes) return m->levels[i].rate;
+    double low = m->levels[i - 1].bytes, share = log(bytes / low) / log(m->levels[i].bytes / low);
+    return m->levels[i - 1].rate * pow(m->levels[i].rate / m->levels[i - 1].rate, share);
 }

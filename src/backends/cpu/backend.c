@@ -141,4 +141,5 @@ const athi_backend athi_cpu_backend = {
     .unavailable = unavailable,
     .enter = enter,
     .describe = describe,
+    .measure = athi_cpu_measure,
 };

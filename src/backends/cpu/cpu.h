@@ -19,6 +19,9 @@ const athi_cpu_kernels *athi_cpu(void);
 /** Tests: nothing above `highest` from now on. Plans made before keep what they have. */
 void athi_cpu_limit(athi_cpu_isa highest);
 
+/** The backend's `measure` (machine.c). */
+ath_status athi_cpu_measure(ath_ctx *ctx, int threads, athi_machine *out);
+
 /* ---- state of calls ------------------------------------------------------------------------------ */
 
 typedef struct athi_cpu_base {

@@ -16,6 +16,7 @@ void ATHI_INSTANCE(athi_cpu_fill_pool)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_conv1)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_winograd)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_dropout)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_peak)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k);
 
 /* The matrix product for kernels that are made of products. What is multiplied from the right is wanted in panels:

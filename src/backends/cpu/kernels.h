@@ -203,6 +203,10 @@ typedef struct athi_cpu_kernels {
     void (*dropout)(int threads, int64_t n, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
                     const float *x, float *y);
 
+    /* ---- peak.c ---- */
+    /* Chains of a = a out[0] + out[1], the result to out[2]; returns how many operations that were. */
+    double (*multiply_add)(int64_t rounds, float *out);
+
     /* ---- optimizers.c ---- */
     athi_cpu_step *step[ATHI_STEP_COUNT];
 } athi_cpu_kernels;
