@@ -32,6 +32,9 @@ void athi_file_unmap(athi_map *map);
 ath_status athi_make_dirs(ath_ctx *ctx, const char *path);
 /** Removes a folder and all below it. A missing one is fine. */
 ath_status athi_remove_tree(ath_ctx *ctx, const char *path);
+/** Copies a folder and all below it, durably: afterwards `to` is the whole copy, or what it was. ATH_E_NOTFOUND: there is
+ *  no such folder. */
+ath_status athi_copy_tree(ath_ctx *ctx, const char *from, const char *to);
 bool athi_file_exists(const char *path);
 
 /** Takes the advisory lock (flock) of `path`, made if missing, holding the process id as text.
