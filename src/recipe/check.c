@@ -20,6 +20,13 @@ static void make_exist(const athi_space *space, double *point, int64_t param) {
     if (point[c->parent] < c->low) point[c->parent] = c->high; /* the grid has no value at low */
 }
 
+void athi_recipe_vary(const athi_space *space, int64_t param, double value, double *point) {
+    for (int64_t j = 0; j < space->n; j++) point[j] = (double)NAN;
+    make_exist(space, point, param);
+    point[param] = value;
+    athi_space_normalize(space, point);
+}
+
 typedef struct visiting {
     const athi_recipe *recipe;
     athi_arena *arena;
@@ -52,10 +59,7 @@ static ath_status visit_param(visiting *v, int64_t i) {
     for (int k = 0; k < n; k++) {
         double value = choice ? k : athi_param_snap(p, k ? p->max : p->min);
         if (value == p->fallback && p->n_conditions == 0) continue; /* the default point */
-        for (int64_t j = 0; j < space->n; j++) v->point[j] = (double)NAN;
-        make_exist(space, v->point, i);
-        v->point[i] = value;
-        athi_space_normalize(space, v->point);
+        athi_recipe_vary(space, i, value, v->point);
         ATH_TRY(visit_point(v, p, value));
     }
     return ATH_OK;

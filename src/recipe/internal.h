@@ -117,6 +117,10 @@ ath_status athi_bound_check(ath_ctx *ctx, athi_arena *arena, const athi_value *b
 /** athi_recipe_bind whose sentences have not been through athi_sentence. */
 ath_status athi_bind_point(const athi_recipe *recipe, athi_arena *arena, const double *point, uint64_t seed,
                            athi_value **bound);
+/** The default point with one parameter at another value; its ancestors take values with which it exists. */
+void athi_recipe_vary(const athi_space *space, int64_t param, double value, double *point);
+/** Per parameter, in the arena: must a trial that goes on from another's state keep its value? (tune_inherit.c) */
+ath_status athi_recipe_fixed(const athi_recipe *recipe, athi_arena *arena, const athi_data *data, const bool **fixed);
 /** Calls `visit` with the default point, every branch of every choice, and both ends of every range. The
  * sentence of a failure says which it was. */
 typedef ath_status athi_visit(void *user, const athi_recipe *recipe, athi_arena *arena, const athi_value *bound);

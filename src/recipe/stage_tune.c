@@ -153,6 +153,10 @@ ath_status athi_stage_tune(athi_stages *s) {
                              &opts));
     opts.jobs = s->opts->study_jobs ? s->opts->study_jobs : athi_stage_jobs(s);
     opts.max_t = whole_training(s->recipe);
+    s->inheritance = (athi_inheritance){s->ctx, s->opts->directory};
+    opts.inherit = athi_runner_inherit, opts.inherit_user = &s->inheritance;
+    if (opts.scheduler && athi_scheduler_forks(opts.scheduler))
+        ATH_TRY(athi_recipe_fixed(s->recipe, s->arena, s->data, &opts.fixed));
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     s->working = true;

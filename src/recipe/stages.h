@@ -31,6 +31,7 @@ typedef struct athi_stages {
     athi_data *data; /* of the default point: parts, classes */
     athi_store *store;
     athi_search *search;
+    athi_inheritance inheritance;
     const athi_trial **ranking; /* complete trials, best first */
     int64_t n_ranking;
     const char *why;           /* the search ended */

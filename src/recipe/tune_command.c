@@ -13,6 +13,7 @@ typedef struct tuning {
     const athi_space_file *file;
     const athi_run_opts *opts;
     athi_command command;
+    athi_inheritance inheritance;
     const char *directory; /* absolute: the command may change its own */
     const char *owner;     /* of the leases; NULL in a dry run */
     bool dry, made; /* made: the folder, just now */
@@ -191,6 +192,8 @@ static ath_status open_search(tuning *t, int jobs) {
     ATH_TRY(athi_tune_search(t->ctx, t->arena, &t->file->tune, "", t->file->space, t->file->seed, t->store, &opts));
     opts.jobs = jobs, opts.no_pause = !t->file->tune.resumable;
     opts.owner = t->owner;
+    t->inheritance = (athi_inheritance){t->ctx, t->directory};
+    opts.inherit = athi_runner_inherit, opts.inherit_user = &t->inheritance;
     if (t->dry) opts.max_trials = opts.executions = 1, opts.n_points = 0;
     ATH_TRY(athi_search_open(t->ctx, &opts, &t->search));
     if (!t->dry) return ATH_OK;

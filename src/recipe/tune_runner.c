@@ -96,6 +96,12 @@ bool athi_tune_event_line(const athi_task *task, const athi_value *event, char l
         snprintf(line, ATHI_EVENT_LINE, "trial %lld was stopped: others are better", trial);
         return true;
     }
+    const athi_value *parent = athi_value_get(event, "child_of");
+    if (parent) {
+        snprintf(line, ATHI_EVENT_LINE, "trial %lld goes on from trial %lld, with other values", trial,
+                 (long long)parent->integer);
+        return true;
+    }
     if (failed) snprintf(line, ATHI_EVENT_LINE, "trial %lld failed (%s): %s", trial, failed, message ? message : "");
     for (int i = 0; i < ATHI_COUNT(of_study); i++)
         if (text_of(event, of_study[i].key)) {

@@ -49,7 +49,7 @@ typedef struct athi_runner_opts {
     int jobs;
     int threads; /* of each worker: OMP_NUM_THREADS; 0: 1, or for a command what it is */
     athi_limits limits;
-    /** After every event, for progress lines: a report, {"done":…}, {"paused":…}, {"pruned":…}, {"failed":reason,"message":…},
+    /** After every event, for progress lines: a report, {"done":…}, {"paused":…}, {"pruned":…}, {"child_of":number}, {"failed":reason,"message":…},
      *  {"retry":reason,"message":…,"seconds":…}; {"away":message} and {"back":message} (of no trial: -1) when the
      *  study cannot be reached for a while. May be NULL. */
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
@@ -61,6 +61,14 @@ typedef struct athi_runner_result {
     const char *why;           /* "max_trials", "exhausted", "failures", "interrupted" */
     int64_t peak_worker_bytes; /* largest reported resident size of a worker */
 } athi_runner_result;
+
+/* Of a search whose trials begin from the state of others: its athi_search_opts.inherit_user. */
+typedef struct athi_inheritance {
+    ath_ctx *ctx;
+    const char *directory; /* as in athi_runner_opts */
+} athi_inheritance;
+/** athi_search_opts.inherit for the runner: the child's folder becomes a copy of its parent's. */
+ath_status athi_runner_inherit(void *inheritance, int64_t child, int64_t parent, bool fresh);
 
 /** ATH_E_INTERRUPTED: state saved, running trials stay so. ATH_E_FAILED: a worker cannot be started, or the first
  *  trials all failed (why "failures", with the last one's message). */

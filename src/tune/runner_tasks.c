@@ -120,6 +120,36 @@ static ath_status try_again(athi_runner *r, athi_slot *w) {
     return athi_runner_bear(r, start_task(r, w));
 }
 
+/* ---- children -------------------------------------------------------------------------------------- */
+
+ath_status athi_runner_inherit(void *user, int64_t child, int64_t parent, bool fresh) {
+    const athi_inheritance *i = user;
+    athi_text from = {.ctx = i->ctx}, to = {.ctx = i->ctx}, above = {.ctx = i->ctx};
+    athi_text_printf(&from, "%s/trials/%lld/0", i->directory, (long long)parent);
+    athi_text_printf(&above, "%s/trials/%lld", i->directory, (long long)child);
+    athi_text_printf(&to, "%s/trials/%lld/0", i->directory, (long long)child);
+    ath_status status = from.failed || to.failed || above.failed ? ATH_E_NOMEM : ATH_OK;
+    bool done = status == ATH_OK && !fresh && athi_file_exists(to.text);
+    if (status == ATH_OK && !done) status = athi_make_dirs(i->ctx, above.text);
+    if (status == ATH_OK && !done) status = athi_copy_tree(i->ctx, from.text, to.text);
+    if (status != ATH_OK && status != ATH_E_NOMEM)
+        status = athi_fail_prefix(i->ctx, status, "trial %lld goes on from the state of trial %lld", (long long)child,
+                                  (long long)parent);
+    athi_text_free(&from), athi_text_free(&to), athi_text_free(&above);
+    return status;
+}
+
+static ath_status tell_parent(athi_runner *r, const athi_task *task) {
+    if (task->parent < 0) return ATH_OK;
+    athi_value *event = athi_value_new(r->scratch, ATHI_MAP);
+    if (!event) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_set(r->scratch, event, "child_of", athi_value_int(r->scratch, task->parent)));
+    athi_runner_tell(r, task, event);
+    return ATH_OK;
+}
+
+/* ---- beginnings of tasks --------------------------------------------------------------------------- */
+
 static char *path_of(athi_runner *r, const char *folder, const char *name) {
     const char *path = athi_arena_printf(r->scratch, "%s/%s", folder, name);
     return path ? athi_strdup(r->ctx, path) : NULL;
@@ -135,6 +165,7 @@ static ath_status give_task(athi_runner *r, athi_slot *w, const athi_task *task)
     if (!(w->folder = path_of(r, r->opts->directory, below))) return ATH_E_NOMEM;
     if (!(w->errors_path = path_of(r, w->folder, "stderr.log"))) return ATH_E_NOMEM;
     if (!(w->log_path = path_of(r, w->folder, "stdout.log"))) return ATH_E_NOMEM;
+    ATH_TRY(tell_parent(r, task));
     return try_again(r, w);
 }
 
@@ -142,7 +173,7 @@ static ath_status give_task(athi_runner *r, athi_slot *w, const athi_task *task)
 
 /* Of a command's first trial it is unknown whether it works at all. */
 static bool alone(const athi_runner *r) {
-    return r->opts->command && athi_runner_busy(r) && !athi_search_any_ended(r->opts->search);
+    return r->opts->command && athi_runner_busy(r) && !athi_search_any_came(r->opts->search);
 }
 
 ath_status athi_runner_give_tasks(athi_runner *r, bool *waiting) {

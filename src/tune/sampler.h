@@ -62,7 +62,8 @@ typedef struct athi_trial {
     const double *constraints; /* as it was told: feasible where none is above 0 */
     int n_constraints;
     athi_relation relation;
-    int64_t relative; /* the other trial's number */
+    int64_t relative;      /* the other trial's number */
+    int64_t relative_step; /* of a child: the step of the other's state that it goes on from */
     bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 

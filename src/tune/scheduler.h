@@ -4,6 +4,8 @@
  *   until    a trial that begins or goes on runs up to this step and pauses there, with its state saved
  *   promote  which of those that wait goes on
  *   keep     may a trial that has just reported go on?
+ *   gives_up does one that waits end?
+ *   fork     which trial begins from the state of one that waits
  *
  * A scheduler deals with one execution a trial. Steps count from 1; what a trial is worth at a step is its best report
  * up to it. */
@@ -20,10 +22,22 @@ typedef struct athi_schedule {
     int64_t n;
     bool maximize;
     bool pauses;   /* trials can be paused and go on; else they are only stopped */
-    bool closed;   /* no new trial will begin */
+    bool forks;    /* a trial can begin from another's state */
+    bool closed;   /* no new trial of the sampler will begin */
+    bool over;     /* nor one from another's state */
     int64_t max_t; /* steps of a whole trial where the options do not say it, 0: unknown */
     uint64_t seed;
+    int64_t max_trials; /* that the sampler proposes */
+    const athi_space *space;
+    const bool
+        *fixed; /* per parameter: a trial that begins from another's state keeps its value, since the state would
+                          not fit else; NULL: none */
 } athi_schedule;
+
+/* A trial that begins from another's state. */
+typedef struct athi_fork {
+    int64_t parent, step; /* parent -1: none begins */
+} athi_fork;
 
 typedef struct athi_scheduler_impl {
     /** Options that do not fit one another or the search: ATH_E_OPTION with a sentence. NULL: any do. */
@@ -39,10 +53,18 @@ typedef struct athi_scheduler_impl {
     /** The largest step at which at least `least` trials can be compared, which models learn from; 0: none yet. NULL: they
      *  learn from complete trials. */
     int64_t (*fidelity)(const void *opts, const athi_schedule *s, int64_t least);
+    /** May the sampler be asked for a new trial? NULL: yes. */
+    bool (*admits)(const void *opts, const athi_schedule *s);
+    /** Does a paused trial end? NULL: none ever, while others could come. */
+    bool (*gives_up)(const void *opts, const athi_schedule *s, const athi_trial *trial);
+    /** The trial that begins from the state of one that waits, with its point; it gets number s->n. NULL: none ever. */
+    athi_fork (*fork)(const void *opts, const athi_schedule *s, double *point);
 } athi_scheduler_impl;
 
 extern const athi_kind athi_schedulers; /* rows: none, asha, hyperband, … */
 
+/** Do trials begin from the state of others? */
+bool athi_scheduler_forks(const athi_row *row);
 /** What a trial was worth at a step, less is better; infinity when it had failed by then (or was never a number), NaN when
  *  it did not get there. */
 double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step);

@@ -156,7 +156,8 @@ static int64_t fidelity(const void *opts, const athi_schedule *s, int64_t least)
     return best;
 }
 
-const athi_scheduler_impl athi_scheduler_asha = {check, whole, until, promote, keep, fidelity};
+const athi_scheduler_impl athi_scheduler_asha = {
+    .check = check, .max_t = whole, .until = until, .promote = promote, .keep = keep, .fidelity = fidelity};
 
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const types[] = {"promotion", "stopping", NULL};

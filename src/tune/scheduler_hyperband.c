@@ -143,8 +143,12 @@ static int64_t fidelity(const void *opts, const athi_schedule *s, int64_t least)
     return best;
 }
 
-const athi_scheduler_impl athi_scheduler_hyperband = {check, whole, until, promote, NULL, NULL};
-const athi_scheduler_impl athi_scheduler_bohb = {check, whole, until, promote, NULL, fidelity};
+const athi_scheduler_impl athi_scheduler_hyperband = {.check = check,
+                                                      .max_t = whole,
+                                                      .until = until,
+                                                      .promote = promote};
+const athi_scheduler_impl athi_scheduler_bohb = {
+    .check = check, .max_t = whole, .until = until, .promote = promote, .fidelity = fidelity};
 
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const sizes[] = {"corrected", "kerastuner", NULL};

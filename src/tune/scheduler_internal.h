@@ -5,8 +5,9 @@
 #include "tune/scheduler.h"
 
 extern const athi_scheduler_impl athi_scheduler_asha, athi_scheduler_hyperband, athi_scheduler_bohb,
-    athi_scheduler_median, athi_scheduler_percentile, athi_scheduler_threshold, athi_scheduler_patience;
-extern const athi_option athi_asha_options[], athi_hyperband_options[], athi_median_options[],
+    athi_scheduler_pbt, athi_scheduler_median, athi_scheduler_percentile, athi_scheduler_threshold,
+    athi_scheduler_patience;
+extern const athi_option athi_asha_options[], athi_hyperband_options[], athi_pbt_options[], athi_median_options[],
     athi_percentile_options[], athi_threshold_options[], athi_patience_options[];
 
 enum { ATHI_ASHA_PROMOTION, ATHI_ASHA_STOPPING };
@@ -22,19 +23,28 @@ typedef struct athi_rung_opts {
 } athi_rung_opts;
 
 /* What the rows of asha and hyperband share. */
-#define ATHI_ROW_MAX_T                                                                                                \
-    {                                                                                                                 \
-        .name = "max_t", .type = ATHI_OPT_INT, .offset = offsetof(athi_rung_opts, max_t), .fallback = "0", .min = 0,  \
-        .max = 1e9, .doc = "steps of a whole trial; 0: the recipe's epochs"                                           \
+#define ATHI_ROW_MAX_T                                                                                               \
+    {                                                                                                                \
+        .name = "max_t", .type = ATHI_OPT_INT, .offset = offsetof(athi_rung_opts, max_t), .fallback = "0", .min = 0, \
+        .max = 1e9, .doc = "steps of a whole trial; 0: the recipe's epochs"                                          \
     }
-#define ATHI_ROW_REDUCTION_FACTOR                                                                                     \
-    {                                                                                                                 \
-        .name = "reduction_factor", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_rung_opts, reduction_factor),     \
-        .fallback = "3", .min = 1.1, .max = 1000, .doc = "of so many trials one goes on"                              \
+#define ATHI_ROW_REDUCTION_FACTOR                                                                                    \
+    {                                                                                                                \
+        .name = "reduction_factor", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_rung_opts, reduction_factor),    \
+        .fallback = "3", .min = 1.1, .max = 1000, .doc = "of so many trials one goes on"                             \
     }
 static inline int64_t athi_rung_max_t(const athi_rung_opts *o, const athi_schedule *s) {
     return o->max_t ? o->max_t : s->max_t;
 }
+
+/* Row of pbt; names are Ray Tune's. */
+typedef struct athi_pbt_opts {
+    size_t struct_size;
+    bool exact;
+    int64_t max_t, perturbation_interval, population;
+    double quantile_fraction, resample_probability;
+    athi_floats perturbation_factors;
+} athi_pbt_opts;
 
 /* Rows of median, percentile, threshold and patience. */
 typedef struct athi_curve_opts {
@@ -43,6 +53,10 @@ typedef struct athi_curve_opts {
     int64_t grace_period, min_samples, patience;
     double percentile, lower, upper, min_delta;
 } athi_curve_opts;
+
+/** A trial's point as its child may try it: other values, near the old ones, of the parameters that are not fixed. */
+void athi_pbt_explore(const athi_pbt_opts *o, const athi_schedule *s, const double *parent, athi_rng *rng,
+                      double *point);
 
 /** The bracket that the j-th trial of a hyperband falls into, from 0, the most aggressive; for tests too. */
 int64_t athi_hyperband_bracket(const athi_rung_opts *o, int64_t max_t, int64_t j);

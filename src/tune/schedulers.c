@@ -15,6 +15,11 @@ static const athi_row rows[] = {
     {"bohb",
      "Hyperband whose sampler learns from the largest step with enough trials (https://arxiv.org/abs/1807.01774).",
      athi_hyperband_options, sizeof(athi_rung_opts), &athi_scheduler_bohb, NULL},
+    {"pbt",
+     "Population-based training (https://arxiv.org/abs/1711.09846): at each interval the worst are replaced by "
+     "children of "
+     "the best, which go on from their state with other values.",
+     athi_pbt_options, sizeof(athi_pbt_opts), &athi_scheduler_pbt, NULL},
     {"median", "Stops a trial whose best report is worse than the median of the others' running means (Vizier).",
      athi_median_options, sizeof(athi_curve_opts), &athi_scheduler_median, NULL},
     {"percentile", "Stops a trial whose best report is not among the best of the others' at that step.",
@@ -25,6 +30,8 @@ static const athi_row rows[] = {
      sizeof(athi_curve_opts), &athi_scheduler_patience, "patience"},
     {0}};
 const athi_kind athi_schedulers = {"scheduler", "schedulers", rows};
+
+bool athi_scheduler_forks(const athi_row *row) { return ((const athi_scheduler_impl *)row->impl)->fork != NULL; }
 
 int64_t athi_schedule_step(const athi_trial *t) { return t->n_reports ? t->reports[t->n_reports - 1].step : 0; }
 

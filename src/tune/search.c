@@ -135,7 +135,10 @@ static ath_status begin_rescoring(athi_search *s, const athi_trial *const *trial
                                 .after = n};
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));
     if (number < 0) return ATH_OK;
-    return athi_active_add(s, number, best->point, s->opts.executions, NULL);
+    athi_active *a = NULL;
+    ATH_TRY(athi_active_add(s, number, best->point, s->opts.executions, &a));
+    a->rescored = true;
+    return ATH_OK;
 }
 
 static bool hand_out(athi_search *s, athi_task *task) {
@@ -150,10 +153,12 @@ static bool hand_out(athi_search *s, athi_task *task) {
             *task = (athi_task){.trial = a->number,
                                 .execution = k,
                                 .point = a->point,
+                                .parent = a->parent,
                                 .resumed = e->resumed,
                                 .until = e->until,
                                 .budget = e->until ? e->until : athi_search_max_t(s),
                                 .seed = athi_seed_derive(s->opts.seed, (uint64_t)a->number, (uint64_t)k)};
+            a->parent = -1;
             return true;
         }
     }
@@ -185,7 +190,7 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     *next = ATHI_NEXT_TASK, *why = NULL;
     ATH_TRY(end_complete_ones(s));
     ATH_TRY(athi_search_adopt(s, false));
-    if (!s->any_complete && s->failures >= s->opts.max_failures) {
+    if (!s->any_success && s->failures >= s->opts.max_failures) {
         *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
         *why = "failures";
         return ATH_OK;
@@ -193,18 +198,21 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     if (hand_out(s, task)) return ATH_OK;
     const athi_trial *const *trials;
     int64_t n;
-    ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-    const char *limit;
-    ATH_TRY(athi_search_limit(s, trials, n, &limit));
-    ATH_TRY(athi_search_promote(s, trials, n, limit != NULL));
+    athi_end end;
+    bool given_up;
+    do { /* whom it has given up changes the schedule */
+        ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
+        ATH_TRY(athi_search_limit(s, trials, n, &end));
+        ATH_TRY(athi_search_schedule(s, trials, n, &end, &given_up));
+    } while (given_up);
     if (hand_out(s, task)) return ATH_OK;
-    if (limit && !athi_search_under_way(s)) ATH_TRY(athi_search_end_paused(s));
-    if (limit && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
+    if (end.why && !athi_search_under_way(s)) ATH_TRY(athi_search_end_paused(s));
+    if (end.why && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
         ATH_TRY(begin_rescoring(s, trials, n));
         if (hand_out(s, task)) return ATH_OK;
     }
-    if (limit) return wind_down(s, trials, n, next, why, limit);
-    if (athi_search_must_wait(s, n) ||
+    if (end.why) return wind_down(s, trials, n, next, why, end.why);
+    if (athi_search_must_wait(s, n) || !athi_search_admits(s, trials, n) ||
         (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) ||
         (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending)) {
         *next = ATHI_NEXT_WAIT;

@@ -38,10 +38,16 @@ typedef struct athi_search_opts {
     const void *stop_opts;
     const athi_row *scheduler; /* of athi_schedulers, NULL: every trial runs to its end */
     const void *scheduler_opts;
-    int64_t max_t;        /* steps of a whole trial (epochs of a recipe), 0: unknown */
-    bool no_pause;        /* executions cannot be paused and go on */
-    int64_t rescore;      /* trials of the winner's point after the search */
-    const char *owner;    /* this driver's name among several on the study, leased trials are its own; NULL: it is alone */
+    int64_t max_t; /* steps of a whole trial (epochs of a recipe), 0: unknown */
+    bool no_pause; /* executions cannot be paused and go on */
+    /** Makes the state of trial `parent`, which waits, the one of trial `child`, which has not begun; fresh: what lies
+     *  there is of nobody, else it may have been done before. NULL: nobody can. */
+    ath_status (*inherit)(void *user, int64_t child, int64_t parent, bool fresh);
+    void *inherit_user;
+    const bool *fixed; /* per parameter: a child keeps its parent's value; NULL: of none */
+    int64_t rescore;   /* trials of the winner's point after the search */
+    const char
+        *owner; /* this driver's name among several on the study, leased trials are its own; NULL: it is alone */
     int64_t max_failures; /* consecutive failures from the start that end the search; 0: 3 */
 } athi_search_opts;
 
@@ -51,6 +57,7 @@ typedef struct athi_task {
     const double *point; /* the search's, until the trial ends or gets another point */
     bool resumed;        /* it was paused, or running when an earlier start ended: its saved state may be continued */
     int64_t until;       /* the step after which it pauses, 0: it runs to its end */
+    int64_t parent;      /* it has just begun from this trial's state; -1: it has not */
     int64_t budget;      /* steps that it may take: `until`, else those of a whole trial; 0: unknown */
 } athi_task;
 
@@ -91,8 +98,8 @@ ath_status athi_search_claim(athi_search *search, int64_t trial, athi_task *task
 ath_status athi_search_group(athi_search *search, bool durable, ath_status (*calls)(void *user), void *user);
 /** How many tasks this start has handed out: 0 when the study was complete already. */
 int64_t athi_search_handed_out(const athi_search *search);
-/** Has any trial of the study ended, well or badly? */
-bool athi_search_any_ended(const athi_search *search);
+/** Has any trial of the study ended, well or badly, or come to where it pauses? */
+bool athi_search_any_came(const athi_search *search);
 /** Has it an owner, so that others may work on the study? */
 bool athi_search_shared(const athi_search *search);
 /** With an owner: renews the leases when it is time to, and looks whether one was lost. To be called several times in

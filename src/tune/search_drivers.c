@@ -30,7 +30,9 @@ ath_status athi_search_adopt(athi_search *s, bool at_once) {
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
     for (int64_t i = 0; i < n; i++) {
         bool taken;
-        s->any_complete |= trials[i]->state == ATHI_TRIAL_COMPLETE, s->any_ended |= trials[i]->ended > 0;
+        bool paused = trials[i]->state == ATHI_TRIAL_PAUSED;
+        s->any_success |= trials[i]->state == ATHI_TRIAL_COMPLETE || paused;
+        s->any_came |= trials[i]->ended > 0 || paused;
         if (!ours_running(trials[i]) || athi_active_find(s, trials[i]->number)) continue;
         ATH_TRY(athi_store_take(s->opts.store, trials[i]->number, &taken));
         if (taken) ATH_TRY(athi_active_take_over(s, trials[i]));

@@ -4,7 +4,8 @@
  *   search_limits.c   when no new trial begins     search_schedule.c who pauses, goes on, is stopped
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
  *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study
- *   search_group.c    several calls in one commit */
+ *   search_group.c    several calls in one commit
+ *   search_fork.c     trials that begin from another's state */
 #ifndef ATHI_SEARCH_INTERNAL_H
 #define ATHI_SEARCH_INTERNAL_H
 
@@ -29,6 +30,8 @@ typedef struct athi_active {
     int64_t number;
     double *point;
     int64_t n;          /* executions */
+    int64_t parent;     /* a child that has not been handed out: of which trial; -1: it is none */
+    bool rescored;      /* it scores the winner again, and no scheduler judges it */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
     double *constraints; /* as told so far, NULL: none */
@@ -45,10 +48,11 @@ struct athi_search {
     int64_t n, cap;
     double **queue; /* enqueued points, first in first out */
     int64_t n_queue, cap_queue;
-    int64_t failures;                                 /* without a single success so far */
-    bool any_complete, any_ended, exhausted, stopped; /* stopped: by the rule */
-    int64_t handed_out;                               /* tasks of this start */
-    int64_t rule_seen;                                /* finished trials when the rule was last asked */
+    int64_t failures;           /* without a single success so far */
+    bool any_success, any_came; /* of trials: one ended well or came to a pause; one came to an end or a pause */
+    bool exhausted, stopped;    /* stopped: by the rule */
+    int64_t handed_out;         /* tasks of this start */
+    int64_t rule_seen;          /* finished trials when the rule was last asked */
     double opened;
     double renewed, looked; /* with an owner: its leases; for trials of dead ones */
     athi_arena *scratch;
@@ -94,8 +98,11 @@ ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int
 
 /* ---- search_limits.c ----------------------------------------------------------------------------- */
 
-/** Why no new trial begins, NULL: one may. */
-ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, const char **why);
+typedef struct athi_end {
+    const char *why; /* no new trial of the sampler begins, NULL: one may */
+    bool over;       /* nor one from another's state: no matter of numbers */
+} athi_end;
+ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, athi_end *end);
 
 /* ---- search_schedule.c --------------------------------------------------------------------------- */
 
@@ -107,14 +114,26 @@ bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi
 int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e);
 /** Steps of a whole trial, 0: unknown. */
 int64_t athi_search_max_t(const athi_search *s);
-/** Makes a paused trial ready that may go on, if there is one. closed: no new trial will begin. */
-ath_status athi_search_promote(athi_search *s, const athi_trial *const *trials, int64_t n, bool closed);
+/** Does with those that wait what is due: gives one up, or begins one from another's state, or makes one ready that may go
+ *  on. */
+ath_status athi_search_schedule(athi_search *s, const athi_trial *const *trials, int64_t n, const athi_end *end,
+                                bool *given_up);
+/** May the sampler be asked for a trial now? */
+bool athi_search_admits(const athi_search *s, const athi_trial *const *trials, int64_t n);
 /** Trials under way that do not wait for a promotion. */
 int64_t athi_search_under_way(const athi_search *s);
 /** Gives up all that wait. */
 ath_status athi_search_end_paused(athi_search *s);
 /** The view as a sampler gets it that learns from a step which not all trials have passed. */
 ath_status athi_search_at_fidelity(athi_search *s, athi_view *view);
+
+/* ---- search_fork.c ------------------------------------------------------------------------------- */
+
+/** Begins a trial from the state of one that waits, if the scheduler says so; *forked: it did, or another driver was
+ *  quicker. */
+ath_status athi_search_fork(athi_search *s, const athi_schedule *schedule, bool *forked);
+/** Has a child taken over that had not begun: makes sure that its state is there. */
+ath_status athi_search_inherit(athi_search *s, athi_active *a, const athi_trial *t);
 
 /* ---- search_results.c ---------------------------------------------------------------------------- */
 

@@ -2,12 +2,13 @@
 #include "tune/search_internal.h"
 #include "tune/stop_rules.h"
 
-/* Finished trials that another program added are knowledge, not work; scoring the winner again is no search. */
+/* Finished trials that another program added are knowledge, not work; scoring the winner again is no search, and children
+ * replace others. */
 static int64_t count_begun(const athi_trial *const *trials, int64_t n) {
     int64_t begun = 0;
     for (int64_t i = 0; i < n; i++)
-        begun += trials[i]->relation != ATHI_RELATION_RESCORE && trials[i]->state != ATHI_TRIAL_WAITING &&
-                 !(athi_trial_finished(trials[i]) && trials[i]->seen < 0);
+        begun += trials[i]->relation != ATHI_RELATION_RESCORE && trials[i]->relation != ATHI_RELATION_CHILD &&
+                 trials[i]->state != ATHI_TRIAL_WAITING && !(athi_trial_finished(trials[i]) && trials[i]->seen < 0);
     return begun;
 }
 
@@ -39,13 +40,18 @@ static ath_status ask_rule(athi_search *s, const athi_trial *const *trials, int6
     return rule->reached(s->ctx, s->opts.stop_opts, &view, &s->stopped);
 }
 
-ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, const char **why) {
-    *why = NULL;
-    if (count_begun(trials, n) >= s->opts.max_trials) return *why = "max_trials", ATH_OK;
-    if (s->exhausted) return *why = "exhausted", ATH_OK;
-    if (s->opts.max_seconds > 0 && seconds_spent(s, trials, n) >= s->opts.max_seconds)
-        return *why = "max_seconds", ATH_OK;
-    ATH_TRY(ask_rule(s, trials, n));
-    if (s->stopped) *why = s->opts.stop->name;
+ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, int64_t n, athi_end *end) {
+    *end = (athi_end){0};
+    if (count_begun(trials, n) >= s->opts.max_trials)
+        end->why = "max_trials";
+    else if (s->exhausted)
+        end->why = "exhausted";
+    if (end->why && !(s->scheduler && s->scheduler->fork)) return ATH_OK;
+    const char *over = NULL;
+    if (s->opts.max_seconds > 0 && seconds_spent(s, trials, n) >= s->opts.max_seconds) over = "max_seconds";
+    if (!over) ATH_TRY(ask_rule(s, trials, n));
+    if (s->stopped) over = s->opts.stop->name;
+    end->over = over != NULL;
+    if (!end->why) end->why = over;
     return ATH_OK;
 }

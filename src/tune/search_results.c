@@ -9,7 +9,7 @@ bool athi_search_wanted(const athi_search *s, const athi_task *task) {
     return athi_execution_running(s, task, &a) != NULL;
 }
 
-bool athi_search_any_ended(const athi_search *s) { return s->any_ended; }
+bool athi_search_any_came(const athi_search *s) { return s->any_came; }
 
 int64_t athi_search_handed_out(const athi_search *s) { return s->handed_out; }
 
@@ -152,7 +152,7 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
     }
     ath_status status = athi_store_finish(s->opts.store, a->number, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
-    s->any_complete = s->any_ended = true;
+    s->any_success = s->any_came = true;
     athi_active_drop(s, a);
     return ATH_OK;
 }
@@ -201,7 +201,7 @@ ath_status athi_search_fail(athi_search *s, const athi_task *task, athi_reason r
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     s->failures++;
-    s->any_ended = true;
+    s->any_came = true;
     snprintf(s->last_failure, sizeof(s->last_failure), "%s", message ? message : athi_reason_name(reason));
     athi_active_drop(s, a);
     return ATH_OK;
@@ -219,7 +219,7 @@ ath_status athi_search_prune(athi_search *s, const athi_task *task, const double
     add_final(&a->executions[0], 0, &outcome);
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
-    s->any_ended = true;
+    s->any_came = true;
     athi_active_drop(s, a);
     return ATH_OK;
 }
@@ -254,7 +254,7 @@ ath_status athi_search_add(athi_search *s, const double *point, const double *va
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, number));
     ATH_TRY(athi_store_execution(s->opts.store, *number, 0, values, 0));
     ATH_TRY(athi_store_finish(s->opts.store, *number, &outcome));
-    s->any_complete = s->any_ended = true;
+    s->any_success = s->any_came = true;
     return ATH_OK;
 }
 
@@ -275,6 +275,7 @@ ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
     }
     a->executions[0].phase = ATHI_PHASE_RUNNING;
     *task = (athi_task){.trial = trial,
+                        .parent = -1,
                         .point = a->point,
                         .resumed = a->executions[0].resumed,
                         .seed = athi_seed_derive(s->opts.seed, (uint64_t)trial, 0)};

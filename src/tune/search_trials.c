@@ -68,7 +68,7 @@ ath_status athi_active_add(athi_search *s, int64_t number, const double *point, 
     ATH_TRY(ATHI_GROW(s->ctx, s->actives, s->n, s->cap));
     athi_active *a = athi_alloc(s->ctx, sizeof(*a));
     if (!a) return ATH_E_NOMEM;
-    a->number = number, a->n = n;
+    a->number = number, a->n = n, a->parent = -1;
     a->executions = athi_alloc_array(s->ctx, n, sizeof(athi_execution));
     if (!a->executions || athi_active_set_point(s, a, point) != ATH_OK) return athi_active_free(s, a), ATH_E_NOMEM;
     s->actives[s->n++] = a;
@@ -111,6 +111,7 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
     athi_active *a = NULL;
     int m = s->info->n_objectives;
     ATH_TRY(athi_active_add(s, t->number, t->point, ATHI_MAX(s->opts.executions, t->n_executions), &a));
+    a->rescored = t->relation == ATHI_RELATION_RESCORE;
     for (int64_t i = 0; i < a->n; i++) {
         athi_execution *e = &a->executions[i];
         if (i < t->n_executions && !isnan(t->execution_values[i * m])) {
@@ -124,10 +125,11 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         e->resumed = true;
         e->judged_step = e->last_step;
         if (t->state == ATHI_TRIAL_PAUSED && s->scheduler) e->phase = ATHI_PHASE_PAUSED;
-        if (e->phase == ATHI_PHASE_READY && athi_search_at_pause(s, a, e)) {
+        bool begins = t->relation == ATHI_RELATION_CHILD && e->last_step == t->relative_step;
+        if (e->phase == ATHI_PHASE_READY && !begins && athi_search_at_pause(s, a, e)) {
             ATH_TRY(athi_store_pause(s->opts.store, a->number, true));
             e->phase = ATHI_PHASE_PAUSED;
         }
     }
-    return ATH_OK;
+    return t->relation == ATHI_RELATION_CHILD ? athi_search_inherit(s, a, t) : ATH_OK;
 }

@@ -60,7 +60,8 @@ typedef struct athi_beginning {
     const double *point;
     int64_t seen; /* how many finished trials its suggestion had seen, -1: it was none of ours */
     athi_relation relation;
-    int64_t relative; /* to which trial */
+    int64_t relative;      /* to which trial */
+    int64_t relative_step; /* of a child: the other's reports up to this step become its own */
     bool optimistic;  /* only if no trial has come since athi_store_trials, which gave `after` trials */
     int64_t after;
 } athi_beginning;

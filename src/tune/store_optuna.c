@@ -36,8 +36,7 @@ static void write_float(athi_text *out, double v) {
 static ath_status write_choice(athi_text *out, const athi_branch *branch) {
     const athi_value *v = branch->value;
     if (v && v->type == ATHI_FLOAT) return write_float(out, v->number), ATH_OK;
-    if (v && (v->type == ATHI_NULL || v->type == ATHI_BOOL || v->type == ATHI_INT))
-        return athi_json_write(out, v, 0);
+    if (v && (v->type == ATHI_NULL || v->type == ATHI_BOOL || v->type == ATHI_INT)) return athi_json_write(out, v, 0);
     write_string(out, v && v->type == ATHI_STRING ? v->text : branch->key);
     return ATH_OK;
 }
@@ -60,13 +59,11 @@ static double grid_end(const athi_space_param *p) {
 
 static void write_int(athi_text *out, const athi_space_param *p) {
     bool log = p->prior == ATHI_PRIOR_LOG;
-    double step =
-        log || p->step < 1 ? 1 : p->step; /* a multiplying step is a log range without a step there */
-    athi_text_printf(
-        out,
-        "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": %s, \"step\": %.0f, \"low\": %.0f, "
-        "\"high\": %.0f}}",
-        log ? "true" : "false", step, p->min, !log && p->step > 1 ? grid_end(p) : p->max);
+    double step = log || p->step < 1 ? 1 : p->step; /* a multiplying step is a log range without a step there */
+    athi_text_printf(out,
+                     "{\"name\": \"IntDistribution\", \"attributes\": {\"log\": %s, \"step\": %.0f, \"low\": %.0f, "
+                     "\"high\": %.0f}}",
+                     log ? "true" : "false", step, p->min, !log && p->step > 1 ? grid_end(p) : p->max);
 }
 
 static void write_real(athi_text *out, const athi_space_param *p) {
@@ -118,8 +115,7 @@ static ath_status choice_index(athi_store *s, const athi_space_param *p, const c
     if (status != ATH_OK)
         return athi_fail_prefix(s->ctx, ATH_E_DATA, "%s: distribution of parameter '%s'", s->path, p->name);
     const athi_value *choices = athi_value_get(athi_value_get(root, "attributes"), "choices");
-    if (!choices || choices->type != ATHI_LIST || !(stored >= 0 && stored < (double)choices->n))
-        return ATH_OK;
+    if (!choices || choices->type != ATHI_LIST || !(stored >= 0 && stored < (double)choices->n)) return ATH_OK;
     for (int i = 0; i < p->n_branches; i++)
         if (same_choice(&p->branches[i], choices->items[(int64_t)stored])) *value = i;
     return ATH_OK;

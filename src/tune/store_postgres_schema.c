@@ -56,7 +56,8 @@ static const char optuna_tables[] =
     "CREATE " kind " IF NOT EXISTS athanor_study(study_id integer NOT NULL, key text NOT NULL, value text,"          \
     " PRIMARY KEY(study_id, key));"                                                                                  \
     "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id integer PRIMARY KEY, seen bigint, reason text,"           \
-    " message text, finished bigint, paused integer NOT NULL DEFAULT 0, relation integer, relative bigint);"         \
+    " message text, finished bigint, paused integer NOT NULL DEFAULT 0, relation integer, relative bigint,"          \
+    " relative_step bigint);"                                                                                        \
     "CREATE " kind " IF NOT EXISTS athanor_executions(trial_id integer NOT NULL, execution bigint NOT NULL,"         \
     " objective integer NOT NULL, value double precision, best_step bigint,"                                         \
     " PRIMARY KEY(trial_id, execution, objective));"                                                                 \
@@ -108,7 +109,12 @@ static ath_status create_tables(athi_store *s, void *args) {
                                  "SELECT to_regclass('athanor_commits') WHERE to_regclass('athanor_commits') IS NOT"
                                  " NULL",
                                  &own));
-    return own ? ATH_OK : athi_postgres_script(s, own_tables, NULL);
+    if (!own) return athi_postgres_script(s, own_tables, NULL);
+    ATH_TRY(athi_postgres_script(s,
+                                 "SELECT attname FROM pg_attribute WHERE attrelid='athanor_trials'::regclass AND"
+                                 " attname='relative_step'",
+                                 &own));
+    return own ? ATH_OK : athi_postgres_script(s, "ALTER TABLE athanor_trials ADD COLUMN relative_step bigint", NULL);
 }
 
 ath_status athi_postgres_tables(athi_store *s, bool create) {

@@ -129,7 +129,8 @@ static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
     "CREATE " kind " IF NOT EXISTS athanor_study(study_id INTEGER NOT NULL, key TEXT NOT NULL, value TEXT,"          \
     " PRIMARY KEY(study_id, key)) WITHOUT ROWID;"                                                                    \
     "CREATE " kind " IF NOT EXISTS athanor_trials(trial_id INTEGER PRIMARY KEY, seen INTEGER, reason TEXT,"          \
-    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0, relation INTEGER, relative INTEGER);"       \
+    " message TEXT, finished INTEGER, paused INTEGER NOT NULL DEFAULT 0, relation INTEGER, relative INTEGER,"        \
+    " relative_step INTEGER);"                                                                                       \
     "CREATE " kind " IF NOT EXISTS athanor_executions(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"        \
     " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))"       \
     " WITHOUT ROWID;"                                                                                                \
@@ -155,9 +156,18 @@ static const char bring_up[] =
                  "DROP TABLE athanor_executions_0_1_0;";
 /* To look at one its tables are read as what they would become. */
 static const char read_as[] =
-    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relation, NULL AS relative FROM main.athanor_trials;"
+    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relation, NULL AS relative, NULL AS"
+    " relative_step FROM main.athanor_trials;"
     "CREATE TEMP TABLE athanor_executions AS SELECT trial_id, execution, 0 AS objective, value, best_step FROM"
     " main.athanor_executions;";
+
+/* Before trials had children. */
+static const char has_no_steps[] =
+    "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_trials' AND NOT "
+    "EXISTS(SELECT 1 FROM pragma_table_info('athanor_trials') WHERE name='relative_step')";
+static const char add_steps[] = "ALTER TABLE athanor_trials ADD COLUMN relative_step INTEGER;";
+static const char read_without_steps[] =
+    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relative_step FROM main.athanor_trials;";
 
 static ath_status run_script(athi_store *s, const char *script) {
     int rc = sqlite3_exec(s->db, script, NULL, NULL, NULL);
@@ -214,6 +224,8 @@ static ath_status create_tables(athi_store *s, void *args) {
     const char *old = NULL;
     if (status == ATH_OK) status = first_text(s, is_of_0_1_0, &old);
     if (status == ATH_OK && old) status = run_script(s, bring_up);
+    if (status == ATH_OK) status = first_text(s, has_no_steps, &old);
+    if (status == ATH_OK && old) status = run_script(s, add_steps);
     if (status == ATH_OK) status = run_script(s, own_tables);
     return status;
 }
@@ -295,5 +307,7 @@ ath_status athi_schema_open(athi_store *s, bool create) {
     if (!table) return run_script(s, stand_ins);
     const char *old = NULL;
     ATH_TRY(first_text(s, is_of_0_1_0, &old));
-    return old ? run_script(s, read_as) : ATH_OK;
+    if (old) return run_script(s, read_as);
+    ATH_TRY(first_text(s, has_no_steps, &old));
+    return old ? run_script(s, read_without_steps) : ATH_OK;
 }

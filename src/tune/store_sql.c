@@ -25,7 +25,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_INSERT] =
         "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)" GIVEN,
     [SQL_TRIAL_EXTRA_INSERT] =
-        "INSERT INTO athanor_trials(trial_id, seen, relation, relative) VALUES(?1, ?2, ?3, ?4)",
+        "INSERT INTO athanor_trials(trial_id, seen, relation, relative, relative_step) VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
     [SQL_LEASE] = "SELECT owner, CASE WHEN expires >= " CLOCK " THEN 1 ELSE 0 END FROM athanor_leases"
                   " WHERE trial_id=?1",
@@ -50,7 +50,7 @@ static const char *const texts[SQL_COUNT] = {
      * many statements as reading one. */
     [SQL_TRIAL_ROWS] =
         "SELECT t.trial_id, t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message,"
-        " a.paused, a.relation, a.relative FROM trials t LEFT JOIN athanor_trials a ON"
+        " a.paused, a.relation, a.relative, a.relative_step FROM trials t LEFT JOIN athanor_trials a ON"
         " a.trial_id=t.trial_id WHERE t.trial_id BETWEEN ?1 AND ?2 ORDER BY t.trial_id",
     [SQL_PARAM_INSERT] = "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) "
                          "VALUES(?1, ?2, ?3, ?4)",
@@ -93,6 +93,13 @@ static const char *const texts[SQL_COUNT] = {
                           " value=excluded.value, json=excluded.json",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",
     [SQL_REPORTS] = "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
+    [SQL_REPORTS_COPY] =
+        "INSERT INTO athanor_reports(trial_id, execution, step, value, json) SELECT CAST(?1 AS INTEGER), execution,"
+        " step, value, json FROM athanor_reports WHERE trial_id=?2 AND execution=0 AND step>0 AND step<=?3",
+    [SQL_INTERMEDIATES_COPY] =
+        "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value, intermediate_value_type) SELECT"
+        " CAST(?1 AS INTEGER), step, intermediate_value, intermediate_value_type FROM trial_intermediate_values WHERE"
+        " trial_id=?2 AND step<=?3",
     [SQL_EXECUTION_INSERT] =
         "INSERT INTO athanor_executions(trial_id, execution, objective, value, "
         "best_step) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, objective) DO UPDATE SET"

@@ -31,6 +31,7 @@ static ath_status take_head(athi_store *s, athi_rows *q, gathered *g) {
     g->head.seen = athi_sql_null(q, 4) ? -1 : athi_sql_int(q, 4);
     g->head.relation = (athi_relation)(int)athi_sql_int(q, 8);
     g->head.relative = athi_sql_int(q, 9);
+    g->head.relative_step = athi_sql_int(q, 10);
     if (!athi_reason_find(athi_sql_text(q, 5), &g->head.reason))
         g->head.reason = g->head.state == ATHI_TRIAL_FAILED ? ATHI_REASON_LOST : ATHI_REASON_NONE;
     if (!athi_sql_text(q, 6)) return ATH_OK;

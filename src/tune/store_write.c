@@ -84,6 +84,14 @@ static ath_status next_number(athi_store *s, int64_t *number) {
                      s->path);
 }
 
+/* Up to where it begins a child's curve is its parent's: its state is. */
+static ath_status inherit_reports(athi_store *s, int64_t id, const athi_beginning *b) {
+    int64_t parent = 0;
+    ATH_TRY(athi_store_id(s, b->relative, &parent));
+    ATH_TRY(athi_sql_run(s, SQL_REPORTS_COPY, "iii", id, parent, b->relative_step));
+    return athi_sql_run(s, SQL_INTERMEDIATES_COPY, "iii", id, parent, b->relative_step);
+}
+
 static ath_status insert_trial(athi_store *s, void *args) {
     change *c = args;
     const athi_beginning *b = c->beginning;
@@ -92,7 +100,9 @@ static ath_status insert_trial(athi_store *s, void *args) {
     if (b->optimistic && c->number != b->after) return c->number = -1, ATH_OK;
     ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &c->id, "iit", c->number, s->study_id, c->now));
     ATH_TRY(athi_lease_take(s, c->id));
-    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiii", c->id, b->seen, (int64_t)b->relation, b->relative));
+    ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiiii", c->id, b->seen, (int64_t)b->relation, b->relative,
+                         b->relative_step));
+    if (b->relation == ATHI_RELATION_CHILD) ATH_TRY(inherit_reports(s, c->id, b));
     return insert_params(s, c->id, b->point);
 }
 
@@ -105,6 +115,7 @@ ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_b
     /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
     if (*number != s->n || ATHI_GROW(s->ctx, s->cached, s->n, s->cap) != ATH_OK) return s->data_version = -1, ATH_OK;
     s->cached[s->n++] = (athi_cached){.id = c.id, .stale = true};
+    if (b->relation == ATHI_RELATION_CHILD) return ATH_OK; /* it has reports already */
     athi_store_remember(s, *number, b, athi_optuna_time_read(c.now));
     return ATH_OK;
 }
