@@ -25,6 +25,8 @@ typedef struct athi_acquisition {
     const struct athi_volume_gain *gain;        /* several objectives: takes the place of all the above; NULL: one */
     const athi_limit *limits;
     int n_limits;
+    const double *low,
+        *high;    /* a box of rows that the search keeps to; infinite: not bounded; NULL: the whole cube */
     double *work; /* ATHI_ACQUISITION_BATCH * the largest n */
     double *mixed_alpha;
 } athi_acquisition;

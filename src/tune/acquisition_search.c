@@ -30,15 +30,23 @@ typedef struct search {
 static size_t point_bytes(const search *s) { return (size_t)s->e->space->n * sizeof(double); }
 
 static void offer(search *s, const double *point, double value) {
-    if ((s->found && value <= s->value) || !(value > -INFINITY) || athi_tried_set_has(s->tried, point))
-        return;
+    if ((s->found && value <= s->value) || !(value > -INFINITY) || athi_tried_set_has(s->tried, point)) return;
     memcpy(s->best, point, point_bytes(s));
     s->value = value, s->found = true;
 }
 
+static double least_of(const search *s, int64_t j) { return s->a->low ? fmax(s->a->low[j], 0) : 0; }
+static double most_of(const search *s, int64_t j) { return s->a->low ? fmin(s->a->high[j], 1) : 1; }
+
+static bool outside(const search *s, const double *row) {
+    for (int64_t j = 0; s->a->low && j < s->e->d; j++)
+        if (row[j] < s->a->low[j] || row[j] > s->a->high[j]) return true;
+    return false;
+}
+
 static double evaluate(search *s, const double *point) {
     athi_encode(s->e, point, s->row);
-    return athi_acquisition_at(s->a, s->row, NULL, 0, NULL);
+    return outside(s, s->row) ? -INFINITY : athi_acquisition_at(s->a, s->row, NULL, 0, NULL);
 }
 
 /* ---- candidates ---------------------------------------------------------------------------------------- */
@@ -55,6 +63,20 @@ double athi_param_move(const athi_space_param *p, double v, athi_rng *rng) {
     }
     double step = (athi_rng_below(rng, 2) ? 1.0 : -1.0) * (double)(1 + athi_rng_below(rng, 2));
     return athi_param_from_unit(p, clip(u + step / (double)count));
+}
+
+/* A draw from the prior, within the box. */
+static void draw(search *s, double *point) {
+    const athi_encoder *e = s->e;
+    athi_space_sample(e->space, s->rng, point);
+    if (!s->a->low) return;
+    for (int64_t j = 0; j < e->d; j++) {
+        int i = e->param[j];
+        if (isnan(point[i]) || isinf(s->a->low[j])) continue;
+        double u = least_of(s, j) + athi_rng_uniform(s->rng) * (most_of(s, j) - least_of(s, j));
+        point[i] = athi_param_from_unit(&e->space->params[i], u);
+    }
+    athi_space_normalize(e->space, point);
 }
 
 static void mutate(search *s, double *point) {
@@ -82,11 +104,13 @@ static double objective(unsigned n, const double *x, double *gradient, void *use
 
 static ath_status climb_continuous(ath_ctx *ctx, search *s, double *point) {
     const athi_encoder *e = s->e;
+    double low[ATHI_ACQUISITION_MAX_FREE], high[ATHI_ACQUISITION_MAX_FREE];
     s->n_free = 0;
     athi_encode(e, point, s->row);
     for (int64_t j = 0; j < e->d && s->n_free < ATHI_ACQUISITION_MAX_FREE; j++)
         if (!isnan(s->row[j]) && athi_param_count(&e->space->params[e->param[j]]) == 0) {
-            s->x[s->n_free] = s->row[j];
+            low[s->n_free] = least_of(s, j), high[s->n_free] = most_of(s, j);
+            s->x[s->n_free] = fmin(fmax(s->row[j], low[s->n_free]), high[s->n_free]);
             s->free[s->n_free++] = (int)j;
         }
     if (s->n_free == 0) return ATH_OK;
@@ -94,8 +118,8 @@ static ath_status climb_continuous(ath_ctx *ctx, search *s, double *point) {
     if (!opt) return athi_nomem(ctx, 0);
     double value;
     nlopt_set_max_objective(opt, objective, s);
-    nlopt_set_lower_bounds1(opt, 0);
-    nlopt_set_upper_bounds1(opt, 1);
+    nlopt_set_lower_bounds(opt, low);
+    nlopt_set_upper_bounds(opt, high);
     nlopt_set_ftol_abs(opt, 1e-5);
     nlopt_set_maxeval(opt, EVALUATIONS);
     nlopt_result result = nlopt_optimize(opt, s->x, &value); /* any end but memory leaves a usable x */
@@ -181,15 +205,15 @@ static ath_status search_all(athi_arena *arena, search *s) {
             more = athi_walk_next(&walk, s->scratch);
         }
         athi_acquisition_many(s->a, encoded, m, values);
-        for (int64_t k = 0; k < m; k++) offer(s, points + k * space->n, values[k]);
+        for (int64_t k = 0; k < m; k++)
+            if (!outside(s, encoded + k * d)) offer(s, points + k * space->n, values[k]);
     }
     return ATH_OK;
 }
 
 static ath_status search_some(ath_ctx *ctx, athi_arena *arena, search *s, const double *top, int64_t n_top) {
     const athi_space *space = s->e->space;
-    int64_t d = s->e->d, draws = ATHI_MIN(100 + DRAWS_PER_DIM * d, MOST_DRAWS),
-            m = draws + (n_top ? MUTATIONS : 0);
+    int64_t d = s->e->d, draws = ATHI_MIN(100 + DRAWS_PER_DIM * d, MOST_DRAWS), m = draws + (n_top ? MUTATIONS : 0);
     double *points = athi_arena_array(arena, m * space->n, sizeof *points);
     double *rows = athi_arena_array(arena, ATHI_MAX(m * d, 1), sizeof *rows);
     double *values = athi_arena_array(arena, m, sizeof *values);
@@ -197,7 +221,7 @@ static ath_status search_some(ath_ctx *ctx, athi_arena *arena, search *s, const 
     for (int64_t k = 0; k < m; k++) {
         double *point = points + k * space->n;
         if (k < draws) {
-            athi_space_sample(space, s->rng, point);
+            draw(s, point);
         } else {
             memcpy(point, top + (k - draws) % n_top * space->n, point_bytes(s));
             mutate(s, point);
@@ -205,7 +229,10 @@ static ath_status search_some(ath_ctx *ctx, athi_arena *arena, search *s, const 
         athi_encode(s->e, point, rows + k * d);
     }
     athi_acquisition_many(s->a, rows, m, values);
-    for (int64_t k = 0; k < m; k++) offer(s, points + k * space->n, values[k]);
+    for (int64_t k = 0; k < m; k++) {
+        if (outside(s, rows + k * d)) values[k] = -INFINITY;
+        offer(s, points + k * space->n, values[k]);
+    }
     for (int start = 0; start < STARTS; start++) {
         int64_t best = 0;
         for (int64_t k = 1; k < m; k++)
@@ -218,9 +245,8 @@ static ath_status search_some(ath_ctx *ctx, athi_arena *arena, search *s, const 
 }
 
 ath_status athi_acquisition_search(ath_ctx *ctx, athi_arena *arena, const athi_acquisition *a,
-                                   const athi_encoder *encoder, const athi_tried_set *tried,
-                                   const double *top, int64_t n_top, athi_rng *rng, double *point,
-                                   bool *found) {
+                                   const athi_encoder *encoder, const athi_tried_set *tried, const double *top,
+                                   int64_t n_top, athi_rng *rng, double *point, bool *found) {
     search s = {.a = a, .e = encoder, .tried = tried, .rng = rng, .best = point};
     s.row = athi_arena_array(arena, ATHI_MAX(encoder->d, 1), sizeof *s.row);
     s.scratch = athi_arena_array(arena, ATHI_MAX(encoder->space->n, 1), sizeof *s.scratch);

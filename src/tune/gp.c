@@ -9,19 +9,24 @@
 ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x, const double *y,
                           int64_t n, double mean, athi_gp *gp) {
     *gp = (athi_gp){.dims = dims, .d = d, .n = n, .x = x, .y = y, .mean = mean};
-    int64_t optional = 0;
     gp->plain = true;
     for (int64_t j = 0; j < d; j++) {
-        optional += dims[j].optional;
+        gp->n_gaps += dims[j].optional;
         gp->plain = gp->plain && !dims[j].optional && !dims[j].category;
     }
-    gp->n_theta = d + optional + 2;
-    gp->theta = athi_arena_array(arena, gp->n_theta, sizeof *gp->theta);
+    gp->n_theta = d + gp->n_gaps + 2;
+    gp->theta = athi_arena_array(arena, gp->n_theta + 1, /* a trend */ sizeof *gp->theta);
     gp->weight = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->weight);
     gp->gap = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->gap);
     if (!gp->theta || !gp->weight || !gp->gap) return ATH_E_NOMEM;
     athi_gp_prior_mode(gp, gp->theta);
     return ATH_OK;
+}
+
+void athi_gp_add_trend(athi_gp *gp) {
+    gp->has_trend = true;
+    gp->n_theta++;
+    athi_gp_prior_mode(gp, gp->theta);
 }
 
 /* ---- kernel --------------------------------------------------------------------------------------------- */
@@ -57,12 +62,43 @@ static double distance(const athi_gp *gp, const double *a, const double *b) {
     return sum;
 }
 
+double athi_gp_distance(const athi_gp *gp, const double *a, const double *b) { return distance(gp, a, b); }
+
+static bool in_trend(const athi_gp *gp, int64_t j) { return !gp->dims[j].category && !gp->dims[j].optional; }
+
+/* (1 + z_a . z_b) / (1 + m / 3): about 1 at random points. *scale: the denominator. */
+static double product(const athi_gp *gp, const double *a, const double *b, double *scale) {
+    double sum = 1;
+    *scale = 1;
+    for (int64_t j = 0; j < gp->d; j++)
+        if (in_trend(gp, j)) sum += (2 * a[j] - 1) * (2 * b[j] - 1), *scale += 1.0 / 3;
+    return sum / *scale;
+}
+
+double athi_gp_trend(const athi_gp *gp, const double *a, const double *b) {
+    double scale, p = product(gp, a, b, &scale);
+    return p * p;
+}
+
+/* Its derivative by a_j; b itself may be a, and then it is half of it. */
+static double trend_slope(const athi_gp *gp, const double *a, const double *b, int64_t j) {
+    double scale, p = product(gp, a, b, &scale);
+    return in_trend(gp, j) ? 4 * p * (2 * b[j] - 1) / scale : 0;
+}
+
+static double trend(const athi_gp *gp, const double *a, const double *b) {
+    return gp->has_trend ? gp->trend * athi_gp_trend(gp, a, b) : 0;
+}
+
+static double prior_variance(const athi_gp *gp, const double *row) { return gp->signal + trend(gp, row, row); }
+
 /* Covariances of a row with all points; slope (may be NULL): derivatives by the squared distance. */
 static void covariances(const athi_gp *gp, const double *row, double *k, double *slope) {
     for (int64_t i = 0; i < gp->n; i++) {
         double unused, *s = slope ? &slope[i] : &unused;
         k[i] = gp->signal * athi_matern(distance(gp, row, gp->x + i * gp->d), s);
         *s *= gp->signal;
+        k[i] += trend(gp, row, gp->x + i * gp->d);
     }
 }
 
@@ -74,6 +110,7 @@ static void read_theta(athi_gp *gp) {
     }
     gp->signal = exp(t[0]);
     gp->noise = exp(t[1]);
+    gp->trend = gp->has_trend ? exp(t[2]) : 0;
 }
 
 /* ---- conditioning -------------------------------------------------------------------------------------- */
@@ -82,10 +119,12 @@ static bool factorise(athi_gp *gp, double jitter) {
     int64_t n = gp->n;
     for (int64_t j = 0; j < n; j++) {
         double slope;
-        for (int64_t i = j + 1; i < n; i++)
-            gp->factor[j * n + i] =
-                gp->signal * athi_matern(distance(gp, gp->x + i * gp->d, gp->x + j * gp->d), &slope);
-        gp->factor[j * n + j] = gp->signal + gp->noise + jitter;
+        const double *b = gp->x + j * gp->d;
+        for (int64_t i = j + 1; i < n; i++) {
+            const double *a = gp->x + i * gp->d;
+            gp->factor[j * n + i] = gp->signal * athi_matern(distance(gp, a, b), &slope) + trend(gp, a, b);
+        }
+        gp->factor[j * n + j] = prior_variance(gp, b) + gp->noise + jitter;
     }
     return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, gp->factor, (lapack_int)n) == 0;
 }
@@ -130,13 +169,13 @@ void athi_gp_solve(const athi_gp *gp, double *vectors, int m) {
 static double clip_variance(const athi_gp *gp, double v) { return fmax(v, 1e-10 * gp->signal); }
 
 /* From the covariances in `work`, which are overwritten. */
-static void predict_variance(const athi_gp *gp, int64_t m, double *variance, double *work) {
+static void predict_variance(const athi_gp *gp, const double *rows, int64_t m, double *variance, double *work) {
     int64_t n = gp->n;
     if (n > 0)
         cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)m, 1, gp->factor,
                     (int)n, work, (int)n);
     for (int64_t k = 0; k < m; k++) {
-        double sum = gp->signal;
+        double sum = prior_variance(gp, rows + k * gp->d);
         for (int64_t i = 0; i < n; i++) sum -= work[k * n + i] * work[k * n + i];
         variance[k] = clip_variance(gp, sum);
     }
@@ -157,7 +196,7 @@ void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas,
             means[k * n_alphas + a] = sum;
         }
     }
-    predict_variance(gp, m, variance, work);
+    predict_variance(gp, rows, m, variance, work);
 }
 
 /* Half the derivative of the coefficient by its first value. */
@@ -169,7 +208,7 @@ static double half_derivative(athi_gp_dim dim, double a, double b) {
 void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
                       double *variance, double *d_mean, double *d_variance, double *work) {
     int64_t n = gp->n, d = gp->d;
-    double *k = work, *slope = work + n, *v = work + 2 * n, sum = gp->mean, var = gp->signal;
+    double *k = work, *slope = work + n, *v = work + 2 * n, sum = gp->mean, var = prior_variance(gp, row);
     covariances(gp, row, k, slope);
     if (n > 0) cblas_dsymv(CblasColMajor, CblasLower, (int)n, 1, gp->inverse, (int)n, k, 1, 0, v, 1);
     for (int64_t i = 0; i < n; i++) sum += k[i] * gp->alpha[i], var -= k[i] * v[i];
@@ -179,10 +218,13 @@ void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int
         int j = free[f];
         double dm = 0, dv = 0;
         for (int64_t i = 0; i < n; i++) {
-            double dk = slope[i] * half_derivative(gp->dims[j], row[j], gp->x[i * d + j]);
+            const double *other = gp->x + i * d;
+            double dk = 2 * gp->weight[j] * slope[i] * half_derivative(gp->dims[j], row[j], other[j]);
+            if (gp->has_trend) dk += gp->trend * trend_slope(gp, row, other, j);
             dm += dk * gp->alpha[i], dv += dk * v[i];
         }
-        d_mean[f] = 2 * gp->weight[j] * dm;
-        d_variance[f] = *variance > var ? 0 : -4 * gp->weight[j] * dv;
+        d_mean[f] = dm;
+        double by_prior = gp->has_trend ? 2 * gp->trend * trend_slope(gp, row, row, j) : 0;
+        d_variance[f] = *variance > var ? 0 : by_prior - 2 * dv;
     }
 }

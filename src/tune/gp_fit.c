@@ -8,7 +8,8 @@
 #include <lapacke.h>
 #include <nlopt.h>
 
-static const double LENGTH_SD = 1.7320508075688772, NOISE_MEAN = -4;
+static const double LENGTH_SD = 1.7320508075688772, NOISE_MEAN = -4, TREND_SD = 2;
+static const double TREND_MEAN = -2.302585092994046; /* ln 0.1: of the variance of the values */
 
 static double length_mean(const athi_gp *gp) { return M_SQRT2 + 0.5 * log((double)ATHI_MAX(gp->d, 1)); }
 
@@ -16,11 +17,11 @@ static double length_mean(const athi_gp *gp) { return M_SQRT2 + 0.5 * log((doubl
 static double gap_mean(const athi_gp *gp) { return log(0.5) - 2 * (length_mean(gp) - LENGTH_SD * LENGTH_SD); }
 
 void athi_gp_prior_mode(const athi_gp *gp, double *theta) {
-    int64_t p = gp->n_theta;
     for (int64_t j = 0; j < gp->d; j++) theta[j] = length_mean(gp) - LENGTH_SD * LENGTH_SD;
-    for (int64_t j = gp->d; j < p - 2; j++) theta[j] = gap_mean(gp);
-    theta[p - 2] = 0;
-    theta[p - 1] = NOISE_MEAN - 1;
+    for (int64_t j = gp->d; j < gp->d + gp->n_gaps; j++) theta[j] = gap_mean(gp);
+    theta[athi_gp_at_signal(gp)] = 0;
+    theta[athi_gp_at_noise(gp)] = NOISE_MEAN - 1;
+    if (gp->has_trend) theta[athi_gp_at_trend(gp)] = TREND_MEAN;
 }
 
 /* Adds -log of the prior density (constants left out) and its derivative by the logarithm. */
@@ -35,23 +36,36 @@ static double lognormal_prior(double t, double mean, double sd, double *gradient
 }
 
 static double prior(const athi_gp *gp, const double *theta, double *gradient) {
-    int64_t p = gp->n_theta;
-    double sum = 0, signal = exp(theta[p - 2]);
-    for (int64_t j = 0; j < gp->d; j++)
-        sum += lognormal_prior(theta[j], length_mean(gp), LENGTH_SD, &gradient[j]);
-    for (int64_t j = gp->d; j < p - 2; j++) sum += normal_prior(theta[j], gap_mean(gp), 1, &gradient[j]);
-    sum += signal - theta[p - 2]; /* Gamma(2, 1) */
-    gradient[p - 2] += signal - 1;
-    return sum + lognormal_prior(theta[p - 1], NOISE_MEAN, 1, &gradient[p - 1]);
+    int64_t s = athi_gp_at_signal(gp), noise = athi_gp_at_noise(gp), trend = athi_gp_at_trend(gp);
+    double sum = 0, signal = exp(theta[s]);
+    for (int64_t j = 0; j < gp->d; j++) sum += lognormal_prior(theta[j], length_mean(gp), LENGTH_SD, &gradient[j]);
+    for (int64_t j = gp->d; j < s; j++) sum += normal_prior(theta[j], gap_mean(gp), 1, &gradient[j]);
+    sum += signal - theta[s]; /* Gamma(2, 1) */
+    gradient[s] += signal - 1;
+    if (gp->has_trend) sum += normal_prior(theta[trend], TREND_MEAN, TREND_SD, &gradient[trend]);
+    return sum + lognormal_prior(theta[noise], NOISE_MEAN, 1, &gradient[noise]);
 }
 
 /* ---- likelihood ---------------------------------------------------------------------------------------- */
 
+static ath_status trend_pairs(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs) {
+    int64_t n = gp->n, d = gp->d, pair = 0;
+    pairs->trend = athi_arena_array(arena, ATHI_MAX(n * (n - 1) / 2, 1), sizeof(double));
+    pairs->trend_self = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
+    if (!pairs->trend || !pairs->trend_self) return ATH_E_NOMEM;
+    for (int64_t j = 0; j < n; j++) {
+        pairs->trend_self[j] = athi_gp_trend(gp, gp->x + j * d, gp->x + j * d);
+        for (int64_t i = j + 1; i < n; i++, pair++)
+            pairs->trend[pair] = athi_gp_trend(gp, gp->x + i * d, gp->x + j * d);
+    }
+    return ATH_OK;
+}
+
 ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs) {
     int64_t n = gp->n, d = gp->d, count = n * (n - 1) / 2;
-    *pairs = (athi_gp_pairs){.n_optional = gp->n_theta - d - 2};
+    *pairs = (athi_gp_pairs){0};
     pairs->coefficient = athi_arena_array(arena, ATHI_MAX(count * d, 1), sizeof(double));
-    pairs->absent = athi_arena_array(arena, ATHI_MAX(count * pairs->n_optional, 1), sizeof(double));
+    pairs->absent = athi_arena_array(arena, ATHI_MAX(count * gp->n_gaps, 1), sizeof(double));
     pairs->slope = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
     pairs->covariance = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
     pairs->matrix = athi_arena_array(arena, ATHI_MAX(n * n, 1), sizeof(double));
@@ -59,6 +73,7 @@ ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pa
     if (!pairs->coefficient || !pairs->absent || !pairs->slope || !pairs->covariance || !pairs->matrix ||
         !pairs->alpha)
         return ATH_E_NOMEM;
+    if (gp->has_trend) ATH_TRY(trend_pairs(arena, gp, pairs));
     double *c = pairs->coefficient, *e = pairs->absent;
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = j + 1; i < n; i++)
@@ -70,9 +85,17 @@ ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pa
     return ATH_OK;
 }
 
+static void add_trend(const athi_gp *gp, const athi_gp_pairs *pairs, double trend) {
+    int64_t n = gp->n, pair = 0;
+    for (int64_t j = 0; j < n; j++) {
+        pairs->matrix[j * n + j] += trend * pairs->trend_self[j];
+        for (int64_t i = j + 1; i < n; i++, pair++) pairs->matrix[j * n + i] += trend * pairs->trend[pair];
+    }
+}
+
 static void fill_covariance(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta) {
-    int64_t n = gp->n, d = gp->d, o = pairs->n_optional, pair = 0;
-    double signal = exp(theta[d + o]), noise = exp(theta[d + o + 1]);
+    int64_t n = gp->n, d = gp->d, o = gp->n_gaps, pair = 0;
+    double signal = exp(theta[athi_gp_at_signal(gp)]), noise = exp(theta[athi_gp_at_noise(gp)]);
     double *weight = gp->weight, *gap = gp->gap; /* scratch until conditioned */
     for (int64_t k = 0; k < d; k++) weight[k] = exp(-2 * theta[k]);
     for (int64_t k = 0; k < o; k++) gap[k] = exp(theta[d + k]);
@@ -88,19 +111,31 @@ static void fill_covariance(const athi_gp *gp, const athi_gp_pairs *pairs, const
             pairs->covariance[pair] = pairs->matrix[j * n + i] = value;
         }
     }
+    if (gp->has_trend) add_trend(gp, pairs, exp(theta[athi_gp_at_trend(gp)]));
 }
 
 /* After the matrix became its inverse. */
+static double trend_gradient(const athi_gp *gp, const athi_gp_pairs *pairs) {
+    int64_t n = gp->n, pair = 0;
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++) {
+        sum += (pairs->matrix[j * n + j] - pairs->alpha[j] * pairs->alpha[j]) * pairs->trend_self[j] / 2;
+        for (int64_t i = j + 1; i < n; i++, pair++)
+            sum += (pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j]) * pairs->trend[pair];
+    }
+    return sum;
+}
+
+/* Likewise. */
 static void likelihood_gradient(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
                                 double *gradient) {
-    int64_t n = gp->n, d = gp->d, o = pairs->n_optional, pair = 0;
-    double signal = exp(theta[d + o]), noise = exp(theta[d + o + 1]), trace = 0, by_signal = 0;
+    int64_t n = gp->n, d = gp->d, o = gp->n_gaps, pair = 0, at_signal = athi_gp_at_signal(gp);
+    double signal = exp(theta[at_signal]), noise = exp(theta[at_signal + 1]), trace = 0, by_signal = 0;
     for (int64_t j = 0; j < n; j++) {
         trace += pairs->matrix[j * n + j] - pairs->alpha[j] * pairs->alpha[j];
         for (int64_t i = j + 1; i < n; i++, pair++) {
             const double *c = pairs->coefficient + pair * d, *e = pairs->absent + pair * o;
-            double b = pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j],
-                   f = b * pairs->slope[pair];
+            double b = pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j], f = b * pairs->slope[pair];
             by_signal += b * pairs->covariance[pair];
             for (int64_t k = 0; k < d; k++) gradient[k] += f * c[k];
             for (int64_t k = 0; k < o; k++) gradient[d + k] += f * e[k];
@@ -108,12 +143,12 @@ static void likelihood_gradient(const athi_gp *gp, const athi_gp_pairs *pairs, c
     }
     for (int64_t k = 0; k < d; k++) gradient[k] *= -2 * gp->weight[k];
     for (int64_t k = 0; k < o; k++) gradient[d + k] *= gp->gap[k];
-    gradient[d + o] = by_signal + trace * signal / 2;
-    gradient[d + o + 1] = trace * noise / 2;
+    gradient[at_signal] = by_signal + trace * signal / 2;
+    gradient[at_signal + 1] = trace * noise / 2;
+    if (gp->has_trend) gradient[athi_gp_at_trend(gp)] = exp(theta[athi_gp_at_trend(gp)]) * trend_gradient(gp, pairs);
 }
 
-double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
-                         double *gradient) {
+double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta, double *gradient) {
     int64_t n = gp->n, p = gp->n_theta;
     double sum = 0;
     fill_covariance(gp, pairs, theta);
@@ -121,8 +156,8 @@ double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const do
         return INFINITY;
     for (int64_t i = 0; i < n; i++) pairs->alpha[i] = gp->y[i] - gp->mean;
     if (n > 0)
-        LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, pairs->matrix, (lapack_int)n,
-                            pairs->alpha, (lapack_int)n);
+        LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, pairs->matrix, (lapack_int)n, pairs->alpha,
+                            (lapack_int)n);
     for (int64_t i = 0; i < n; i++)
         sum += (gp->y[i] - gp->mean) * pairs->alpha[i] / 2 + log(pairs->matrix[i * n + i]);
     memset(gradient, 0, (size_t)p * sizeof *gradient);
@@ -158,19 +193,27 @@ static double objective(unsigned n, const double *theta, double *gradient, void 
     return value;
 }
 
-ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest,
-                       int starts, int evaluations) {
-    int64_t p = gp->n_theta;
+ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest, int starts,
+                       int evaluations) {
     athi_gp_pairs pairs;
+    double loss;
     ATH_TRY(athi_gp_pairs_create(arena, gp, &pairs));
+    return athi_gp_fit_pairs(ctx, arena, gp, &pairs, noise_floor, shortest, starts, evaluations, &loss);
+}
+
+ath_status athi_gp_fit_pairs(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, const athi_gp_pairs *pairs,
+                             double noise_floor, double shortest, int starts, int evaluations, double *loss) {
+    int64_t p = gp->n_theta;
     double *work = athi_arena_array(arena, 5 * p, sizeof *work);
     if (!work) return ATH_E_NOMEM;
     double *start = work, *low = work + p, *high = work + 2 * p;
-    fit f = {.gp = gp, .pairs = &pairs, .gradient = work + 3 * p, .best = work + 4 * p, .value = INFINITY};
+    fit f = {.gp = gp, .pairs = pairs, .gradient = work + 3 * p, .best = work + 4 * p, .value = INFINITY};
     for (int64_t j = 0; j < p; j++) low[j] = log(1e-2), high[j] = log(1e3);
     for (int64_t j = 0; j < gp->d; j++) low[j] = log(shortest);
-    low[p - 2] = log(0.05), high[p - 2] = log(20);
-    low[p - 1] = log(noise_floor), high[p - 1] = log(ATHI_MAX(2.0, 2 * noise_floor));
+    int64_t signal = athi_gp_at_signal(gp), noise = athi_gp_at_noise(gp);
+    low[signal] = log(0.05), high[signal] = log(20);
+    low[noise] = log(noise_floor), high[noise] = log(ATHI_MAX(2.0, 2 * noise_floor));
+    if (gp->has_trend) low[athi_gp_at_trend(gp)] = log(1e-6), high[athi_gp_at_trend(gp)] = log(100);
     athi_gp_prior_mode(gp, f.best); /* where nothing can be factorised */
     for (int64_t j = 0; j < p; j++) f.best[j] = fmin(fmax(f.best[j], low[j]), high[j]);
     for (int s = 0; s < starts; s++) {
@@ -186,11 +229,11 @@ ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double nois
         nlopt_set_upper_bounds(opt, high);
         nlopt_set_ftol_rel(opt, 1e-4);
         nlopt_set_maxeval(opt, evaluations);
-        nlopt_result result =
-            nlopt_optimize(opt, start, &unused); /* a failed line search leaves the best seen */
+        nlopt_result result = nlopt_optimize(opt, start, &unused); /* a failed line search leaves the best seen */
         nlopt_destroy(opt);
         if (result == NLOPT_OUT_OF_MEMORY) return athi_nomem(ctx, 0);
     }
     memcpy(gp->theta, f.best, (size_t)p * sizeof *gp->theta);
+    *loss = f.value;
     return ATH_OK;
 }

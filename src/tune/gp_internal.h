@@ -17,6 +17,12 @@ static inline double athi_matern(double r2, double *slope) {
 }
 
 double athi_gp_coefficient(athi_gp_dim dim, double a, double b, bool *absent);
+/** What `trend` is multiplied with. */
+double athi_gp_trend(const athi_gp *gp, const double *a, const double *b);
+/** Places in theta. */
+static inline int64_t athi_gp_at_signal(const athi_gp *gp) { return gp->d + gp->n_gaps; }
+static inline int64_t athi_gp_at_noise(const athi_gp *gp) { return gp->d + gp->n_gaps + 1; }
+static inline int64_t athi_gp_at_trend(const athi_gp *gp) { return gp->d + gp->n_gaps + 2; }
 void athi_gp_prior_mode(const athi_gp *gp, double *theta);
 
 #endif

@@ -21,7 +21,7 @@ static const double HANDICAP = 3, LEAST_WEIGHT = 0.02;
 static const double REPEATED = 0.05, NOISY = 0.3;
 enum { NOISE_VALUES = 20 }; /* among fewer any function looks like noise */
 
-static const athi_bayesian_opts gp_opts = {.alpha = 1e-4, .feasibility = 1};
+static const athi_bayesian_opts gp_opts = {.alpha = 1e-6, .feasibility = 1};
 
 typedef struct mix {
     const athi_observed *seen;
@@ -170,17 +170,21 @@ static ath_status fit_noise(ath_ctx *ctx, athi_arena *arena, const mix *m, athi_
     return ATH_OK;
 }
 
+static bool may_repeat(const athi_view *view) {
+    int64_t from = view->budget - (int64_t)ceil(REPEATED * (double)view->budget);
+    return view->budget > 0 && view->trial >= from && view->n_objectives == 1;
+}
+
 /* The trial whose point deserves another look: the best mean, every look so far counted against it. */
 static ath_status repeat(ath_ctx *ctx, athi_arena *arena, const mix *m, double *point, bool *found) {
     const athi_observed *o = m->seen;
     const athi_view *view = o->view;
-    int64_t from = view->budget - (int64_t)ceil(REPEATED * (double)view->budget);
     double least = INFINITY, *mean = athi_arena_array(arena, m->gp.n, sizeof *mean);
     double *other = athi_arena_array(arena, view->space->n, sizeof *other);
     double *scratch = athi_arena_array(arena, view->space->n, sizeof *other);
     athi_gp noisy;
     bool holds;
-    if (view->budget == 0 || view->trial < from || view->n_objectives > 1 || m->gp.n < NOISE_VALUES) return ATH_OK;
+    if (!may_repeat(view) || m->gp.n < NOISE_VALUES) return ATH_OK;
     if (!mean || !other || !scratch) return ATH_E_NOMEM;
     ATH_TRY(fit_noise(ctx, arena, m, &noisy, mean, &holds));
     for (int64_t i = 0; holds && i < m->gp.n; i++) {
@@ -199,11 +203,13 @@ static ath_status repeat(ath_ctx *ctx, athi_arena *arena, const mix *m, double *
 static ath_status modelled_point(ath_ctx *ctx, athi_arena *arena, const athi_observed *o, athi_rng *rng,
                                  double *point, bool *found, bool *repeated) {
     mix m = {.seen = o, .rng = rng};
-    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, &gp_opts, o, &m.gp));
+    athi_gp_turn turn = athi_gp_turn_of(o->view);
+    if (may_repeat(o->view)) turn.local = false;
+    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, &gp_opts, turn, o, &m.gp));
     ATH_TRY(repeat(ctx, arena, &m, point, repeated));
     if (*repeated) return ATH_OK;
     ATH_TRY(athi_gp_surrogate_search(ctx, arena, &m.gp, rng, point, found));
-    if (!*found || isinf(m.gp.acquisition.best)) return ATH_OK;
+    if (!*found || isinf(m.gp.acquisition.best) || m.gp.acquisition.low) return ATH_OK; /* the forest sees far only */
     ATH_TRY(plant(arena, &m));
     return m.forest_weight < LEAST_WEIGHT ? ATH_OK : choose(arena, &m, point);
 }

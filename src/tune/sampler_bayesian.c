@@ -10,7 +10,7 @@ enum { ENOUGH_VALUES = 3 };
 static ath_status modelled_point(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts,
                                  const athi_observed *o, athi_rng *rng, double *point, bool *found) {
     athi_gp_surrogate surrogate;
-    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, opts, o, &surrogate));
+    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, opts, athi_gp_turn_of(o->view), o, &surrogate));
     return athi_gp_surrogate_search(ctx, arena, &surrogate, rng, point, found);
 }
 
@@ -30,7 +30,7 @@ static ath_status search(ath_ctx *ctx, athi_arena *arena, const void *options, c
     return athi_avoid_duplicate(ctx, view, point, exhausted);
 }
 
-static const athi_bayesian_opts defaults = {.alpha = 1e-4, .feasibility = 1};
+static const athi_bayesian_opts defaults = {.alpha = 1e-6, .feasibility = 1};
 
 static ath_status suggest(ath_ctx *ctx, const void *opts, const athi_view *view, double *point, bool *exhausted) {
     static const athi_suggestion frame = {.search = search};
@@ -42,7 +42,7 @@ const athi_sampler_impl athi_sampler_bayesian = {suggest};
 #define AT(field) offsetof(athi_bayesian_opts, field)
 const athi_option athi_sampler_bayesian_options[] = {
     ATHI_ROW_FIRST_POINTS,
-    ATHI_ROW_ALPHA,
+    ATHI_ROW_ALPHA("1e-6"),
     {.name = "explore",
      .type = ATHI_OPT_FLOAT,
      .offset = AT(explore),

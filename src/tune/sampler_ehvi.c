@@ -76,7 +76,7 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts 
         for (int64_t t = 0; k > 0 && t < scalar->n; t++)
             ((athi_trial *)(uintptr_t)scalar->trials[t])->n_constraints = 0;
         ATH_TRY(athi_observe(arena, scalar, &m->seen[k]));
-        ATH_TRY(athi_gp_surrogate_fit(ctx, arena, &own, &m->seen[k], &m->surrogate[k]));
+        ATH_TRY(athi_gp_surrogate_fit(ctx, arena, &own, (athi_gp_turn){0}, &m->seen[k], &m->surrogate[k]));
         m->gps[k] = &m->surrogate[k].value;
     }
     return ATH_OK;
@@ -194,7 +194,7 @@ static ath_status by_scalar(ath_ctx *ctx, athi_arena *arena, const athi_bayesian
     athi_gp_surrogate surrogate;
     ATH_TRY(make_scalar_view(arena, view, distance, &c, &scalar));
     ATH_TRY(athi_observe(arena, &scalar, &o));
-    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, opts, &o, &surrogate));
+    ATH_TRY(athi_gp_surrogate_fit(ctx, arena, opts, (athi_gp_turn){0}, &o, &surrogate));
     return athi_gp_surrogate_search(ctx, arena, &surrogate, rng, point, found);
 }
 
@@ -234,7 +234,7 @@ const athi_sampler_impl athi_sampler_ehvi = {suggest};
 
 const athi_option athi_sampler_ehvi_options[] = {
     ATHI_ROW_FIRST_POINTS,
-    ATHI_ROW_ALPHA,
+    ATHI_ROW_ALPHA("1e-4"),
     ATHI_ROW_FEASIBILITY,
     {0},
 };

@@ -4,12 +4,10 @@
 
 #include "tune/sampler.h"
 
-extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian,
-    athi_sampler_sobol;
+extern const athi_sampler_impl athi_sampler_random, athi_sampler_grid, athi_sampler_bayesian, athi_sampler_sobol;
 extern const athi_sampler_impl athi_sampler_auto;
 extern const athi_option athi_sampler_bayesian_options[];
-extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes,
-    athi_sampler_de;
+extern const athi_sampler_impl athi_sampler_tpe, athi_sampler_forest, athi_sampler_cmaes, athi_sampler_de;
 extern const athi_sampler_impl athi_sampler_nsga2, athi_sampler_ehvi;
 extern const athi_option athi_sampler_cmaes_options[], athi_sampler_de_options[];
 extern const athi_option athi_sampler_nsga2_options[], athi_sampler_ehvi_options[];
@@ -21,7 +19,7 @@ typedef struct athi_bayesian_opts {
     int64_t num_initial_points; /* 0: chosen from the space and the budget */
     double alpha;               /* lowest noise variance, in units of the values' variance */
     double explore;             /* improvement asked for beyond the best, in units of the values' deviation */
-    double feasibility; /* weight of the probability that a point does not fail; 0: failures are ignored */
+    double feasibility;         /* weight of the probability that a point does not fail; 0: failures are ignored */
 } athi_bayesian_opts;
 
 typedef struct athi_tpe_opts {
@@ -123,9 +121,9 @@ void athi_trial_point(const athi_view *view, int64_t i, double *point);
         .doc = "trials before the model is used; by default one more than the parameters, 6 to 20, at most a fifth " \
                "of max_trials"                                                                                       \
     }
-#define ATHI_ROW_ALPHA                                                                                               \
+#define ATHI_ROW_ALPHA(least)                                                                                        \
     {                                                                                                                \
-        .name = "alpha", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_bayesian_opts, alpha), .fallback = "1e-4",  \
+        .name = "alpha", .type = ATHI_OPT_FLOAT, .offset = offsetof(athi_bayesian_opts, alpha), .fallback = least,   \
         .min = 1e-8, .max = 1,                                                                                       \
         .doc = "least variance of the noise, which is learned, in units of the variance of the values"               \
     }

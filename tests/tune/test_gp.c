@@ -3,6 +3,7 @@
  */
 #include "tune/space_test.h"
 #include "tune/acquisition.h"
+#include "tune/gp_warp.h"
 
 enum { N = 14, D = 4 };
 
@@ -31,12 +32,13 @@ static void vary(athi_gp *gp, uint64_t seed) {
 static void objective_gradient(void **state) {
     fixture *f = *state;
     for (uint64_t seed = 0; seed < 5; seed++) {
-        double x[N * D], y[N], g[8], ignored[8];
+        double x[N * D], y[N], g[9], ignored[9];
         athi_gp gp;
         athi_gp_pairs pairs;
         make_data(x, y, seed);
         assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0.3, &gp));
-        assert_int_equal(gp.n_theta, D + 2 + 2);
+        if (seed % 2) athi_gp_add_trend(&gp);
+        assert_int_equal(gp.n_theta, D + 2 + 2 + (int)(seed % 2));
         vary(&gp, seed);
         assert_ok(f->ctx, athi_gp_pairs_create(f->arena, &gp, &pairs));
         athi_gp_objective(&gp, &pairs, gp.theta, g);
@@ -71,8 +73,9 @@ static double kernel(const athi_gp *gp, const double *a, const double *b) {
         else
             r2 += w * (a[j] - b[j]) * (a[j] - b[j]);
     }
-    double r = sqrt(r2);
-    return exp(gp->theta[D + optional]) * (1 + sqrt(5) * r + 5 * r2 / 3) * exp(-sqrt(5) * r);
+    double r = sqrt(r2), trend = 1 + (2 * a[0] - 1) * (2 * b[0] - 1) + (2 * a[1] - 1) * (2 * b[1] - 1);
+    trend = gp->has_trend ? exp(gp->theta[D + optional + 2]) * pow(trend / (1 + 2.0 / 3), 2) : 0;
+    return trend + exp(gp->theta[D + optional]) * (1 + sqrt(5) * r + 5 * r2 / 3) * exp(-sqrt(5) * r);
 }
 
 /* Solves A z = b by Gaussian elimination with pivots; A and b are overwritten. */
@@ -104,17 +107,18 @@ static void posterior(void **state) {
     double x[N * D], y[N], row[D], work[3 * N];
     athi_gp gp;
     make_data(x, y, 3);
-    assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0.3, &gp));
-    vary(&gp, 3);
-    assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
     athi_rng rng = athi_rng_at(1, ATHI_PURPOSE(ATHI_RNG_TEST, 12));
     for (int round = 0; round < 20; round++) {
+        assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0.3, &gp));
+        if (round % 2) athi_gp_add_trend(&gp);
+        vary(&gp, 3);
+        assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
+        double noise = exp(gp.theta[D + 2 + 1]);
         double A[N][N], k[N], b[N], mean = 0.3, variance, got_mean, got_variance;
         make_row(&rng, row);
         for (int i = 0; i < N; i++) {
             b[i] = k[i] = kernel(&gp, x + i * D, row);
-            for (int j = 0; j < N; j++)
-                A[i][j] = kernel(&gp, x + i * D, x + j * D) + (i == j ? exp(gp.theta[gp.n_theta - 1]) : 0);
+            for (int j = 0; j < N; j++) A[i][j] = kernel(&gp, x + i * D, x + j * D) + (i == j ? noise : 0);
         }
         solve(A, b);
         variance = kernel(&gp, row, row);
@@ -152,10 +156,12 @@ static void acquisition_gradient(void **state) {
     make_data(x, y, 5);
     for (int i = 0; i < N; i++) labels[i] = x[i * D] > 0.6 ? -1 : 1;
     assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0, &gp));
+    athi_gp_add_trend(&gp);
     assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, labels, N, 0.5, &ok));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &ok));
-    const athi_limit limits[] = {{&ok, 0.1, 1.5, -INFINITY}, {&ok, 0, 1, 0.7}}; /* the second is broken here and there */
+    const athi_limit limits[] = {{&ok, 0.1, 1.5, -INFINITY},
+                                 {&ok, 0, 1, 0.7}}; /* the second is broken here and there */
     athi_acquisition a = {.value = &gp, .best = -0.9, .limits = limits, .n_limits = 2};
     assert_ok(f->ctx, athi_acquisition_create(f->arena, &a));
     athi_rng rng = athi_rng_at(4, ATHI_PURPOSE(ATHI_RNG_TEST, 14));
@@ -181,6 +187,34 @@ static void acquisition_gradient(void **state) {
     }
 }
 
+static double warped(const athi_gp_warp *w, double y) {
+    return isinf(w->offset) ? y : log(w->offset + (y - w->least) / w->scale);
+}
+
+/* Warping keeps the order and standardises, and what it returns is the sum of the logarithms of its slopes. */
+static void warping(void **state) {
+    fixture *f = *state;
+    enum { N_VALUES = 5, LEAST = 1, MOST_OF_ALL = 2 };
+    const double y[N_VALUES] = {3, 0.5, 40, 1, 7}, h = 1e-5;
+    athi_gp_warp w;
+    assert_ok(f->ctx, athi_gp_warp_measure(f->arena, y, N_VALUES, &w));
+    assert_true(w.least == 0.5 && w.scale == 2.5 && isinf(w.offset));
+    for (int k = 0; k < ATHI_GP_WARPS; k++) {
+        double z[N_VALUES], expected = 0, mean = 0, squares = 0;
+        w.offset = athi_gp_warp_offsets[k];
+        memcpy(z, y, sizeof y);
+        double got = athi_gp_warp_apply(&w, z, N_VALUES);
+        double scale = (warped(&w, y[MOST_OF_ALL]) - warped(&w, y[LEAST])) / (z[MOST_OF_ALL] - z[LEAST]);
+        for (int i = 0; i < N_VALUES; i++) {
+            mean += z[i] / N_VALUES, squares += z[i] * z[i] / N_VALUES;
+            expected += log((warped(&w, y[i] + h) - warped(&w, y[i] - h)) / (2 * h) / scale);
+        }
+        assert_true(z[1] < z[3] && z[3] < z[0] && z[0] < z[4] && z[4] < z[2]);
+        assert_true(fabs(mean) < 1e-12 && fabs(squares - 1) < 1e-12);
+        if (fabs(got - expected) > 1e-5) fail_msg("offset %g: %.8g, by differences %.8g", w.offset, got, expected);
+    }
+}
+
 static void stable_branches(void **state) {
     (void)state;
     const struct {
@@ -199,8 +233,7 @@ static void stable_branches(void **state) {
     const double at[] = {-6 - 1e-4, -6 + 1e-4, -8, -40, -1e4, -1e8};
     for (int i = 0; i < ATHI_COUNT(at); i++) {
         double h = 1e-5 * fabs(at[i]), s1, s2, unused;
-        double d1 =
-            (athi_log_improvement(at[i] + h, &unused) - athi_log_improvement(at[i] - h, &unused)) / (2 * h);
+        double d1 = (athi_log_improvement(at[i] + h, &unused) - athi_log_improvement(at[i] - h, &unused)) / (2 * h);
         double d2 = (athi_log_cdf(at[i] + h, &unused) - athi_log_cdf(at[i] - h, &unused)) / (2 * h);
         assert_true(isfinite(athi_log_improvement(at[i], &s1)) && isfinite(athi_log_cdf(at[i], &s2)));
         assert_true(fabs(s1 - d1) < 1e-5 * fabs(d1) && fabs(s2 - d2) < 1e-5 * fabs(d2));
@@ -232,6 +265,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(posterior, setup, teardown),
         cmocka_unit_test_setup_teardown(definite, setup, teardown),
         cmocka_unit_test_setup_teardown(acquisition_gradient, setup, teardown),
+        cmocka_unit_test_setup_teardown(warping, setup, teardown),
         cmocka_unit_test(stable_branches),
         cmocka_unit_test_setup_teardown(fit, setup, teardown),
     };

@@ -1,0 +1,171 @@
+/* The process for the values (see gp_surrogate.h). */
+#include "tune/gp_surrogate.h"
+#include "tune/gp_surrogate_internal.h"
+#include "tune/gp_warp.h"
+
+#include <math.h>
+
+enum { NEIGHBOURS = 4 }; /* of a local turn, times one more than the dimensions */
+static const double EDGE = 0.1;
+
+/* ---- the fit ----------------------------------------------------------------------------------------------- */
+
+/* Warps and standardises the values, and fits on them. Of the offsets that one is taken under which the values, as they
+ * were, are the likeliest (Snelson et al. 2004, "Warped Gaussian processes"). */
+static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts, bool warped,
+                      const athi_encoder *e, athi_gp_rows *r, athi_gp_warp *warp, athi_gp *gp) {
+    athi_gp_pairs pairs;
+    size_t bytes = (size_t)r->n * sizeof(double);
+    double *raw = athi_arena_array(arena, ATHI_MAX(r->n, 1), sizeof *raw), least = INFINITY;
+    if (!raw) return ATH_E_NOMEM;
+    memcpy(raw, r->y, bytes);
+    ATH_TRY(athi_gp_warp_measure(arena, raw, r->n, warp));
+    ATH_TRY(athi_gp_create(arena, e->dims, e->d, r->x, r->y, r->n, 0, gp));
+    athi_gp_add_trend(gp);
+    ATH_TRY(athi_gp_pairs_create(arena, gp, &pairs));
+    for (int k = 0; k < (warped ? ATHI_GP_WARPS : 1); k++) {
+        athi_gp_warp other = {warp->least, warp->scale, athi_gp_warp_offsets[k]};
+        athi_gp tried;
+        memcpy(r->y, raw, bytes);
+        double slopes = athi_gp_warp_apply(&other, r->y, r->n), loss;
+        ATH_TRY(athi_gp_create(arena, e->dims, e->d, r->x, r->y, r->n, 0, &tried));
+        athi_gp_add_trend(&tried);
+        ATH_TRY(
+            athi_gp_fit_pairs(ctx, arena, &tried, &pairs, fmax(opts->alpha, 1e-8), ATHI_GP_SHORTEST, 1, 30, &loss));
+        if (k > 0 && loss - slopes >= least) break; /* the offsets go from one extreme to the other */
+        least = loss - slopes, warp->offset = other.offset, *gp = tried;
+    }
+    return ATH_OK;
+}
+
+/* ---- a neighbourhood --------------------------------------------------------------------------------------- */
+
+static int64_t neighbours(const athi_observed *o) {
+    return ATHI_MIN(NEIGHBOURS * (o->encoder.d + 1), ATHI_GP_MOST_FITTED);
+}
+
+/* The box around the chosen rows, a little wider. What may be absent, and categories, are not bounded. */
+static ath_status bound(athi_arena *arena, athi_gp_surrogate *s) {
+    const athi_observed *o = s->seen;
+    int64_t d = o->encoder.d;
+    double *low = athi_arena_array(arena, d, sizeof *low), *high = athi_arena_array(arena, d, sizeof *high);
+    if (!low || !high) return ATH_E_NOMEM;
+    for (int64_t j = 0; j < d; j++) {
+        low[j] = INFINITY, high[j] = -INFINITY;
+        for (int64_t k = 0; k < s->n; k++) {
+            double v = o->x[s->chosen[k] * d + j];
+            low[j] = fmin(low[j], v), high[j] = fmax(high[j], v);
+        }
+        double wider = EDGE * (high[j] - low[j]) + 1e-6;
+        bool free = o->encoder.dims[j].category || o->encoder.dims[j].optional;
+        low[j] = free ? -INFINITY : fmax(low[j] - wider, 0);
+        high[j] = free ? INFINITY : fmin(high[j] + wider, 1);
+    }
+    s->acquisition.low = low, s->acquisition.high = high;
+    return ATH_OK;
+}
+
+/* ---- what it says ------------------------------------------------------------------------------------------ */
+
+/* Posterior mean at each trial, and how likely its value was by what the others said (Rasmussen & Williams 2006,
+ * equation 5.12). */
+static ath_status look_back(athi_arena *arena, athi_gp_surrogate *s) {
+    const athi_gp *gp = &s->value;
+    s->log_score = athi_arena_array(arena, ATHI_MAX(s->n, 1), sizeof *s->log_score);
+    s->mean = athi_arena_array(arena, ATHI_MAX(s->n, 1), sizeof *s->mean);
+    if (!s->log_score || !s->mean) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < s->n; i++) {
+        double precision = gp->inverse[i * gp->n + i], off = gp->alpha[i] / precision;
+        s->mean[i] = gp->y[i] - gp->noise * gp->alpha[i];
+        s->log_score[i] = 0.5 * (log(precision / (2 * M_PI)) - off * off * precision);
+    }
+    return ATH_OK;
+}
+
+/* To improve upon: the least mean at a trial that kept its constraints, not the luckiest noise. Infinite: none did. */
+static double incumbent(const athi_gp_surrogate *s) {
+    double best = INFINITY;
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->seen->feasible[s->chosen[i]]) best = fmin(best, s->mean[i]);
+    return best;
+}
+
+/* Rows of the running trials behind those of the finished ones, with the values that the model expects. */
+static ath_status add_pending(ath_ctx *ctx, athi_arena *arena, athi_gp_surrogate *s, athi_gp_rows *r, int64_t q) {
+    const athi_observed *o = s->seen;
+    int64_t d = o->encoder.d;
+    const double *pending = o->pending + (o->n_pending - q) * d;
+    double *variance = athi_arena_array(arena, q, sizeof *variance);
+    double *work = athi_arena_array(arena, q * ATHI_MAX(r->n, 1), sizeof *work);
+    if (!variance || !work) return ATH_E_NOMEM;
+    athi_gp_predict(&s->value, pending, q, r->y + r->n, variance, work);
+    memcpy(r->x + r->n * d, pending, (size_t)(q * d) * sizeof *r->x);
+    s->value.n = r->n + q;
+    return athi_gp_condition(ctx, arena, &s->value);
+}
+
+/* Draws what the running trials give together. The lower corner of the Cholesky factor is that of their covariance given
+ * the finished ones. Draws come in pairs, mirrored. */
+static ath_status imagine(ath_ctx *ctx, athi_arena *arena, athi_gp_surrogate *s, athi_gp_rows *r) {
+    const athi_view *view = s->seen->view;
+    int64_t q = ATHI_MIN(s->seen->n_pending, ATHI_GP_MOST_MODELLED), n = r->n + q;
+    ATH_TRY(add_pending(ctx, arena, s, r, q));
+    const athi_gp *gp = &s->value;
+    double *draw = athi_arena_array(arena, q, sizeof *draw), *best = athi_arena_array(arena, ATHI_FANTASIES, 8);
+    double *alpha = athi_arena_array(arena, ATHI_FANTASIES * n, sizeof *alpha);
+    double *value = athi_arena_array(arena, ATHI_FANTASIES * n, sizeof *value);
+    if (!draw || !best || !alpha || !value) return ATH_E_NOMEM;
+    athi_rng rng = athi_rng_at(view->seed, ATHI_PURPOSE(ATHI_RNG_SAMPLER, UINT64_C(1) << 38 | (uint64_t)view->trial));
+    for (int f = 0; f < ATHI_FANTASIES; f++) {
+        double *y = value + f * n;
+        memcpy(y, gp->y, (size_t)n * sizeof *y);
+        for (int64_t i = 0; i < q; i++) draw[i] = f % 2 ? -draw[i] : athi_rng_normal(&rng);
+        for (int64_t j = 0; j < q; j++)
+            for (int64_t i = j; i < q; i++) y[r->n + i] += gp->factor[(r->n + j) * n + r->n + i] * draw[j];
+    }
+    memcpy(alpha, value, (size_t)(ATHI_FANTASIES * n) * sizeof *alpha);
+    athi_gp_solve(gp, alpha, ATHI_FANTASIES);
+    for (int f = 0; f < ATHI_FANTASIES; f++) {
+        best[f] = INFINITY;
+        for (int64_t i = 0; i < n; i++)
+            if (i >= s->n || s->seen->feasible[s->chosen[i]])
+                best[f] = fmin(best[f], value[f * n + i] - gp->noise * alpha[f * n + i]);
+    }
+    athi_acquisition *a = &s->acquisition;
+    a->n_fantasies = isinf(a->best) ? 0 : ATHI_FANTASIES, a->fantasy_alpha = alpha, a->fantasy_best = best;
+    return ATH_OK;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------- */
+
+/* Fits on part of the trials and conditions on more of them; on a local turn on those around the best. */
+ath_status athi_gp_model_values(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts, athi_gp_turn turn,
+                                athi_gp_surrogate *s) {
+    const athi_observed *o = s->seen;
+    int64_t d = o->encoder.d, pending = ATHI_MIN(o->n_pending, ATHI_GP_MOST_MODELLED);
+    athi_gp_rows r;
+    athi_gp_warp warp;
+    athi_gp fitted;
+    ATH_TRY(athi_gp_rows_choose(arena, o, ATHI_GP_MOST_FITTED, &s->chosen, &s->n));
+    ATH_TRY(athi_gp_rows_gather(arena, o, s->chosen, s->n, 0, &r));
+    ATH_TRY(fit(ctx, arena, opts, turn.warped, &o->encoder, &r, &warp, &fitted));
+    if (turn.local && o->n > neighbours(o)) {
+        ATH_TRY(athi_gp_condition(ctx, arena, &fitted));
+        ATH_TRY(athi_gp_rows_nearest(arena, o, &fitted, neighbours(o), &s->chosen, &s->n));
+        ATH_TRY(bound(arena, s));
+        ATH_TRY(athi_gp_rows_gather(arena, o, s->chosen, s->n, 0, &r));
+        ATH_TRY(fit(ctx, arena, opts, turn.warped, &o->encoder, &r, &warp, &fitted));
+    } else {
+        ATH_TRY(athi_gp_rows_choose(arena, o, ATHI_GP_MOST_MODELLED, &s->chosen, &s->n));
+    }
+    ATH_TRY(athi_gp_rows_gather(arena, o, s->chosen, s->n, pending, &r));
+    athi_gp_warp_apply(&warp, r.y, s->n);
+    ATH_TRY(athi_gp_create(arena, o->encoder.dims, d, r.x, r.y, s->n, 0, &s->value));
+    athi_gp_add_trend(&s->value);
+    memcpy(s->value.theta, fitted.theta, (size_t)s->value.n_theta * sizeof *fitted.theta);
+    ATH_TRY(athi_gp_condition(ctx, arena, &s->value));
+    ATH_TRY(look_back(arena, s));
+    s->acquisition.value = &s->value;
+    s->acquisition.best = incumbent(s) - opts->explore;
+    return pending > 0 ? imagine(ctx, arena, s, &r) : ATH_OK;
+}
