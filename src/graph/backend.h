@@ -79,7 +79,7 @@ struct athi_pattern {
     const char *name;               /* "matmul+add+relu" */
     athi_op ops[ATHI_PATTERN_MAX];
     int n_ops;
-    unsigned escapes;               /* bit i: output of ops[i] may also be used outside the group */
+    unsigned escapes;               /* bit i: the first output of ops[i] may also be used outside the group; others always */
     bool (*guard)(athi_node *const *nodes); /* optional further condition; nodes[0..n_ops) */
     const athi_kernel *kernels;     /* ended by a row without name; none accepts: the group is not formed */
 };

@@ -64,11 +64,11 @@ static bool match_chain(const fusing *f, const athi_pattern *p, athi_node *first
             if ((*u)->op == p->ops[i] && !f->unit_of[(*u)->id] && reads(*u, &nodes[i - 1]->out[0])) nodes[i] = *u;
         if (!nodes[i]) return false;
     }
-    for (int i = 0; i < p->n_ops - 1; i++) { /* what may not escape must not */
+    for (int i = 0; i < p->n_ops - 1; i++) { /* first outputs that may not escape must not */
         if (p->escapes >> i & 1u) continue;
         if (is_kept(f->graph, nodes[i])) return false;
         for (athi_node **u = f->users[nodes[i]->id]; *u; u++)
-            if (!is_member(nodes, p->n_ops, *u)) return false;
+            if (!is_member(nodes, p->n_ops, *u) && reads(*u, &nodes[i]->out[0])) return false;
     }
     return !p->guard || p->guard(nodes);
 }

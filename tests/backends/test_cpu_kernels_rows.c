@@ -66,8 +66,7 @@ static void check_softmax(const athi_cpu_kernels *k, int64_t M, int64_t N) {
         assert_true(loss[i] == (best == labels[i] ? 1.0f : 0.0f));
     }
     free_floats(x, n), free_floats(t, n), free_floats(weight, M), free_floats(p, n), free_floats(loss, M);
-    free_floats(dx, n), free_floats(want, n), free_floats(want_loss, M), free_floats(want_dx, n),
-        free_floats(dy, n);
+    free_floats(dx, n), free_floats(want, n), free_floats(want_loss, M), free_floats(want_dx, n), free_floats(dy, n);
     free(labels), free(row);
 }
 
@@ -100,8 +99,7 @@ static void check_sums(const athi_cpu_kernels *k, int64_t M, int64_t N) {
     assert_memory_equal(sums, again, (size_t)N * sizeof *sums);
     for (int64_t j = 0; j < N; j++) {
         double sum = 0;
-        for (int64_t i = 0; i < M; i++)
-            sum += (double)(want_dx[i * N + j] = y[i * N + j] > 0 ? x[i * N + j] : 0.0f);
+        for (int64_t i = 0; i < M; i++) sum += (double)(want_dx[i * N + j] = y[i * N + j] > 0 ? x[i * N + j] : 0.0f);
         want[j] = (float)sum;
     }
     k->relu_grad_column_sums(2, M, N, x, y, dx, sums, workspace);
@@ -133,8 +131,7 @@ static void sums(const athi_cpu_kernels *k) {
 
 static void check_gather(const athi_cpu_kernels *k, int64_t n, int64_t columns, int64_t period) {
     enum { ROWS = 50 };
-    float *scale = random_floats(period, -1, 1), *shift = random_floats(period, -1, 1),
-          *to = floats(n * columns);
+    float *scale = random_floats(period, -1, 1), *shift = random_floats(period, -1, 1), *to = floats(n * columns);
     float *want = floats(n * columns), *from = random_floats(ROWS * columns, -1, 1);
     uint8_t *bytes = malloc((size_t)(ROWS * columns)), *copied = malloc((size_t)(n * columns));
     int64_t *index = malloc((size_t)n * sizeof *index);
@@ -172,25 +169,30 @@ static void gathers(const athi_cpu_kernels *k) {
 }
 
 static void dropouts(const athi_cpu_kernels *k) {
-    const uint64_t seed = 0x123456789abcdef0u, purpose = ATHI_PURPOSE(ATHI_RNG_DROPOUT, 3),
-                   base = 0xfffffff0u;
+    const uint64_t seed = 0x123456789abcdef0u, purpose = ATHI_PURPOSE(ATHI_RNG_DROPOUT, 3), base = 0xfffffff0u;
     for (int repeat = 0; repeat < 30; repeat++) {
-        int64_t n = repeat ? random_int(1, 900) : 100003;
+        athi_images im = {.N = random_int(1, 3),
+                          .pixels = random_int(1, 30),
+                          .C = repeat ? random_int(1, 10) : 10007};
+        if (repeat % 2) im.block = 16, im.C = 16 * random_int(1, 5);
+        const int64_t n = im.N * im.pixels * im.C;
         float rate = repeat % 5 == 4 ? 0 : random_float(0, 1);
         float *x = random_floats(n, -1, 1), *y = floats(n), *again = floats(n);
-        k->dropout(1, n, rate, seed, purpose, base, x, y);
+        k->dropout(1, &im, rate, seed, purpose, base, x, y);
         for (int64_t i = 0; i < n; i++) {
             uint32_t words[4];
+            const int64_t c = i % im.C, pixel = i / im.C % im.pixels, image = i / im.C / im.pixels;
+            const int64_t at = im.block ? ((image * (im.C / 16) + c / 16) * im.pixels + pixel) * 16 + c % 16 : i;
             athi_philox(seed, purpose, base + (uint64_t)i / 4, words);
-            float want = words[i % 4] < (uint32_t)((double)rate * 4294967296.0) ? 0 : x[i] * (1 / (1 - rate));
-            assert_true(y[i] == want);
+            float want = words[i % 4] < (uint32_t)((double)rate * 4294967296.0) ? 0 : x[at] * (1 / (1 - rate));
+            assert_true(y[at] == want);
         }
-        k->dropout(3, n, rate, seed, purpose, base, x, again);
+        k->dropout(3, &im, rate, seed, purpose, base, x, again);
         assert_memory_equal(y, again, (size_t)n * sizeof *y);
         free_floats(x, n), free_floats(y, n), free_floats(again, n);
     }
     float x = 1, y;
-    k->dropout(1, 1, 1, seed, purpose, base, &x, &y); /* all of it */
+    k->dropout(1, &(athi_images){1, 1, 1, 0}, 1, seed, purpose, base, &x, &y); /* all of it */
     assert_true(y == 0);
 }
 

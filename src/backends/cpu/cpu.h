@@ -80,6 +80,8 @@ typedef struct athi_cpu_fold {
 bool athi_cpu_fold_axes(athi_shape x, uint32_t mask, athi_cpu_fold *out);
 /** The pooling of x to y; a blocked x is taken as N C/b images of b channels. */
 athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath_tensor *y);
+/** How x, [N, H, W, C] or with as many axes as it has, lies. */
+athi_images athi_cpu_images(const ath_tensor *x);
 /** The axes over which sum_to folds `from` to get `to`. */
 uint32_t athi_cpu_sum_to_mask(athi_shape from, athi_shape to);
 /** A matrix [M, N] by its last axis. */
@@ -118,7 +120,7 @@ extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_s
     athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];
 extern const athi_kernel athi_cpu_conv[], athi_cpu_conv_grad_x[], athi_cpu_conv_grad_w[], athi_cpu_pool[],
     athi_cpu_pool_relu_grad[], athi_cpu_conv1_pool[], athi_cpu_pool_conv1_grad[], athi_cpu_norm[],
-    athi_cpu_norm_grad[], athi_cpu_reorder[];
+    athi_cpu_norm_grad[], athi_cpu_relu_norm_grad[], athi_cpu_reorder[];
 extern const athi_kernel athi_cpu_accumulate[], athi_cpu_gradient[], athi_cpu_clip_gradients[], athi_cpu_update[];
 
 #endif

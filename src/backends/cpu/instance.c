@@ -11,6 +11,7 @@ void ATHI_INSTANCE(athi_cpu_fill)(athi_cpu_kernels *k) {
     ATHI_INSTANCE(athi_cpu_fill_pool)(k);
     ATHI_INSTANCE(athi_cpu_fill_conv1)(k);
     ATHI_INSTANCE(athi_cpu_fill_winograd)(k);
+    ATHI_INSTANCE(athi_cpu_fill_norm)(k);
     ATHI_INSTANCE(athi_cpu_fill_dropout)(k);
     ATHI_INSTANCE(athi_cpu_fill_peak)(k);
     ATHI_INSTANCE(athi_cpu_fill_optimizers)(k);

@@ -15,6 +15,7 @@ void ATHI_INSTANCE(athi_cpu_fill_softmax)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_pool)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_conv1)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_winograd)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_norm)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_dropout)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_peak)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k);

@@ -43,6 +43,11 @@ typedef struct athi_gemm {
     int64_t ldmask;
 } athi_gemm;
 
+/** How images lie: [N, pixels, C], or (block != 0, which divides C) [N, C / block, pixels, block]. */
+typedef struct athi_images {
+    int64_t N, pixels, C, block;
+} athi_images;
+
 /** Pooling of x [N, H, W, C] to y [N, out_h, out_w, C]. Output (i, j) is over rows i stride_h - pad_top …
  * + kernel_h - 1 and columns alike, as far as they lie in the image (padding counts neither in a maximum
  * nor in an average); each window must meet the image, and kernel_h * kernel_w <= 256.
@@ -199,13 +204,24 @@ typedef struct athi_cpu_kernels {
 
     /* ---- dropout.c ---- */
     /* y[i] = x[i] / (1 - rate), or 0 where word i % 4 of athi_philox(seed, purpose, base + i / 4) is below
-     * rate * 2^32. The gradient is the same call on dy. */
-    void (*dropout)(int threads, int64_t n, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
+     * rate * 2^32. i counts elements as they lie plain. The gradient is the same call on dy. y may be x. */
+    void (*dropout)(int threads, const athi_images *im, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
                     const float *x, float *y);
 
     /* ---- peak.c ---- */
     /* Chains of a = a out[0] + out[1], the result to out[2]; returns how many operations that were. */
     double (*multiply_add)(int64_t rounds, float *out);
+
+    /* ---- norm.c: batch normalisation; `width` divides the channels, and is the block if there is one ---- */
+    int64_t (*batch_norm_workspace)(const athi_images *im);
+    /* y = (x - mean) / sqrt(variance + epsilon) gamma + beta, perhaps behind a relu; mean and variance [C] are x's. */
+    void (*batch_norm)(int threads, const athi_images *im, const float *x, const float *gamma, const float *beta,
+                       float epsilon, bool relu, float *y, float *mean, float *variance, void *workspace);
+    int64_t (*batch_norm_grad_workspace)(const athi_images *im);
+    /* The gradients of x, gamma and beta; dy counts where y > 0 (y NULL: everywhere). sums [C] of dx, or NULL. */
+    void (*batch_norm_grad)(int threads, const athi_images *im, const float *dy, const float *y, const float *x,
+                            const float *gamma, const float *mean, const float *variance, float epsilon, float *dx,
+                            float *dgamma, float *dbeta, float *sums, void *workspace);
 
     /* ---- optimizers.c ---- */
     athi_cpu_step *step[ATHI_STEP_COUNT];

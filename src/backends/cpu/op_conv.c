@@ -1,4 +1,4 @@
-/* Convolutions and batch normalisation: which kernel takes which. oneDNN has the work in blocked layouts first and in
+/* Convolutions: which kernel takes which. oneDNN has the work in blocked layouts first and in
  * plain ones for channels that no block divides; images of one channel go to our own loops. */
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/parallel.h"
@@ -243,18 +243,6 @@ const athi_kernel athi_cpu_conv_grad_w[] = {
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_PLAIN},
     {0},
 };
-const athi_kernel athi_cpu_norm[] = {{"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm,
-                                      ATHI_LAYOUT_ANY},
-                                     {0}};
-const athi_kernel athi_cpu_norm_grad[] = {{"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad,
-                                           ATHI_LAYOUT_ANY},
-                                          {0}};
-const athi_kernel athi_cpu_layer_norm[] = {{"onednn:layer_norm", athi_onednn_accepts_norm, athi_onednn_make_norm,
-                                            ATHI_LAYOUT_PLAIN},
-                                           {0}};
-const athi_kernel athi_cpu_layer_norm_grad[] = {{"onednn:layer_norm", athi_onednn_accepts_norm,
-                                                 athi_onednn_make_norm_grad, ATHI_LAYOUT_PLAIN},
-                                                {0}};
 const athi_kernel athi_cpu_reorder[] = {{"onednn:reorder", athi_onednn_accepts_reorder, athi_onednn_make_reorder,
                                          ATHI_LAYOUT_ANY},
                                         {0}};

@@ -159,15 +159,16 @@ const athi_kernel athi_cpu_add_relu[] = {{"own:binary", accepts_binary, make_bin
 
 /* ---- dropout, copies ----------------------------------------------------------------------------- */
 
-/* An element is numbered as it lies plain; a blocked one would get another's number. */
 static bool accepts_dropout(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    return athi_cpu_is_f32(unit, why) && athi_cpu_is_plain(unit, why) && athi_cpu_yes(why, "Philox in vectors");
+    if (unit->in[0]->layout != unit->out[0]->layout) return athi_cpu_no(why, "layouts differ");
+    return athi_cpu_is_f32(unit, why) && athi_cpu_yes(why, "Philox in vectors");
 }
 static void run_dropout(const athi_call *call) {
     const athi_cpu_base *s = call->state;
     const athi_node *node = call->unit->nodes[0];
     const int64_t *counters = call->in[1]; /* {seed, step} */
-    s->k->dropout(s->threads, athi_cpu_count(node->in[0]), (float)node->attr.dropout.rate, (uint64_t)counters[0],
+    const athi_images images = athi_cpu_images(node->in[0]);
+    s->k->dropout(s->threads, &images, (float)node->attr.dropout.rate, (uint64_t)counters[0],
                   ATHI_PURPOSE(ATHI_RNG_DROPOUT, node->attr.dropout.id), (uint64_t)counters[1] << 32, call->in[0],
                   call->out[0]);
 }
@@ -175,7 +176,7 @@ static ath_status make_dropout(athi_make *m, const athi_unit *unit, athi_call *c
     (void)unit;
     return athi_cpu_make(m, call, run_dropout);
 }
-const athi_kernel athi_cpu_dropout[] = {{"own:dropout", accepts_dropout, make_dropout, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_dropout[] = {{"own:dropout", accepts_dropout, make_dropout, ATHI_LAYOUT_ANY}, {0}};
 
 static bool accepts_copy(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     (void)unit;
