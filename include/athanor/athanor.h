@@ -2,6 +2,7 @@
 #ifndef ATHANOR_H
 #define ATHANOR_H
 
+#include "athanor/augment.h"
 #include "athanor/base.h"
 #include "athanor/losses.h"
 #include "athanor/model.h"

@@ -40,7 +40,7 @@ static double inside(athi_border border, double at, int64_t n) {
     return fmin(fmax(at, 0), last);
 }
 
-static tap tap_at(const athi_affine *a, double at, int64_t n) {
+static tap tap_at(const athi_affine_map *a, double at, int64_t n) {
     double size = (double)n;
     bool wraps = a->border == ATHI_BORDER_WRAP;
     if (a->border == ATHI_BORDER_CUT && !(at >= -ROUNDING && at <= size - 1 + ROUNDING)) return (tap){-1, -1, 0};
@@ -93,7 +93,7 @@ static void grey_line(const source *s, tap row, const tap *columns, int64_t n, f
 
 enum { CHUNK = 128 }; /* columns at a time: their taps lie on the stack */
 
-static void apply_separable(const athi_affine *a, const source *s, float *y, athi_frame out) {
+static void apply_separable(const athi_affine_map *a, const source *s, float *y, athi_frame out) {
     tap columns[CHUNK];
     for (int64_t begin = 0; begin < out.width; begin += CHUNK) {
         int64_t n = ATHI_MIN(out.width - begin, CHUNK);
@@ -114,7 +114,7 @@ static void apply_separable(const athi_affine *a, const source *s, float *y, ath
     }
 }
 
-static void apply_general(const athi_affine *a, const source *s, float *y, athi_frame out) {
+static void apply_general(const athi_affine_map *a, const source *s, float *y, athi_frame out) {
     for (int64_t r = 0; r < out.height; r++)
         for (int64_t c = 0; c < out.width; c++, y += out.channels) {
             tap row = tap_at(a, a->m[0] * (double)r + a->m[1] * (double)c + a->m[2], s->frame.height),
@@ -123,30 +123,31 @@ static void apply_general(const athi_affine *a, const source *s, float *y, athi_
         }
 }
 
-void athi_affine_apply(const athi_affine *a, const float *x, athi_frame in, float *y, athi_frame out) {
+void athi_affine_apply(const athi_affine_map *a, const float *x, athi_frame in, float *y, athi_frame out) {
     source s = {x, in, a->value};
     bool separable = a->m[1] == 0 && a->m[3] == 0;
     (separable ? apply_separable : apply_general)(a, &s, y, out);
 }
 
-bool athi_affine_is_identity(const athi_affine *a) {
+bool athi_affine_is_identity(const athi_affine_map *a) {
     const double *m = a->m;
     return m[0] == 1 && m[1] == 0 && m[2] == 0 && m[3] == 0 && m[4] == 1 && m[5] == 0;
 }
 
 /* ---- the maps of Keras's layers ---------------------------------------------------------------------- */
 
-athi_affine athi_affine_rotation(double degrees, athi_frame f) {
+athi_affine_map athi_affine_rotation(double degrees, athi_frame f) {
     double angle = degrees * 0.017453292519943295, cosine = cos(angle), sine = sin(angle);
     double y = (double)(f.height - 1) / 2, x = (double)(f.width - 1) / 2;
-    return (athi_affine){.m = {cosine, sine, y - x * sine - y * cosine, -sine, cosine, x - x * cosine + y * sine}};
+    return (athi_affine_map){
+        .m = {cosine, sine, y - x * sine - y * cosine, -sine, cosine, x - x * cosine + y * sine}};
 }
 
-athi_affine athi_affine_zoom(double height, double width, athi_frame f) {
-    return (athi_affine){.m = {height, 0, (double)(f.height - 1) / 2 * (1 - height), 0, width,
-                               (double)(f.width - 1) / 2 * (1 - width)}};
+athi_affine_map athi_affine_zoom(double height, double width, athi_frame f) {
+    return (athi_affine_map){.m = {height, 0, (double)(f.height - 1) / 2 * (1 - height), 0, width,
+                                   (double)(f.width - 1) / 2 * (1 - width)}};
 }
 
-athi_affine athi_affine_translation(double down, double right) {
-    return (athi_affine){.m = {1, 0, -down, 0, 1, -right}};
+athi_affine_map athi_affine_translation(double down, double right) {
+    return (athi_affine_map){.m = {1, 0, -down, 0, 1, -right}};
 }

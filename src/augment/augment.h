@@ -49,6 +49,11 @@ static inline athi_rng athi_augment_rng(uint64_t seed, uint64_t purpose, uint64_
 /** impl->check of a row, whose ranges must also have one or two numbers. */
 ath_status athi_augment_check(ath_ctx *ctx, const athi_row *row, const void *opts, athi_frame frame);
 
+/** Images [from, to) of a batch x -> y, whose first is image 0. counters {seed, step}: each image has a generator of its own,
+ * keyed by them, by `id` and by its number; NULL: what is done outside training. */
+void athi_augment_images(const athi_row *row, const void *opts, const int64_t *counters, int64_t id, const float *x,
+                         athi_frame in, float *y, int64_t from, int64_t to);
+
 /* The option rows, which the layers of the same names share. */
 extern const athi_option athi_options_random_flip[], athi_options_random_rotation[], athi_options_random_zoom[],
     athi_options_random_translation[], athi_options_random_crop[], athi_options_random_contrast[],
@@ -69,20 +74,20 @@ typedef enum athi_border {
 
 /* Row and column of the input for those of the output:
  *   row = m[0] r + m[1] c + m[2], column = m[3] r + m[4] c + m[5] */
-typedef struct athi_affine {
+typedef struct athi_affine_map {
     double m[6];
     athi_border border;
     float value;  /* beyond the border */
     bool nearest; /* the nearest pixel, not the bilinear mixture of four */
-} athi_affine;
-bool athi_affine_is_identity(const athi_affine *a);
-void athi_affine_apply(const athi_affine *a, const float *x, athi_frame in, float *y, athi_frame out);
+} athi_affine_map;
+bool athi_affine_is_identity(const athi_affine_map *a);
+void athi_affine_apply(const athi_affine_map *a, const float *x, athi_frame in, float *y, athi_frame out);
 
 /* Maps of Keras's layers, without border and value. */
-athi_affine athi_affine_rotation(double degrees, athi_frame frame);
-athi_affine athi_affine_zoom(double height, double width, athi_frame frame);
+athi_affine_map athi_affine_rotation(double degrees, athi_frame frame);
+athi_affine_map athi_affine_zoom(double height, double width, athi_frame frame);
 /** By pixels, downwards and to the right. */
-athi_affine athi_affine_translation(double down, double right);
+athi_affine_map athi_affine_translation(double down, double right);
 
 /* What ImageDataGenerator draws for an image. */
 typedef struct athi_transform {

@@ -60,3 +60,19 @@ ath_status athi_augment_check(ath_ctx *ctx, const athi_row *row, const void *opt
     ATH_TRY(check_value_range(ctx, row, opts));
     return impl->check ? impl->check(ctx, opts, frame, row->name) : ATH_OK;
 }
+
+void athi_augment_images(const athi_row *row, const void *opts, const int64_t *counters, int64_t id, const float *x,
+                         athi_frame in, float *y, int64_t from, int64_t to) {
+    const athi_augment_impl *impl = row->impl;
+    athi_frame out = impl->size ? impl->size(opts, in) : in;
+    int64_t n = athi_frame_count(in), m = athi_frame_count(out);
+    /* the upper half of the identities, of which epochs have the lower one */
+    uint64_t purpose = ATHI_PURPOSE(ATHI_RNG_AUGMENT, (uint64_t)1 << 39 | (uint64_t)id);
+    for (int64_t i = from; i < to; i++) {
+        athi_rng rng;
+        if (counters) /* a batch has 2^24 samples at most */
+            rng = athi_augment_rng((uint64_t)counters[0], purpose, (uint64_t)counters[1] << 24 | (uint64_t)i, 0);
+        if (!impl->image(opts, counters ? &rng : NULL, x + i * n, in, y + i * m, out))
+            memcpy(y + i * m, x + i * n, (size_t)n * sizeof *y);
+    }
+}

@@ -23,7 +23,7 @@ static matrix product(matrix a, matrix b) {
 static double radians(double degrees) { return degrees * 0.017453292519943295; }
 
 /* rotation · shift · shear · zoom about the middle, made in the order (column, row). */
-static athi_affine map_of(const athi_transform *t, athi_frame f) {
+static athi_affine_map map_of(const athi_transform *t, athi_frame f) {
     double turn = radians(t->theta), shear = radians(t->shear), x = (double)(f.width - 1) / 2,
            y = (double)(f.height - 1) / 2;
     matrix all = {{cos(turn), -sin(turn), 0, sin(turn), cos(turn), 0}};
@@ -32,14 +32,14 @@ static athi_affine map_of(const athi_transform *t, athi_frame f) {
     all = product(all, (matrix){{t->zx, 0, 0, 0, t->zy, 0}});
     all = product((matrix){{1, 0, x, 0, 1, y}}, product(all, (matrix){{1, 0, -x, 0, 1, -y}}));
     const double *m = all.m;
-    return (athi_affine){.m = {m[4], m[3], m[5], m[1], m[0], m[2]}};
+    return (athi_affine_map){.m = {m[4], m[3], m[5], m[1], m[0], m[2]}};
 }
 
 /* Flips come after the map: they mirror the places of the output. */
-static void flip_columns(athi_affine *a, int64_t width) {
+static void flip_columns(athi_affine_map *a, int64_t width) {
     for (int i = 0; i < 6; i += 3) a->m[i + 2] += a->m[i + 1] * (double)(width - 1), a->m[i + 1] = -a->m[i + 1];
 }
-static void flip_rows(athi_affine *a, int64_t height) {
+static void flip_rows(athi_affine_map *a, int64_t height) {
     for (int i = 0; i < 6; i += 3) a->m[i + 2] += a->m[i] * (double)(height - 1), a->m[i] = -a->m[i];
 }
 
@@ -74,7 +74,7 @@ void athi_transform_apply(const athi_generator_opts *o, const athi_transform *t,
     static const athi_border borders[] = {ATHI_BORDER_NEAREST, ATHI_BORDER_CUT, ATHI_BORDER_REFLECT,
                                           ATHI_BORDER_WRAP_LAST}; /* in the order of fill_modes */
     int64_t n = athi_frame_count(frame);
-    athi_affine a = map_of(t, frame);
+    athi_affine_map a = map_of(t, frame);
     if (t->flip_horizontal) flip_columns(&a, frame.width);
     if (t->flip_vertical) flip_rows(&a, frame.height);
     a.border = borders[o->fill_mode], a.value = (float)o->cval;

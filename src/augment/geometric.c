@@ -11,7 +11,7 @@ static const char *const interpolations[] = {"bilinear", "nearest", NULL};
         ATHI_ROW_CHOICE(T, interpolation, "bilinear", interpolations, "of four pixels, or the nearest one"),         \
         ATHI_ROW_NUMBER(T, fill_value, "0", 0, 0, "beyond the border when fill_mode is constant")
 
-static bool apply_map(athi_affine a, ath_fill_mode fill, ath_interpolation interpolation, double value,
+static bool apply_map(athi_affine_map a, ath_fill_mode fill, ath_interpolation interpolation, double value,
                       const float *x, athi_frame in, float *y, athi_frame out) {
     static const athi_border borders[] = {[ATH_FILL_REFLECT] = ATHI_BORDER_REFLECT,
                                           [ATH_FILL_CONSTANT] = ATHI_BORDER_BLEND,
@@ -28,7 +28,7 @@ static bool apply_map(athi_affine a, ath_fill_mode fill, ath_interpolation inter
 static bool flip(const void *opts, athi_rng *rng, const float *x, athi_frame in, float *y, athi_frame out) {
     ath_flip_mode mode = ((const ath_random_flip_opts *)opts)->mode;
     double last_row = (double)(in.height - 1), last_column = (double)(in.width - 1);
-    athi_affine a = {.m = {1, 0, 0, 0, 1, 0}};
+    athi_affine_map a = {.m = {1, 0, 0, 0, 1, 0}};
     if (athi_rng_uniform(rng) > 0.5) return false;
     if (mode != ATH_FLIP_HORIZONTAL) a.m[0] = -1, a.m[2] = last_row;
     if (mode != ATH_FLIP_VERTICAL) a.m[4] = -1, a.m[5] = last_column;
@@ -128,8 +128,8 @@ static void resize_middle(const float *x, athi_frame in, float *y, athi_frame ou
             width = ATHI_MIN(in.width, in.height * out.width / out.height);
     double top = (double)((in.height - height) / 2), left = (double)((in.width - width) / 2);
     double tall = (double)height / (double)out.height, wide = (double)width / (double)out.width;
-    athi_affine a = {.m = {tall, 0, top + tall / 2 - 0.5, 0, wide, left + wide / 2 - 0.5},
-                     .border = ATHI_BORDER_NEAREST};
+    athi_affine_map a = {.m = {tall, 0, top + tall / 2 - 0.5, 0, wide, left + wide / 2 - 0.5},
+                         .border = ATHI_BORDER_NEAREST};
     athi_affine_apply(&a, x, in, y, out);
 }
 

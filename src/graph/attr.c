@@ -70,6 +70,8 @@ static const field fields[] = {
     FIELD(CLIP, clip, mode, CLIP_MODE),
     FIELD(CLIP, clip, limit, DOUBLE),
     FIELD(UPDATE, update, row, ROW),
+    FIELD(AUGMENT, augment, row, ROW),
+    FIELD(AUGMENT, augment, id, INT64),
 };
 
 static const char *const clip_modes[] = {"value", "norm", "global_norm"};

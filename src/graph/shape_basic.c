@@ -1,6 +1,7 @@
 /* Shape rules of sources, elementwise ops, reductions, rearrangements, products and effects. A rule checks its
  * inputs, completes the attributes (a -1 of reshape, a negative axis) and fills shape and type of the outputs.
  * Dimensions that are not known yet pass, and are looked at again when the graph is specialised. */
+#include "augment/augment.h"
 #include "graph/rules.h"
 
 #include <stdio.h>
@@ -63,15 +64,35 @@ ath_status athi_infer_constant(athi_node *node) {
     return athi_set_out(node, 0, node->attr.constant.shape, node->attr.constant.dtype);
 }
 
+static ath_status check_counters(const athi_node *node, const ath_tensor *c) {
+    char text[96];
+    if (c->dtype == ATH_I64 && athi_shape_count(c->shape) == 2) return ATH_OK;
+    return athi_shape_fail(node, "expected counters i64[2], got %s%s", athi_dtype_name(c->dtype),
+                           athi_shape_str(c->shape, text));
+}
+
+/* Images; their size is the augmentation's affair. */
+ath_status athi_infer_augment(athi_node *node) {
+    athi_shape s = node->in[0]->shape;
+    char text[96];
+    if (s.rank != 4)
+        return athi_shape_fail(node, "expected images [batch, height, width, channels], got %s", athi_shape_str(s, text));
+    if (node->n_in == 2) ATH_TRY(check_counters(node, node->in[1]));
+    const athi_row *row = node->attr.augment.row;
+    const athi_augment_impl *impl = row ? row->impl : NULL;
+    if (impl && impl->size) {
+        athi_frame f = impl->size(node->attr.augment.opts, (athi_frame){s.dim[1], s.dim[2], s.dim[3]});
+        s.dim[1] = f.height, s.dim[2] = f.width, s.dim[3] = f.channels;
+    }
+    return athi_set_out(node, 0, s, node->in[0]->dtype);
+}
+
 /* The shape of the first input; a second one must agree, but for dropout's counters. */
 ath_status athi_infer_same(athi_node *node) {
     const ath_tensor *x = node->in[0];
     char a[96], b[96];
     if (node->op == ATHI_OP_DROPOUT) {
-        const ath_tensor *c = node->in[1];
-        if (c->dtype != ATH_I64 || athi_shape_count(c->shape) != 2)
-            return athi_shape_fail(node, "expected counters i64[2], got %s%s", athi_dtype_name(c->dtype),
-                                   athi_shape_str(c->shape, a));
+        ATH_TRY(check_counters(node, node->in[1]));
     } else if (node->n_in == 2 && !athi_shapes_agree(x->shape, node->in[1]->shape)) {
         return athi_shape_fail(node, "expected two inputs of the same shape, got %s and %s",
                                athi_shape_str(x->shape, a), athi_shape_str(node->in[1]->shape, b));

@@ -1,5 +1,6 @@
 /* A model's graph -> the program of one mode at known input shapes: what outputs and effects need, batch_norm in
- * its form for the mode, dropout only in training. */
+ * its form for the mode, dropout and augmentations only in training. */
+#include "augment/augment.h"
 #include "graph/rules.h"
 
 typedef struct copying {
@@ -16,7 +17,16 @@ static ath_tensor *mapped(const copying *c, const ath_tensor *old) { return c->m
 
 static bool keeps_outputs(const copying *c) { return c->mode != ATHI_MODE_TRAIN; }
 
-/* Backwards from effects, outputs and loss. Dropout outside training does not need its counters. */
+/* Dropout and augmentations: outside training they need no counters, and all but crops do nothing. */
+static bool is_random(athi_op op) { return op == ATHI_OP_DROPOUT || op == ATHI_OP_AUGMENT; }
+
+static bool is_idle(const copying *c, const athi_node *node) {
+    if (c->mode == ATHI_MODE_TRAIN || !is_random(node->op)) return false;
+    const athi_row *row = node->op == ATHI_OP_AUGMENT ? node->attr.augment.row : NULL;
+    return !row || !((const athi_augment_impl *)row->impl)->size;
+}
+
+/* Backwards from effects, outputs and loss. */
 static void mark_needed(copying *c) {
     const athi_graph *g = c->from;
     if (keeps_outputs(c))
@@ -27,7 +37,7 @@ static void mark_needed(copying *c) {
         const athi_node *node = g->nodes[i];
         if (athi_op_has_effect(node->op) && (node->modes & (unsigned)c->mode)) c->needed[i] = true;
         if (!c->needed[i]) continue;
-        bool dropped = node->op == ATHI_OP_DROPOUT && c->mode != ATHI_MODE_TRAIN;
+        bool dropped = is_random(node->op) && c->mode != ATHI_MODE_TRAIN;
         for (int k = 0; k < (dropped ? 1 : node->n_in); k++) c->needed[node->in[k]->node->id] = true;
     }
 }
@@ -61,16 +71,17 @@ static ath_tensor *copy_node(copying *c, const athi_node *node) {
     if (node->n_in > ATHI_COUNT(in))
         return athi_poison(c->to, ATH_E_SHAPE, "%s: more than %d inputs", athi_op_name(node->op), ATHI_COUNT(in));
     bool training = c->mode == ATHI_MODE_TRAIN;
-    if (node->op == ATHI_OP_DROPOUT && !training) return mapped(c, node->in[0]);
+    if (is_idle(c, node)) return mapped(c, node->in[0]);
     if (node->op == ATHI_OP_INPUT) return copy_input(c, node);
-    for (int i = 0; i < node->n_in; i++) in[i] = mapped(c, node->in[i]);
+    int n_in = is_random(node->op) && !training ? 1 : node->n_in;
+    for (int i = 0; i < n_in; i++) in[i] = mapped(c, node->in[i]);
     c->to->layer = node->layer;
     c->to->backward = node->backward;
     if (node->op == ATHI_OP_BATCH_NORM) {
         if (training && !node->attr.norm.frozen) return batch_norm_train(c, node, in);
         return athi_node_add(c->to, ATHI_OP_BATCH_NORM_INFER, in, 5, &node->attr);
     }
-    return athi_node_add(c->to, node->op, in, node->n_in, &node->attr);
+    return athi_node_add(c->to, node->op, in, n_in, &node->attr);
 }
 
 static ath_status copy_nodes(copying *c) {

@@ -4,6 +4,7 @@
 #define ATHI_LAYERS_H
 
 #include "athanor/activations.h"
+#include "athanor/augment.h"
 #include "nn/build.h"
 #include "nn/rows.h"
 
@@ -25,6 +26,15 @@
     WITH(group_normalization, "groups",                                                                      \
          "each sample's groups of channels by their own mean and variance (Wu and He 2018)")                 \
     WITH(dropout, "rate", "in training, zeroes values at random and scales the others by 1 / (1 - rate)")    \
+    WITH(random_flip, "mode", "in training, mirrors every second image; of both axes together")              \
+    WITH(random_rotation, "factor", "in training, turns images")                                             \
+    WITH(random_zoom, "height_factor", "in training, zooms in and out")                                      \
+    WITH(random_translation, NULL, "in training, moves images")                                              \
+    WITH(random_crop, NULL, "in training, a window at a random place; otherwise the middle, resized")        \
+    WITH(random_contrast, "factor", "in training, draws channels towards their means, or away from them")    \
+    WITH(random_brightness, "factor", "in training, adds one number to all values of an image")              \
+    WITH(random_erasing, "factor", "in training, fills a rectangle with noise or a value (Zhong et al. 2017)")\
+    WITH(cutout, "size", "in training, fills a square (DeVries and Taylor 2017)")                            \
     WITH(activation, "activation", "an activation as a layer of its own")                                    \
     WITH(relu, "max_value", "max(x, 0) with a bound, a slope and a threshold")                               \
     WITH(leaky_relu, "negative_slope", "x above 0, negative_slope x below")                                  \

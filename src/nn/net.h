@@ -55,7 +55,8 @@ typedef struct athi_net {
     athi_param *params;
     int64_t n_params, cap_params;
     int64_t n_dropouts;      /* numbers given to dropout nodes */
-    athi_variable *counters; /* train/counters i64[2] {seed, step}: read by dropout */
+    int64_t n_augments;      /* and to augmentations */
+    athi_variable *counters; /* train/counters i64[2] {seed, step}: read by dropout and augmentations */
     /* set by athi_net_compile: */
     athi_shape target_shape; /* with the batch in front */
     ath_dtype target_dtype;

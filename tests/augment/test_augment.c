@@ -133,7 +133,7 @@ static void scipy_case(const athi_value *c, const char *name, image in, image wa
                  {"reflect", ATHI_BORDER_REFLECT},
                  {"wrap", ATHI_BORDER_WRAP_LAST},
                  {"grid-wrap", ATHI_BORDER_WRAP}};
-    athi_affine a = {.value = 5};
+    athi_affine_map a = {.value = 5};
     for (int i = 0; i < ATHI_COUNT(modes); i++)
         if (strcmp(modes[i].mode, athi_value_get(c, "mode")->text) == 0) a.border = modes[i].border;
     for (int i = 0; i < 6; i++) a.m[i] = athi_value_get(c, "matrix")->items[i]->number;

@@ -1,6 +1,7 @@
-/* Cases of the ops that change variables or the gradient buffer. Clipping and the optimisers run behind the
+/* Cases of augmentations, and of the ops that change variables or the gradient buffer. Clipping and the optimisers run behind the
  * gradients of sum(x0 * x1 * random), as in a training step. */
 #include "athanor/optimizers.h"
+#include "augment/options.h"
 #include "backends/sweep.h"
 #include "base/options.h"
 
@@ -78,7 +79,19 @@ static const ath_lars_opts lars_ahead = {BASIC(ath_lars_opts), .momentum = 0.9, 
     INPUTS(2, REAL(17, 3), REAL(17, 3)), .attr.clip = {ATHI_CLIP_##how, bound}}
 #define TOTAL {.shape = DIMS(2), .low = 1, .high = 5, .dtype = ATH_F64, .fixed = true}
 
+static const athi_row flips = {.name = "random_flip", .impl = &athi_augment_random_flip},
+                      zooms = {.name = "random_zoom", .impl = &athi_augment_random_zoom},
+                      crops = {.name = "random_crop", .impl = &athi_augment_random_crop};
+static const ath_random_flip_opts both = {BASIC(ath_random_flip_opts)};
+static double around_one[] = {-0.4, 0.3};
+static const ath_random_zoom_opts in_and_out = {BASIC(ath_random_zoom_opts), .height_factor = {2, around_one}};
+static const ath_random_crop_opts smaller = {BASIC(ath_random_crop_opts), .height = 3, .width = 4};
+#define AUGMENT(row, options, note_, ...) \
+    {.op = ATHI_OP_AUGMENT, .note = note_, INPUTS(__VA_ARGS__), .attr.augment = {&row, &options, 5}, WRONG(0, 5, 3)}
+
 static const sweep_case effect[] = {
+    AUGMENT(flips, both, "flips", 2, REAL(33, 5, 6, 2), COUNTERS), AUGMENT(zooms, in_and_out, "zooms", 2, REAL(17, 7, 6, 1), COUNTERS),
+    AUGMENT(crops, smaller, "crops", 2, REAL(9, 7, 6, 3), COUNTERS), AUGMENT(crops, smaller, "still", 1, REAL(9, 7, 6, 3)),
     {.op = ATHI_OP_ACCUMULATE, INPUTS(2, TOTAL, REAL(7)), WRONG(0, 3)},
     {.op = ATHI_OP_ACCUMULATE, .note = "weighted", INPUTS(3, TOTAL, REAL(7), FROM(0, 2, 7)), WRONG(2, 6)},
     {.op = ATHI_OP_ACCUMULATE, .note = "weighted rows", INPUTS(3, TOTAL, REAL(33, 5), FROM(0, 2, 33)), WRONG(2, 33, 5)},

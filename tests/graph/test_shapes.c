@@ -164,6 +164,10 @@ static const shape_case cases[] = {
     {"variable trainable f32[3] \"w\"\n%0 = variable() variable=\"w\"\n%1 = gradient(%0, %0)\n%2 = clip_gradients() "
      "mode=norm limit=1\n",
      "", NULL},
+    {"variable train i64[2] \"n\"\n%0 = input() slot=0 shape=[?,4,5,3]\n%1 = variable() variable=\"n\"\n%2 = augment(%0, "
+     "%1)\n",
+     "f32[batch, 4, 5, 3]", NULL},
+    {"%0 = input() slot=0 shape=[?,4]\n%1 = augment(%0)\n", NULL, "expected images [batch, height, width, channels]"},
     {"variable train f32[] \"lr\"\nvariable train i64[] \"n\"\n%0 = variable() variable=\"lr\"\n%1 = variable() "
      "variable=\"n\"\n%2 = update(%0, %1)\n",
      "", NULL},

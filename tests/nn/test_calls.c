@@ -1,6 +1,7 @@
 /* Every public layer function and macro once, and what comes out of it. */
 #include "nn_test.h"
 
+#include "athanor/augment.h"
 #include "athanor/losses.h"
 #include "athanor/optimizers.h"
 
@@ -66,6 +67,31 @@ static void vectors(void **state) {
     fixture_end(&f);
 }
 
+/* Augmentations keep the shape, but for crops, and are numbered. */
+static void augmentations(void **state) {
+    (void)state;
+    fixture f = fixture_begin();
+    ath_tensor *x = athi_net_input_add(f.net, "x", athi_dims(10, 12, 3), ATH_F32);
+    x = ath_random_flip(x, .mode = ATH_FLIP_HORIZONTAL);
+    x = ath_random_rotation(x, .factor = ATH_FLOATS(0.1), .fill_mode = ATH_FILL_NEAREST, .interpolation = ATH_NEAREST);
+    x = ath_random_zoom(x, .height_factor = ATH_FLOATS(-0.1, 0.2), .width_factor = ATH_FLOATS(0.1));
+    x = ath_random_translation(x, .height_factor = ATH_FLOATS(0.1), .width_factor = ATH_FLOATS(0.1));
+    x = ath_random_contrast(x, .factor = ATH_FLOATS(0.1), .value_range = ATH_FLOATS(-1, 1));
+    x = ath_random_brightness(x, .factor = ATH_FLOATS(0.1), .value_range = ATH_FLOATS(-1, 1));
+    x = ath_random_erasing(x, .factor = ATH_FLOATS(0.5), .fill_value = ATH_FLOATS(1, 2, 3));
+    x = ath_cutout(x, .size = 4);
+    assert_shape(x, "[batch, 10, 12, 3]");
+    x = ath_random_crop(x, .height = 8, .width = 9, .name = "window");
+    assert_shape(x, "[batch, 8, 9, 3]");
+    assert_int_equal(f.net->n_augments, 9);
+    assert_int_equal(x->node->attr.augment.id, 8);
+    assert_string_equal(f.net->layers[0].name, "random_flip");
+    x = ath_dense(ath_flatten(x), .units = 27 * 8);
+    x = ath_random_flip(ath_reshape(x, .target_shape = ATH_INTS(8, 9, 3)), .name = "late");
+    assert_poisoned(&f, ATH_E_UNSUPPORTED, "random_flip 'late': it stands behind weights, to which it lets no gradient");
+    fixture_end(&f);
+}
+
 /* Sentences of what does not fit. */
 static void misfits(void **state) {
     (void)state;
@@ -80,6 +106,7 @@ static void misfits(void **state) {
         {"\"global_average_pooling2d\"", "expected input of rank 4"},
         {"{\"concatenate\": 3}", "axis 3 is not one of the axes 1 to 2"},
         {"{\"prelu\": {\"shared_axes\": [3]}}", "prelu 'prelu': shared_axes are some of the axes 1 to 2 of"},
+        {"\"random_flip\"", "random_flip 'random_flip': expected input of rank 4 [batch, height, width, channels] with known"},
         {"\"add\"", "add 'add': expected 2 to 64 inputs, got 1"},
     };
     for (int i = 0; i < ATHI_COUNT(all); i++) {
@@ -102,6 +129,8 @@ static void misfits(void **state) {
         {"{\"separable_conv2d\": {\"filters\": 2, \"kernel_size\": 7}}",
          "separable_conv2d 'separable_conv2d': its window spans 7 cells of height 5"},
         {"{\"group_normalization\": {\"groups\": 2}}", "groups must divide the 3 channels of its input, got 2; -1 makes"},
+        {"{\"random_crop\": {\"height\": 6, \"width\": 2}}", "a window of 6 x 2 does not fit into images of 5 x 5"},
+        {"{\"random_zoom\": {\"height_factor\": -1}}", "random_zoom: height_factor must be above -1"},
         {"{\"max_pooling2d\": {\"pool_size\": 17, \"padding\": \"same\"}}", "256 cells at most"},
     };
     for (int i = 0; i < ATHI_COUNT(images); i++) {
@@ -160,7 +189,7 @@ static void specs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images),  cmocka_unit_test(vectors),
-        cmocka_unit_test(misfits), cmocka_unit_test(joins_that_do_not_fit),
+        cmocka_unit_test(augmentations), cmocka_unit_test(misfits), cmocka_unit_test(joins_that_do_not_fit),
         cmocka_unit_test(specs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

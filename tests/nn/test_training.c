@@ -35,8 +35,7 @@ static double loss_of(const setting *s, float *gradient) {
     char text[256];
     bool binary = strstr(s->loss, "binary") != NULL;
     int units = binary ? 1 : 4;
-    snprintf(text, sizeof text,
-             "{\"dense\": {\"units\": %d, \"activation\": %s, \"kernel_regularizer\": %s}}", units,
+    snprintf(text, sizeof text, "{\"dense\": {\"units\": %d, \"activation\": %s, \"kernel_regularizer\": %s}}", units,
              s->activation, s->regularizer ? s->regularizer : "null");
     x = layer(&f, x, text);
     if (s->explicit_activation) x = layer(&f, x, "{\"rescaling\": 1}");
@@ -71,8 +70,7 @@ static void fused_and_plain_agree(void **state) {
          {"\"binary_crossentropy\"", "\"sigmoid\"", true, NULL, NULL}},
         {{"{\"sparse_categorical_crossentropy\": {\"from_logits\": true}}", "null", false, NULL, NULL},
          {"\"sparse_categorical_crossentropy\"", "\"softmax\"", false, NULL, NULL}},
-        {{"{\"binary_crossentropy\": {\"from_logits\": true, \"label_smoothing\": 0.2}}", "null", false, NULL,
-          NULL},
+        {{"{\"binary_crossentropy\": {\"from_logits\": true, \"label_smoothing\": 0.2}}", "null", false, NULL, NULL},
          {"{\"binary_crossentropy\": {\"label_smoothing\": 0.2}}", "\"sigmoid\"", true, NULL, NULL}},
     };
     for (int i = 0; i < ATHI_COUNT(pairs); i++) {
@@ -85,8 +83,7 @@ static void fused_and_plain_agree(void **state) {
 /* Σ w l / B, and a weight of 0 takes its sample out. */
 static void sample_weights(void **state) {
     (void)state;
-    static const float ones[] = {1, 1, 1, 1}, twos[] = {2, 2, 2, 2}, first[] = {1, 0, 0, 0},
-                       rest[] = {0, 1, 1, 1};
+    static const float ones[] = {1, 1, 1, 1}, twos[] = {2, 2, 2, 2}, first[] = {1, 0, 0, 0}, rest[] = {0, 1, 1, 1};
     setting s = {"\"sparse_categorical_crossentropy\"", "\"softmax\"", false, NULL, NULL};
     double plain = loss_of(&s, NULL);
     s.weights = ones;
@@ -233,6 +230,44 @@ static void allocations_may_fail(void **state) {
     oom_sweep(build_and_compile);
 }
 
+/* The loss of a model behind an augmentation (or none), in a mode, at a step. */
+static double loss_behind(const athi_backend *backend, const char *augmentation, athi_mode mode, int64_t step) {
+    fixture f = fixture_begin();
+    ath_tensor *x = athi_net_input_add(f.net, "x", athi_dims(6, 6, 2), ATH_F32);
+    if (augmentation) x = layer(&f, x, augmentation);
+    x = layer(&f, layer(&f, x, "\"global_max_pooling2d\""), "{\"dense\": 1}");
+    assert_ok(f.ctx, compile(&f, "\"mse\"", NULL, NULL, athi_dims(1), false));
+    machine m = machine_start(&f, backend, mode, 16);
+    initialise(&m, 5);
+    ((int64_t *)at(&m, "train/counters"))[1] = step;
+    feed_x(&m, 16 * 72);
+    memset(athi_plan_input(m.plan, f.net->target_slot, NULL), 0, 16 * sizeof(float));
+    athi_plan_run(m.plan);
+    double loss = *(const double *)at(&m, "train/sum/loss");
+    machine_end(&m);
+    fixture_end(&f);
+    return loss;
+}
+
+/* In training another image every step, the same for the same step and on every backend; otherwise none at all. */
+static void augmentation_on(const athi_backend *backend) {
+    const char *erasing = "{\"cutout\": {\"size\": 5, \"fill_value\": -3}}";
+    double first = loss_behind(backend, erasing, ATHI_MODE_TRAIN, 1);
+    assert_true(loss_behind(backend, erasing, ATHI_MODE_TRAIN, 1) == first);
+    assert_true(loss_behind(backend, erasing, ATHI_MODE_TRAIN, 2) != first);
+    double plain = loss_behind(backend, NULL, ATHI_MODE_EVALUATE, 1);
+    assert_true(first != plain);
+    assert_true(loss_behind(backend, erasing, ATHI_MODE_EVALUATE, 1) == plain);
+    const char *crop = "{\"random_crop\": {\"height\": 3, \"width\": 3}}"; /* still, not gone */
+    double window = loss_behind(backend, crop, ATHI_MODE_EVALUATE, 1);
+    assert_true(window != plain && loss_behind(backend, crop, ATHI_MODE_EVALUATE, 2) == window);
+    assert_true(loss_behind(backend, crop, ATHI_MODE_TRAIN, 1) != loss_behind(backend, crop, ATHI_MODE_TRAIN, 2));
+}
+static void augmentation_in_training_only(void **state) {
+    (void)state;
+    on_backends(augmentation_on);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_and_plain_agree),
@@ -241,6 +276,7 @@ int main(void) {
         cmocka_unit_test(dropout),
         cmocka_unit_test(every_optimizer_descends),
         cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(augmentation_in_training_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

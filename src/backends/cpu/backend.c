@@ -109,7 +109,7 @@ static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_ADD] = athi_cpu_binary,      [ATHI_OP_SUB] = athi_cpu_binary,      [ATHI_OP_MUL] = athi_cpu_binary,
     [ATHI_OP_DIV] = athi_cpu_binary,      [ATHI_OP_MAXIMUM] = athi_cpu_binary,  [ATHI_OP_MINIMUM] = athi_cpu_binary,
     [ATHI_OP_SUM] = athi_cpu_reduce,      [ATHI_OP_MEAN] = athi_cpu_reduce,     [ATHI_OP_SUM_TO] = athi_cpu_reduce,
-    [ATHI_OP_DROPOUT] = athi_cpu_dropout, [ATHI_OP_COPY] = athi_cpu_copy,
+    [ATHI_OP_DROPOUT] = athi_cpu_dropout, [ATHI_OP_COPY] = athi_cpu_copy, [ATHI_OP_AUGMENT] = athi_cpu_augment,
     [ATHI_OP_TRANSPOSE] = athi_cpu_shape, [ATHI_OP_BROADCAST_TO] = athi_cpu_shape,
     [ATHI_OP_SLICE] = athi_cpu_shape,     [ATHI_OP_SLICE_GRAD] = athi_cpu_shape,
     [ATHI_OP_LAYER_NORM] = athi_cpu_layer_norm, [ATHI_OP_LAYER_NORM_GRAD] = athi_cpu_layer_norm_grad,

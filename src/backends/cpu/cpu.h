@@ -114,7 +114,7 @@ ath_status athi_cpu_make_winograd_grad_w(athi_make *m, const athi_unit *unit, at
 extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[], athi_cpu_matmul_relu_grad[],
     athi_cpu_matmul_relu_grad_sum[];
 extern const athi_kernel athi_cpu_unary[], athi_cpu_unary_grad[], athi_cpu_binary[], athi_cpu_dropout[],
-    athi_cpu_copy[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
+    athi_cpu_copy[], athi_cpu_augment[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
 extern const athi_kernel athi_cpu_reduce[], athi_cpu_shape[], athi_cpu_layer_norm[], athi_cpu_layer_norm_grad[];
 extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_sparse_xent[],
     athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];

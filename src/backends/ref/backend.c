@@ -24,6 +24,7 @@ const athi_ref_run athi_ref_any[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_QUANTIZE_ROWS] = athi_ref_quantize_rows,
     [ATHI_OP_QUANTIZED_MATMUL] = athi_ref_quantized_matmul,
     [ATHI_OP_QUANTIZED_CONV2D] = athi_ref_quantized_conv2d,
+    [ATHI_OP_AUGMENT] = athi_ref_augment,
 };
 
 static athi_ref_run find(const athi_node *node) {
@@ -65,12 +66,17 @@ static bool accepts(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
         snprintf(why, ATHI_WHY_MAX, "no optimizer '%s'", node->attr.update.row->name);
         return false;
     }
+    if (node->op == ATHI_OP_AUGMENT && !node->attr.augment.row) {
+        snprintf(why, ATHI_WHY_MAX, "no augmentation is named");
+        return false;
+    }
     snprintf(why, ATHI_WHY_MAX, "plain loops run everything");
     return true;
 }
 
 static ath_status make(athi_make *m, const athi_unit *unit, athi_call *call) {
     if (unit->nodes[0]->op == ATHI_OP_UPDATE) return athi_ref_update_make(m, unit, call);
+    if (unit->nodes[0]->op == ATHI_OP_AUGMENT) return athi_ref_augment_make(m, unit, call);
     call->run = find(unit->nodes[0]);
     return ATH_OK;
 }

@@ -37,11 +37,14 @@ void athi_ref_quantize_rows(const athi_call *call);
 void athi_ref_quantized_matmul(const athi_call *call);
 void athi_ref_quantized_conv2d(const athi_call *call);
 void athi_ref_int8_max_pool(const athi_call *call);
+void athi_ref_augment(const athi_call *call);
 
 /** Is there a function for the optimiser of this update node? */
 bool athi_ref_update_known(const athi_node *node);
 /** Finds the optimiser's functions and the slots of every variable. */
 ath_status athi_ref_update_make(athi_make *m, const athi_unit *unit, athi_call *call);
+/** Memory to convert images of f64 in. */
+ath_status athi_ref_augment_make(athi_make *m, const athi_unit *unit, athi_call *call);
 
 /* ---- reading a call ------------------------------------------------------------------------------ */
 
