@@ -4,6 +4,7 @@
 #define ATHI_RECIPE_INTERNAL_H
 
 #include "recipe/recipe.h"
+#include "tune/warm_start.h"
 
 enum {
     ATHI_DEPTH_MAX = 64,            /* of nested lists and maps */
@@ -73,6 +74,8 @@ ath_status athi_ranges_origins(ath_ctx *ctx, athi_arena *arena, const athi_value
                                athi_origins *origins);
 /** Adds constraints, a list of expressions or NULL, to a space. */
 ath_status athi_space_rules_add(ath_ctx *ctx, athi_space *space, const athi_value *list);
+/** What `warm_start` says. */
+ath_status athi_warm_start_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_warm_start *out);
 /** Adds what the tune section says about its space: constraints; and checks the points to be tried first. */
 ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune);
 /** The sections in which ranges may stand, NULL-ended. */

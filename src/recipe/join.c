@@ -19,6 +19,17 @@ static ath_status put_text(athi_arena *arena, athi_value *map, const char *key, 
     return text ? athi_value_set(arena, map, key, athi_value_string(arena, text)) : ATH_OK;
 }
 
+/* The other study of a warm start is needed once, by who began; its URL may hold a password. */
+static void drop_warm_start(athi_value *map) {
+    int64_t kept = 0;
+    for (int64_t i = 0; map && map->type == ATHI_MAP && i < map->n; i++) {
+        if (!strcmp(map->keys[i], "warm_start")) continue;
+        map->keys[kept] = map->keys[i], map->items[kept] = map->items[i];
+        map->key_lines[kept] = map->key_lines[i], map->key_columns[kept++] = map->key_columns[i];
+    }
+    if (map && map->type == ATHI_MAP) map->n = kept;
+}
+
 static ath_status setup_value(athi_arena *arena, const athi_setup *s, athi_value **out) {
     athi_value *map = athi_value_new(arena, ATHI_MAP), *list = athi_value_new(arena, ATHI_LIST);
     char *folder = realpath(*s->folder ? s->folder : ".", NULL);
@@ -26,7 +37,9 @@ static ath_status setup_value(athi_arena *arena, const athi_setup *s, athi_value
     ath_status status = put_text(arena, map, "folder", folder ? folder : s->folder);
     free(folder); /* the C library's, not ours */
     ATH_TRY(status);
-    ATH_TRY(athi_value_push(arena, map, s->command ? "space" : "recipe", athi_value_copy(arena, s->root)));
+    athi_value *root = athi_value_copy(arena, s->root);
+    drop_warm_start(s->command ? root : athi_value_get(root, "tune"));
+    ATH_TRY(athi_value_push(arena, map, s->command ? "space" : "recipe", root));
     ATH_TRY(put_text(arena, map, "file", s->file));
     ATH_TRY(put_text(arena, map, "name", s->name));
     ATH_TRY(athi_value_set(arena, map, "jobs", athi_value_int(arena, s->jobs)));

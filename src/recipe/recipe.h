@@ -48,6 +48,7 @@ typedef struct athi_tune_opts {
     const athi_value *objective;  /* "val_loss"; {metric, direction}; a list of these */
     const athi_value *constraints; /* between parameters: list of expressions, or NULL */
     const athi_value *points;      /* to be tried first: list of maps, or NULL */
+    const athi_value *warm_start;  /* another study, or NULL */
     int64_t max_trials;           /* 10 */
     double max_seconds;           /* of running trials, 0: any */
     int64_t max_pending;          /* trials under way at a time, 0: any */

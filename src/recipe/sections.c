@@ -28,17 +28,21 @@ const athi_row athi_train_row = {"train", "how the model is trained", train_opti
 #define OPT(field) offsetof(athi_tune_opts, field)
 static const char *const value_names[] = {"best", "last", NULL};
 static const athi_option tune_options[] = {
-    {"sampler", ATHI_OPT_SPEC, OPT(sampler), "auto", .kind = &athi_samplers,
-     .doc = "what proposes the next point"},
+    {"sampler", ATHI_OPT_SPEC, OPT(sampler), "auto", .kind = &athi_samplers, .doc = "what proposes the next point"},
     {"objective", ATHI_OPT_VALUE, OPT(objective), "val_loss",
-     .doc = "the report that is optimised: its name, or {metric: NAME, direction: min | max}; a list of these: several "
-            "objectives"},
+     .doc =
+         "the report that is optimised: its name, or {metric: NAME, direction: min | max}; a list of these: several "
+         "objectives"},
     {"constraints", ATHI_OPT_VALUE, OPT(constraints), "null", .nullable = true,
      .doc =
          "between parameters: a list of expressions that hold in every proposed point, such as \"layers * units <= "
          "512\"; one that names a parameter which a point does not have says nothing there"},
     {"points", ATHI_OPT_VALUE, OPT(points), "null", .nullable = true,
      .doc = "points that are tried first: a list of maps of parameters to values; what is left out has its default"},
+    {"warm_start", ATHI_OPT_VALUE, OPT(warm_start), "null", .nullable = true,
+     .doc =
+         "another study (a run's folder, a file or a URL), or {study, name, trials, as}: its best points are tried "
+         "after `points` (5 of them unless said); as: observations takes its trials as if they were of this study"},
     {"max_trials", ATHI_OPT_INT, OPT(max_trials), "10", .min = 1, .max = 1e9, .doc = "trials in all"},
     {"max_seconds", ATHI_OPT_FLOAT, OPT(max_seconds), "0", .min = 0, .max = 1e9,
      .doc = "no new trial begins once trials have run for so long, over all starts; 0: no limit"},
@@ -53,8 +57,9 @@ static const athi_option tune_options[] = {
     {"executions_per_trial", ATHI_OPT_INT, OPT(executions_per_trial), "1", .min = 1, .max = 1000,
      .doc = "trainings of each point, with different seeds; their mean counts"},
     {"folds", ATHI_OPT_INT, OPT(folds), "0", .min = 0, .max = 1000,
-     .doc = "cross-validation: the training data in so many pieces, of which each is the validation data once; the mean "
-            "counts, and every trial sees the same pieces; 0: data.validation"},
+     .doc =
+         "cross-validation: the training data in so many pieces, of which each is the validation data once; the mean "
+         "counts, and every trial sees the same pieces; 0: data.validation"},
     {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "trainings at a time"},
     {"threads", ATHI_OPT_INT, OPT(threads), "0", .min = 0, .max = 1024,
      .doc = "threads of each job; 0: one when jobs > 1, else all cores"},
@@ -88,6 +93,37 @@ const athi_row athi_tune_row = {"tune",       "the search over the recipe's rang
                                 NULL,         NULL};
 #undef OPT
 
+typedef struct warm_opts {
+    size_t struct_size;
+    bool exact;
+    const char *study, *name;
+    int64_t trials;
+    int as;
+} warm_opts;
+#define OPT(field) offsetof(warm_opts, field)
+static const char *const as_names[] = {"points", "observations", NULL};
+static const athi_option warm_options[] = {
+    {"study", ATHI_OPT_STRING, OPT(study), NULL, .doc = "a run's folder, a file or a URL"},
+    {"name", ATHI_OPT_STRING, OPT(name), "null", .nullable = true, .doc = "which study of several there"},
+    {"trials", ATHI_OPT_INT, OPT(trials), "0", .min = 0, .max = 1e9,
+     .doc = "how many of the best; 0: five points, all observations"},
+    {"as", ATHI_OPT_ENUM, OPT(as), "points", .names = as_names, .doc = "points or observations"},
+    {0}};
+static const athi_row warm_row = {"warm_start", "what another study knows", warm_options, sizeof(warm_opts), NULL,
+                                  "study"};
+#undef OPT
+
+ath_status athi_warm_start_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_warm_start *out) {
+    enum { POINTS = 5 };
+    warm_opts o;
+    ATH_TRY(athi_placed(ctx, athi_options_read(ctx, arena, &warm_row, v, NULL, "warm_start", &o), v));
+    *out = (athi_warm_start){.study = o.study,
+                             .name = o.name,
+                             .trials = o.trials || o.as ? o.trials : POINTS,
+                             .observations = o.as != 0};
+    return ATH_OK;
+}
+
 bool athi_tune_key_is_free(const char *key) {
     static const char *const free_keys[] = {
         /* budgets */ "max_trials",
@@ -96,6 +132,7 @@ bool athi_tune_key_is_free(const char *key) {
         "stop",
         "rescore",
         "points",
+        "warm_start",
         "keep",
         /* means */ "sampler",
         "scheduler",

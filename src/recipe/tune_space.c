@@ -55,8 +55,27 @@ static ath_status read_points(ath_ctx *ctx, athi_arena *arena, const athi_space 
 ath_status athi_space_settle(ath_ctx *ctx, athi_space *space, const athi_tune_opts *tune) {
     double *points;
     int64_t n;
+    athi_warm_start from;
     ATH_TRY(athi_space_rules_add(ctx, space, tune->constraints));
+    if (tune->warm_start) ATH_TRY(athi_warm_start_read(ctx, space->arena, tune->warm_start, &from));
     return read_points(ctx, space->arena, space, tune->points, &points, &n);
+}
+
+/* Those that the section names, then those of another study. */
+static ath_status first_points(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const athi_space *space,
+                               athi_store *store, athi_search_opts *search) {
+    double *named, *taken;
+    int64_t n_named, n_taken;
+    athi_warm_start from;
+    ATH_TRY(read_points(ctx, arena, space, tune->points, &named, &n_named));
+    if (tune->warm_start) ATH_TRY(athi_warm_start_read(ctx, arena, tune->warm_start, &from));
+    ATH_TRY(athi_warm_start_take(ctx, arena, store, space, tune->warm_start ? &from : NULL, &taken, &n_taken));
+    double *all = athi_arena_array(arena, (n_named + n_taken) * space->n + 1, (int64_t)sizeof *all);
+    if (!all) return ATH_E_NOMEM;
+    if (n_named) memcpy(all, named, (size_t)(n_named * space->n) * sizeof *all);
+    if (n_taken) memcpy(all + n_named * space->n, taken, (size_t)(n_taken * space->n) * sizeof *all);
+    search->points = all, search->n_points = n_named + n_taken;
+    return ATH_OK;
 }
 
 int64_t athi_tune_executions(const athi_tune_opts *tune) {
@@ -66,7 +85,6 @@ int64_t athi_tune_executions(const athi_tune_opts *tune) {
 ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const char *where,
                             const athi_space *space, uint64_t seed, athi_store *store, athi_search_opts *search) {
     const char *sampler = athi_arena_printf(arena, "%ssampler", where);
-    double *points;
     void *sampler_opts = NULL;
     *search = (athi_search_opts){.space = space,
                                  .store = store,
@@ -97,7 +115,5 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
         ATH_TRY(athi_spec_resolve(ctx, arena, &athi_stop_rules, tune->stop, stop, &search->stop, &stop_opts));
         search->stop_opts = stop_opts;
     }
-    ATH_TRY(read_points(ctx, arena, space, tune->points, &points, &search->n_points));
-    search->points = points;
-    return ATH_OK;
+    return first_points(ctx, arena, tune, space, store, search);
 }

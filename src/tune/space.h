@@ -94,6 +94,8 @@ void athi_space_key(const athi_space *space, const double *point, athi_text *out
 ath_status athi_space_point_write(athi_arena *arena, const athi_space *space, const double *point,
                                   athi_value **map);
 ath_status athi_space_point_read(ath_ctx *ctx, const athi_space *space, const athi_value *map, double *point);
+/** One value of such a map. */
+ath_status athi_param_value_read(ath_ctx *ctx, const athi_space_param *p, const athi_value *v, double *out);
 /** The definition as a value: what a study stores, and how two starts of one study are compared. */
 ath_status athi_space_write(athi_arena *arena, const athi_space *space, athi_value **out);
 ath_status athi_space_read(ath_ctx *ctx, athi_arena *arena, const athi_value *value, athi_space **out);

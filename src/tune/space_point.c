@@ -87,6 +87,10 @@ static ath_status read_choice(ath_ctx *ctx, const athi_space_param *p, const ath
     return status;
 }
 
+ath_status athi_param_value_read(ath_ctx *ctx, const athi_space_param *p, const athi_value *v, double *out) {
+    return p->type == ATHI_PARAM_CHOICE ? read_choice(ctx, p, v, out) : read_number(ctx, p, v, out);
+}
+
 static ath_status check_names(ath_ctx *ctx, const athi_space *space, const athi_value *map, const double *point) {
     for (int64_t k = 0; k < map->n; k++) {
         int i = athi_space_find(space, map->keys[k]);
@@ -117,12 +121,10 @@ ath_status athi_space_point_read(ath_ctx *ctx, const athi_space *space, const at
         const athi_space_param *p = &space->params[i];
         if (!athi_space_exists(space, point, i)) continue;
         const athi_value *v = athi_value_get(map, p->name);
-        if (!v)
-            point[i] = p->fallback;
-        else if (p->type == ATHI_PARAM_CHOICE)
-            ATH_TRY(read_choice(ctx, p, v, &point[i]));
+        if (v)
+            ATH_TRY(athi_param_value_read(ctx, p, v, &point[i]));
         else
-            ATH_TRY(read_number(ctx, p, v, &point[i]));
+            point[i] = p->fallback;
     }
     return check_names(ctx, space, map, point);
 }
