@@ -119,7 +119,8 @@ static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
     return flops;
 }
 
-static ath_status put_plan(athi_cli *cli, ath_model *model, int64_t batch, athi_text *out) {
+static ath_status put_plan(athi_cli *cli, ath_model *model, const athi_data *data, athi_text *out) {
+    int64_t batch = data->batch, feeding = athi_feeding_bytes(model, &data->augment, batch);
     athi_plan *plan = NULL;
     double flops = 0;
     ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, batch, &plan));
@@ -133,7 +134,8 @@ static ath_status put_plan(athi_cli *cli, ath_model *model, int64_t batch, athi_
     athi_text_printf(out, "memory: block ");
     athi_put_scaled(out, (double)model->state->bytes, "B (weights, optimizer, statistics), gradients ");
     athi_put_scaled(out, (double)model->state->trainable_bytes, "B, slab ");
-    athi_put_scaled(out, (double)athi_plan_slab_bytes(plan), "B\n");
+    athi_put_scaled(out, (double)athi_plan_slab_bytes(plan), feeding ? "B, augmented batches " : "B\n");
+    if (feeding) athi_put_scaled(out, (double)feeding, "B\n");
     return ATH_OK;
 }
 
@@ -197,7 +199,7 @@ static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *
     athi_callbacks_need(job->callbacks, job->n_callbacks, &n_snapshots, &n_state);
     ATH_TRY(athi_model_prepare(job->model, job->seed, n_snapshots, n_state, NULL));
     bool json = athi_cli_has(cli, "json");
-    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data->batch, out);
+    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data, out);
     athi_profile profile;
     ATH_TRY(make_profile(cli, data, job->model, &profile));
     return json ? print_json(cli, &profile, job->model) : athi_put_profile(cli, &profile, out);

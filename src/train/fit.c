@@ -13,6 +13,8 @@ typedef struct run {
     const athi_fit_opts *o;
     athi_arena *arena;
     athi_feed feed, validation;
+    athi_pipeline *pipeline; /* makes the next batch; NULL: the loop makes it */
+    int64_t asked;           /* place in the order of the batch that it makes; -1: none */
     int64_t *order;
     int64_t *progress;        /* in the block */
     double *values;           /* in the block */
@@ -123,13 +125,26 @@ static ath_status check_loss(run *r) {
                      (long long)r->progress[ATHI_EPOCHS_DONE] + 1, (double)*r->rate);
 }
 
+/* The batch into the plan's input slots; and the next one is begun. */
+static void fill(run *r, athi_plan *plan, int64_t first, int64_t n) {
+    athi_batch_key key = {r->o->seed, r->progress[ATHI_EPOCHS_DONE], first};
+    athi_slots slots = athi_feed_slots(&r->feed, plan);
+    if (!r->pipeline) {
+        athi_feed_batch(&r->feed, &slots, &key, r->order + first, n);
+        return;
+    }
+    if (r->asked != first) athi_pipeline_ask(r->pipeline, &key, r->order + first, n);
+    athi_pipeline_take(r->pipeline, &slots);
+    key.first = r->asked = first + n < r->o->train->n ? first + n : -1;
+    if (r->asked >= 0)
+        athi_pipeline_ask(r->pipeline, &key, r->order + key.first, ATHI_MIN(r->o->batch, r->o->train->n - key.first));
+}
+
 static ath_status step(run *r, int64_t first, int64_t n) {
     athi_plan *plan = NULL;
     ATH_TRY(athi_model_plan(r->model, ATHI_MODE_TRAIN, n, &plan));
     set_rate(r);
-    athi_batch_key key = {r->o->seed, r->progress[ATHI_EPOCHS_DONE], first};
-    athi_slots slots = athi_feed_slots(&r->feed, plan);
-    athi_feed_batch(&r->feed, &slots, &key, r->order + first, n);
+    fill(r, plan, first, n);
     athi_plan_run(plan);
     r->progress[ATHI_BATCHES_DONE]++;
     r->samples += n;
@@ -152,7 +167,7 @@ static ath_status train_epoch(run *r, bool *ended) {
             at_once = ATHI_MAX(o->steps_per_execution, 1);
     athi_epoch_order(o->seed, epoch, n, o->shuffle, r->order);
     double begin = athi_now(), told = begin;
-    r->begun = begin, r->samples = 0;
+    r->begun = begin, r->samples = 0, r->asked = -1;
     *ended = true;
     for (int64_t b = r->progress[ATHI_BATCHES_DONE]; b < batches; b++) {
         if (o->max_steps && r->counters[1] >= o->max_steps) {
@@ -205,6 +220,14 @@ static ath_status replay(run *r) {
 
 /* ---- beginning and end --------------------------------------------------------------------------- */
 
+static ath_status begin_augmentation(run *r) {
+    int64_t batch = ATHI_MIN(r->o->batch, r->o->train->n), scratch = athi_feed_scratch(&r->feed, batch);
+    if (!scratch) return ATH_OK;
+    r->feed.scratch = athi_arena_array(r->arena, scratch, sizeof *r->feed.scratch);
+    if (!r->feed.scratch) return ATH_E_NOMEM;
+    return r->ctx->threads > 1 ? athi_pipeline_start(r->arena, &r->feed, batch, &r->pipeline) : ATH_OK;
+}
+
 static ath_status begin(run *r) {
     const athi_fit_opts *o = r->o;
     ath_model *m = r->model;
@@ -214,11 +237,7 @@ static ath_status begin(run *r) {
                           .class_weight = o->class_weight,
                           .augment = o->augment};
     ATH_TRY(athi_feed_check(r->ctx, &r->feed, "train"));
-    int64_t scratch = athi_feed_scratch(&r->feed, ATHI_MIN(o->batch, o->train->n));
-    if (scratch) {
-        r->feed.scratch = athi_arena_array(r->arena, scratch, sizeof *r->feed.scratch);
-        if (!r->feed.scratch) return ATH_E_NOMEM;
-    }
+    ATH_TRY(begin_augmentation(r));
     if (has_validation(r)) {
         r->validation = (athi_feed){.model = m, .part = o->validation, .preprocess = o->preprocess};
         ATH_TRY(athi_feed_check(r->ctx, &r->validation, "validation"));
@@ -259,6 +278,7 @@ ath_status athi_fit(ath_model *m, const athi_fit_opts *opts) {
     if (!r.arena) return ATH_E_NOMEM;
     ath_status status = begin(&r);
     if (status == ATH_OK) status = train(&r);
+    athi_pipeline_stop(r.pipeline);
     athi_arena_destroy(r.arena);
     return status;
 }

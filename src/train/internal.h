@@ -37,6 +37,21 @@ ath_status athi_feed_samples(const athi_feed *feed, athi_mode mode, const int64_
                              athi_batch_done *done, void *user);
 /** Drops all plans: the graph's outputs have changed. */
 void athi_model_forget_plans(ath_model *model);
+
+/* ---- pipeline.c ------------------------------------------------------------------------------------ */
+
+/* Makes the next batch in a thread of its own. */
+typedef struct athi_pipeline athi_pipeline;
+/** Starts the thread; its memory is the arena's. *pipeline NULL with ATH_OK: there is no thread to be had. The feed must
+ * stay where it is. */
+ath_status athi_pipeline_start(athi_arena *arena, const athi_feed *feed, int64_t batch, athi_pipeline **pipeline);
+/** Asks for samples order[0..n), which must stay as they are until the batch is taken. What nobody took is given up. */
+void athi_pipeline_ask(athi_pipeline *pipeline, const athi_batch_key *key, const int64_t *order, int64_t n);
+/** Waits for what was asked for, and copies it. */
+void athi_pipeline_take(athi_pipeline *pipeline, const athi_slots *to);
+/** Ends the thread, after the batch that it may be making; NULL is allowed. */
+void athi_pipeline_stop(athi_pipeline *pipeline);
+
 /** Sums of loss and metrics in the block: to zero, and as means (a root where the metric wants one). */
 void athi_sums_clear(ath_model *model);
 void athi_sums_read(const ath_model *model, double *means);

@@ -137,7 +137,10 @@ typedef struct athi_fit_opts {
 } athi_fit_opts;
 /** ATH_E_OPTION where images are mixed and the loss takes class numbers. */
 ath_status athi_augment_fits_model(const ath_model *model, const athi_augment_list *list);
-/** Trains. The model must be prepared. */
+/** Bytes beside block and plan that augmenting batches takes; 0: nothing is augmented. */
+int64_t athi_feeding_bytes(ath_model *model, const athi_augment_list *list, int64_t batch);
+/** Trains. The model must be prepared. Where batches are augmented and there is a second thread to be used, the next batch
+ * is made while a step computes. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
 /** The names of what an epoch will report, in order, in the arena. */
 ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool validation, const athi_callback *callbacks,

@@ -179,6 +179,51 @@ static void going_on_is_exact_with_augmentation(void **unused) {
     athi_arena_destroy(arena);
 }
 
+static bool same_bits(const ath_model *a, const ath_model *b) {
+    for (int64_t i = 0; i < a->net->graph->n_variables; i++) {
+        const athi_variable *v = a->net->graph->variables[i];
+        if (memcmp(athi_state_at(a->state, v), athi_state_at(b->state, v),
+                   (size_t)(athi_shape_count(v->shape) * athi_dtype_size(v->dtype))) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void interrupt(void *user, int64_t epoch, int64_t batch, int64_t batches) {
+    watch *w = user;
+    (void)epoch, (void)batches;
+    w->interrupted = batch > 2;
+}
+
+/* With a second thread the next batch is made ahead: the same bits, where it goes on from, and wherever it ends. */
+static void batches_made_ahead(void **unused) {
+    (void)unused;
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_augment_list list;
+    shifted(arena, &list);
+    ath_model *models[2];
+    watch w = {0};
+    for (int threads = 1; threads <= 2; threads++) {
+        athi_fit_opts o = fit_opts(&w);
+        ctx->threads = threads;
+        models[threads - 1] = make_model(7, NULL, 0);
+        o.augment = &list;
+        assert_ok(ctx, athi_fit(models[threads - 1], &o));
+    }
+    assert_true(same_bits(models[0], models[1]));
+    go_on(&list);
+    athi_fit_opts o = fit_opts(&w); /* interrupted while the next batch is under way */
+    ath_model *stopped = make_model(7, NULL, 0);
+    o.augment = &list, o.on_batch = interrupt, o.interrupted = &w.interrupted;
+    assert_fails(ctx, athi_fit(stopped, &o), ATH_E_INTERRUPTED, "interrupted in epoch");
+    athi_augment_list mixing = list; /* an error before the first batch */
+    mixing.mixes = true, o.augment = &mixing;
+    assert_fails(ctx, athi_fit(stopped, &o), ATH_E_OPTION, "write data.one_hot: true");
+    ctx->threads = 1;
+    athi_model_destroy(models[0]), athi_model_destroy(models[1]), athi_model_destroy(stopped);
+    athi_arena_destroy(arena);
+}
+
 /* Only training batches are changed: at a learning rate of 0 the training loss differs, the validation loss does not. */
 static void validation_is_not_augmented(void **unused) {
     (void)unused;
@@ -356,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns),
                                        cmocka_unit_test(going_on_is_exact),
                                        cmocka_unit_test(going_on_is_exact_with_augmentation),
+                                       cmocka_unit_test(batches_made_ahead),
                                        cmocka_unit_test(validation_is_not_augmented),
                                        cmocka_unit_test(a_damaged_state_is_refused),
                                        cmocka_unit_test(a_target_stops_it),

@@ -381,21 +381,26 @@ static void class_weights_weigh(void **unused) {
 /* ---- allocation failures ------------------------------------------------------------------------- */
 
 static const char *sweep_backend;
+static int sweep_threads; /* with two, augmented batches are made ahead */
 
-/* A model is made, compiled, prepared, and takes one step, saved and loaded, on data without files. */
+/* A model is made, compiled, prepared, and takes two steps on flipped images, saved and loaded, on data without files. */
 static ath_status one_step(ath_ctx *c) {
+    static const ath_random_flip_opts flips = {.struct_size = sizeof flips, .exact = true};
+    const athi_augment flip = {athi_row_find(&athi_augments, "random_flip"), &flips};
+    const athi_augment_list augment = {&flip, 1, false, {1, 3, 1}};
+    c->threads = sweep_threads;
     static const float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     static const int32_t y[4] = {0, 1, 2, 1};
     static const athi_preprocess p = {.scale = 0.1};
-    athi_part part = {.x = {ATH_F32, athi_dims(4, 3), x}, .y = {ATH_I32, athi_dims(4), y}, .n = 4};
+    athi_part part = {.x = {ATH_F32, athi_dims(4, 1, 3), x}, .y = {ATH_I32, athi_dims(4), y}, .n = 4};
     const char *own = c->backend; /* the context frees what it has copied */
     ath_model *m = NULL;
     c->backend = sweep_backend;
     ath_status status = athi_model_create(c, &m);
     c->backend = own;
     if (status != ATH_OK) return status;
-    ath_tensor *t = athi_net_input_add(m->net, "x", athi_dims(3), ATH_F32);
-    t = ath_dense(t, .units = 5, .activation = ATH_RELU);
+    ath_tensor *t = athi_net_input_add(m->net, "x", athi_dims(1, 3), ATH_F32);
+    t = ath_dense(ath_flatten(t), .units = 5, .activation = ATH_RELU);
     t = ath_dense(t, .units = 3, .activation = ATH_SOFTMAX);
     const athi_row *loss = athi_row_find(&athi_losses, "sparse_categorical_crossentropy"),
                    *optimizer = athi_row_find(&athi_optimizers, "adam");
@@ -412,6 +417,7 @@ static ath_status one_step(ath_ctx *c) {
     athi_fit_opts o = {.train = &part,
                        .validation = &part,
                        .preprocess = &p,
+                       .augment = &augment,
                        .batch = 3,
                        .epochs = 1,
                        .seed = 3,
@@ -430,7 +436,7 @@ static void every_allocation_of_a_step_may_fail(void **unused) {
     for (int i = 0; athi_backends[i]; i++) {
         if (athi_backends[i]->unavailable && athi_backends[i]->unavailable()) continue;
         sweep_backend = athi_backends[i]->name;
-        oom_sweep(one_step);
+        for (sweep_threads = 1; sweep_threads <= 2; sweep_threads++) oom_sweep(one_step);
     }
 }
 
