@@ -1,5 +1,6 @@
 /* ask-tell: the samplers as a server on standard input and output. */
 #include "cli/cli.h"
+#include "base/file.h"
 #include "recipe/recipe.h"
 #include "tune/ask_tell.h"
 
@@ -22,6 +23,31 @@ static ath_status open_search(athi_cli *cli, const athi_space_file *file, const 
     opts.owner = owner;
     if (!o->deterministic) opts.jobs = ATHI_MAX(opts.jobs, 2); /* only in order is there anything to wait for */
     return athi_search_open(cli->ctx, &opts, &server->search);
+}
+
+/* When the study cannot be reached: since when. */
+typedef struct absence {
+    const athi_cli *cli;
+    double since; /* 0: it can */
+} absence;
+
+/* Waits a moment, for ten minutes at most, and says so once. */
+static bool wait_for_study(void *user, const char *sentence) {
+    enum { AGAIN_MS = 1000, MOST_SECONDS = 600 };
+    absence *a = user;
+    double now = athi_now();
+    if (a->since > 0 && now - a->since > MOST_SECONDS) return a->since = 0, false;
+    if (!(a->since > 0)) {
+        a->since = now;
+        athi_cli_line("athanor: %s; it is asked again every second, for ten minutes at most", sentence);
+    }
+    poll(NULL, 0, AGAIN_MS);
+    return !*a->cli->interrupted;
+}
+
+static void is_back(absence *a) {
+    if (a->since > 0) athi_cli_line("athanor: the study can be reached again");
+    a->since = 0;
 }
 
 static ath_status answer_line(athi_cli *cli, const athi_ask_tell *server, const char *line, int64_t n) {
@@ -63,6 +89,8 @@ static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
         if (n > 0) athi_text_add(&in, buffer, n);
         status = in.failed ? ATH_E_NOMEM : answer_lines(cli, server, &in, ended);
         if (status == ATH_OK) status = athi_search_renew(server->search);
+        if (status == ATH_OK) is_back(server->user);
+        if (status == ATH_E_BUSY && wait_for_study(server->user, ath_errmsg(cli->ctx))) status = ATH_OK;
     }
     athi_text_free(&in);
     if (status == ATH_OK && *cli->interrupted) status = ATH_E_INTERRUPTED;
@@ -71,7 +99,8 @@ static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
 
 /* `owner`: of the leases, where others may work on the study too. */
 static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *path, const char *owner) {
-    athi_ask_tell server = {.ctx = cli->ctx, .space = file->space};
+    absence away = {.cli = cli};
+    athi_ask_tell server = {.ctx = cli->ctx, .space = file->space, .wait = wait_for_study, .user = &away};
     ath_status status = athi_space_file_study(file, path, NULL, owner, &server.store);
     if (status == ATH_OK) status = open_search(cli, file, owner, &server);
     if (status == ATH_OK) cli->started = true, status = answer_all(cli, &server);

@@ -87,7 +87,9 @@ static const char *text_of(const athi_value *event, const char *key) {
 bool athi_tune_event_line(const athi_task *task, const athi_value *event, char line[ATHI_EVENT_LINE]) {
     static const struct {
         const char *key, *format;
-    } of_study[] = {{"away", "%s; what runs goes on, and the study is asked again every second"}, {"back", "%s"}};
+    } of_study[] = {{"away",
+                     "%s; what runs goes on, and the study is asked again every second, for ten minutes at most"},
+                    {"back", "%s"}};
     const char *failed = text_of(event, "failed"), *retry = text_of(event, "retry"),
                *message = text_of(event, "message");
     long long trial = (long long)task->trial;

@@ -342,8 +342,12 @@ ath_status athi_ask_tell_line(const athi_ask_tell *server, const char *line, int
                  .arena = athi_arena_create(server->ctx),
                  .info = athi_store_info(server->store)};
     if (!q.arena) return ATH_E_NOMEM;
-    athi_value *map = athi_value_new(q.arena, ATHI_MAP);
-    ath_status status = map ? perform(&q, line, n, map) : ATH_E_NOMEM;
+    athi_value *map;
+    ath_status status;
+    do {
+        map = athi_value_new(q.arena, ATHI_MAP);
+        status = map ? perform(&q, line, n, map) : ATH_E_NOMEM;
+    } while (status == ATH_E_BUSY && server->wait && server->wait(server->user, ath_errmsg(q.ctx)));
     if (status != ATH_OK && status != ATH_E_NOMEM) {
         map = athi_value_new(q.arena, ATHI_MAP);
         status = map ? put(&q, map, "error", athi_value_string(q.arena, ath_errmsg(q.ctx))) : ATH_E_NOMEM;

@@ -5,6 +5,7 @@
  *   {"op":"tell","trial":0,"values":{"y":1.5}}       -> {"ok":true}; or "state":"failed","reason":"memory"; "pruned"
  *   {"op":"report","trial":0,"step":3,"values":{…}}  -> {"action":"continue"}; "prune": stop it, and tell "pruned";
  *                                                       "pause": stop it with its state saved, it may be asked again
+ *   {"op":"tell","trials":[{"trial":0,"values":…},…]} -> {"ok":true}: all of them or, with an error, none
  *   {"op":"add","params":{…},"values":{…}}           -> {"ok":true,"trial":7}
  *   {"op":"best"}                                    -> {"trial":…,"params":…,"values":…}, of several objectives
  *                                                       {"front":[…]}
@@ -23,6 +24,10 @@ typedef struct athi_ask_tell {
     athi_search *search;
     athi_store *store;
     const athi_space *space;
+    /* The study cannot be reached for now: waits a moment; false: for no longer, the sentence is the answer. NULL: it is
+     * at once. */
+    bool (*wait)(void *user, const char *sentence);
+    void *user;
 } athi_ask_tell;
 
 /** Answers one line (without its end) with one line. What the line is to blame for is an answer too; a status

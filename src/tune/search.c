@@ -48,6 +48,7 @@ void athi_search_close(athi_search *s) {
     if (!s) return;
     ath_status left = s->opts.owner ? athi_store_release(s->opts.store) : ATH_OK; /* else they run out */
     (void)left;
+    if (s->opts.owner) athi_store_patience(s->opts.store, ATHI_PATIENCE_MS);
     for (int64_t i = 0; i < s->n; i++) athi_active_free(s, s->actives[i]);
     for (int64_t i = 0; i < s->n_queue; i++) athi_free(s->ctx, s->queue[i]);
     athi_free(s->ctx, s->actives);

@@ -5,8 +5,6 @@
 #define DEFINITION   "definition"
 #define SPACE        "space"
 
-enum { PATIENCE_MS = 20000 };
-
 /* ---- the study ----------------------------------------------------------------------------------- */
 
 static ath_status get_json(athi_store *s, const char *text, athi_value **out) {
@@ -257,7 +255,7 @@ static ath_status create(ath_ctx *ctx, const char *path, athi_store **out) {
     s->ctx = ctx;
     ath_status status = athi_database_check(ctx, path);
     if (status != ATH_OK) return athi_store_close(s), status;
-    s->patience_ms = PATIENCE_MS;
+    s->patience_ms = ATHI_PATIENCE_MS;
     s->data_version = -1;
     s->arena = athi_arena_create(ctx);
     s->scratch = s->arena ? athi_arena_create(ctx) : NULL;

@@ -42,7 +42,9 @@ ath_status athi_store_open(ath_ctx *ctx, const char *path, const athi_study_info
 /** Opens the only (or the named) study of a file to look at it: definition and objectives come from the file. */
 ath_status athi_store_open_existing(ath_ctx *ctx, const char *path, const char *study, athi_store **store);
 void athi_store_close(athi_store *store);
-/** How long a call waits while other processes hold the database, before it is ATH_E_BUSY. 20000 unless told. */
+enum { ATHI_PATIENCE_MS = 20000 };
+/** How long a call waits while other processes hold the database or its server is away, before it is ATH_E_BUSY.
+ * ATHI_PATIENCE_MS unless told. */
 void athi_store_patience(athi_store *store, int milliseconds);
 const athi_study_info *athi_store_info(const athi_store *store);
 /** What of the space was changed when the study was opened, as a line for people; NULL: nothing. */

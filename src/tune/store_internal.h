@@ -61,7 +61,8 @@ typedef enum athi_sql {
 /* What a begin can be, and the statements without values. */
 typedef enum athi_simple {
     ATHI_SQL_READ,    /* one instant, nothing is written */
-    ATHI_SQL_QUICK,   /* may be lost in a power cut */
+    ATHI_SQL_QUICK,   /* may be lost when the database goes down hard */
+    ATHI_SQL_KNOWN,   /* may be lost in a power cut, but not while those live who know of it: as a server's crash would */
     ATHI_SQL_DURABLE, /* on the disk when the commit returns */
     ATHI_SQL_COMMIT,
     ATHI_SQL_SYNC_FULL,
@@ -172,7 +173,7 @@ const char *athi_sql_text(athi_rows *q, int column);
 /** What a transaction does. It may be done again from its beginning, where a connection was lost or others were in the
  * way: so it sets all that it gives out anew. */
 typedef ath_status (*athi_work)(athi_store *s, void *args);
-/** Does the work in a transaction of that kind (READ, QUICK or DURABLE), once: it has happened if the status is ATH_OK,
+/** Does the work in a transaction of that kind (the first four), once: it has happened if the status is ATH_OK,
  * and has not otherwise. Within a group it becomes a part of that. */
 ath_status athi_sql_transaction(athi_store *s, athi_simple kind, athi_work work, void *args);
 /** A number that is another one when somebody else has committed since. */

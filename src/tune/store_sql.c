@@ -265,7 +265,7 @@ static ath_status do_group(athi_store *s, void *args) {
 ath_status athi_store_group(athi_store *s, const athi_group *group) {
     grouped g = {.group = group, .n = s->n};
     if (s->group) return group->work(group->user);
-    ath_status status = athi_sql_transaction(s, group->durable ? ATHI_SQL_DURABLE : ATHI_SQL_QUICK, do_group, &g);
+    ath_status status = athi_sql_transaction(s, group->durable ? ATHI_SQL_DURABLE : ATHI_SQL_KNOWN, do_group, &g);
     if (status != ATH_OK && g.tried) take_back(s, &g);
     for (int64_t i = 0; i < s->n; i++) s->cached[i].grouped = false;
     return status;

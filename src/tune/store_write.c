@@ -109,7 +109,7 @@ static ath_status insert_trial(athi_store *s, void *args) {
 ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_beginning *b, int64_t *number) {
     change c = {.beginning = b};
     ATH_TRY(athi_store_use_space(s, space));
-    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_QUICK, insert_trial, &c));
+    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_KNOWN, insert_trial, &c));
     *number = c.number;
     if (*number < 0) return ATH_OK;
     /* Our own commits do not change data_version; if others added trials too, the next read finds all. */

@@ -5,7 +5,6 @@ Usage: kill_drivers.py ATHANOR OBJECTIVE KILLS TRIALS [SEED]"""
 import os
 import pathlib
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,25 +12,13 @@ import tempfile
 import time
 import unittest
 
+import killing
+
 ATHANOR, OBJECTIVE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 KILLS, TRIALS = int(sys.argv[3]), int(sys.argv[4])
 SEED = int(sys.argv[5]) if len(sys.argv) > 5 else 1
 
 SPACE = "space: {x: !float {min: 0, max: 1}, n: !int {min: 0, max: 3}}\nobjective: loss\nsampler: random\nseed: 3\n"
-
-
-def children_of(pid):
-    try:
-        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 class Drivers(unittest.TestCase):
@@ -47,11 +34,7 @@ class Drivers(unittest.TestCase):
                 "{args}"]
 
     def start(self, command):
-        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process
+        return killing.start(self, command, self.folder)
 
     def call(self, command):
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
@@ -91,17 +74,13 @@ class Drivers(unittest.TestCase):
             rounds += 1
             while True:
                 process = self.start(self.tune(folder, 40, "--jobs", "2", "--set", "deterministic=true"))
-                try:
-                    process.wait(0.01 + self.random.random() * 0.08)
-                except subprocess.TimeoutExpired:
-                    pass
-                if process.poll() is not None:
+                if killing.ends_within(process, 0.01 + self.random.random() * 0.08):
                     break
-                for pid in children_of(process.pid):  # a command alone is lost, and tried again
+                for pid in killing.children_of(process.pid):  # a command alone is lost, and tried again
                     if self.random.random() < 0.3:
-                        kill(pid)
+                        killing.kill(pid)
                 if self.random.random() < 0.8:
-                    kill(process.pid)
+                    killing.kill(process.pid)
                     process.wait()
                     kills += 1
                 else:
@@ -118,15 +97,14 @@ class Drivers(unittest.TestCase):
         slow = ["sh", "-c", "sleep 0.02; exec " + OBJECTIVE + " \"$@\"", "sh", "{args}"]
         tune = self.tune("killed", 60, "--set", "deterministic=true", "--set", "jobs=4")[:-2] + slow
         search, workers, kills, begin = self.start(tune), [], 0, time.monotonic()
-        while not (self.folder / "killed/trials").exists():
-            time.sleep(0.002)
+        killing.wait_until((self.folder / "killed/trials").exists)
         while search.poll() is None and time.monotonic() - begin < 120:
             if len(workers) < 3:
                 workers.append(self.start([ATHANOR, "worker", "killed"]))
             time.sleep(self.random.random() * 0.05)
             if self.random.random() < 0.2 and kills < 12:
                 victim = workers.pop(self.random.randrange(len(workers)))
-                kill(victim.pid)
+                killing.kill(victim.pid)
                 victim.wait()
                 kills += 1
         self.assertEqual(search.wait(), 0, search.stderr.read())
@@ -138,8 +116,7 @@ class Drivers(unittest.TestCase):
 
     def test_eight_workers_on_one_file(self):
         first = self.start(self.tune("many", TRIALS))
-        while not (self.folder / "many/trials").exists():
-            time.sleep(0.002)
+        killing.wait_until((self.folder / "many/trials").exists)
         begin = time.monotonic()
         workers = [first] + [self.start([ATHANOR, "worker", "many"]) for _ in range(7)]
         for worker in workers:

@@ -15,6 +15,8 @@ import tempfile
 import time
 import unittest
 
+import killing
+
 ATHANOR, KILLS = os.path.abspath(sys.argv[1]), int(sys.argv[2])
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 SAMPLES, FEATURES = 3000, 16
@@ -92,20 +94,6 @@ def outcome(folder):
     return found
 
 
-def workers_of(pid):
-    try:
-        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
 class KilledRun(unittest.TestCase):
     maxDiff = 2000
 
@@ -181,15 +169,12 @@ class KilledRun(unittest.TestCase):
                     self.wait_for(process, folder, rng.choice(["model 1: best", "model 2: best"]))
                     time.sleep(rng.random() * 0.003)
                 else:
-                    try:
-                        process.wait(rng.random() * self.seconds)
-                    except subprocess.TimeoutExpired:
-                        pass
+                    killing.ends_within(process, rng.random() * self.seconds)
                 if process.poll() is not None:
                     break
-                workers = workers_of(process.pid) if rng.random() < 0.5 else []  # or the runner alone
+                workers = killing.children_of(process.pid) if rng.random() < 0.5 else []  # or the runner alone
                 for pid in (process.pid, *workers):
-                    kill(pid)
+                    killing.kill(pid)
                 if process.wait() == 0:
                     break
                 kills += 1
@@ -205,10 +190,10 @@ class KilledRun(unittest.TestCase):
         for trial in (1, 3):
             while process.poll() is None and not list((self.folder / "worker").glob(f"trials/{trial}/*/state.safetensors")):
                 time.sleep(0.002)
-            workers = workers_of(process.pid)
+            workers = killing.children_of(process.pid)
             self.assertTrue(workers)
             for pid in workers:  # one of them may be waiting for work
-                kill(pid)
+                killing.kill(pid)
         self.assertEqual(process.wait(), 0, (self.folder / "worker.log").read_text())
         self.same_as_alone("worker")
         self.assertRegex((self.folder / "worker.log").read_text(), r"trial \d: the worker was ended by signal 9 .*; it is tried again in 0.5 s")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # with_postgres.sh PROGRAM [ARGUMENT…]: runs a test against a PostgreSQL server of its own, which lies in a temporary
-# folder and is gone afterwards; ATHANOR_TEST_POSTGRES is its database's URL. ATHANOR_TEST_FSYNC=on: for measuring.
+# folder and is gone afterwards; ATHANOR_TEST_POSTGRES is its database's URL, ATHANOR_TEST_PG_CTL a program that starts, stops
+# and restarts it (pg_ctl's words). ATHANOR_TEST_FSYNC=on: for measuring.
 set -euo pipefail
 
 find_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
@@ -26,5 +27,14 @@ trap 'as_server "${control[@]}" -m immediate stop || true; rm -rf "$folder"' EXI
 as_server "$bin/initdb" -D "$folder/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$folder/initdb.log" 2>&1 ||
   { cat "$folder/initdb.log" >&2; exit 1; }
 as_server "${control[@]}" start >/dev/null || { cat "$folder/log" >&2; exit 1; }
+export ATHANOR_TEST_PG_CTL=$(mktemp "/tmp/ath_pg_ctl_XXXXXX")
+trap 'as_server "${control[@]}" -m immediate stop || true; rm -rf "$folder" "$ATHANOR_TEST_PG_CTL"' EXIT
+{
+  echo '#!/usr/bin/env bash'
+  declare -p control folder
+  declare -f as_server
+  echo 'as_server "${control[@]}" "$@" >/dev/null'
+} >"$ATHANOR_TEST_PG_CTL"
+chmod +x "$ATHANOR_TEST_PG_CTL"
 export ATHANOR_TEST_POSTGRES="postgresql://postgres@127.0.0.1:$port/postgres"
 "$@"
