@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [step] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
+    bench/run.py [step] [augment] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts."""
@@ -73,6 +73,19 @@ def bench_step(rounds):
         ratio = statistics.median(p / o for o, p in pairs)
         row(f"{name}, 1 thread, a step", f"{ours:.3f} ms", f"PyTorch {theirs:.3f} ms", f"{ratio:.2f}x", f"{target}x",
             ratio >= target)
+
+
+def bench_augment(rounds):
+    """Shifting, flipping and normalising a batch of the lab, as a share of its step; one thread."""
+    subprocess.run(["ninja", "-C", BUILD, "bench/bench_augment", "bench/bench_step"], check=True, stdout=subprocess.DEVNULL)
+    own = json.loads(subprocess.run([BUILD / "bench/bench_augment", str(rounds)], check=True, capture_output=True).stdout)
+    wrn = Side([BUILD / "bench/bench_step", "wrn", "1", "1", "--wait"])
+    step = wrn.round()
+    wrn.close()
+    share = own["augmented_ms"] / step
+    row("augmentation (shift, flip, normalise), batch 32, 1 thread", f"{own['augmented_ms']:.3f} ms",
+        f"gather alone {own['gather_ms']:.3f} ms, a step of WRN-16-10 {step:.0f} ms", f"{100 * share:.3f} % of the step",
+        "under 1 %", share < 0.01)
 
 
 def tune(recipe, folder, *options):
@@ -161,7 +174,7 @@ def bench_memory(_rounds):
             f"{late:.0f} MB", f"{limit} MB, flat", late <= limit and late <= early * 1.1 + 2)
 
 
-BENCHES = {"step": bench_step, "search": bench_search, "start": bench_start, "memory": bench_memory}
+BENCHES = {"step": bench_step, "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
 
 
 def table():

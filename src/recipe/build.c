@@ -81,6 +81,7 @@ static ath_status build(builder *b, const athi_value *bound, athi_shape sample, 
         .n_metrics = s->n_metrics,
         .optimizer = trains ? s->optimizer : NULL,
         .optimizer_opts = trains ? s->optimizer_opts : NULL,
+        .sample_weights = trains && s->train.class_weight && s->train.class_weight->n > 0,
         .target_shape = target,
         .no_penalties = s->no_penalties,
     };

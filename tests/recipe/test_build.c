@@ -113,8 +113,50 @@ static void test_composite(void **state) {
                  "did you mean 'width'?");
 }
 
+/* Class weights reach the loss: the model takes a weight for each sample. */
+static void test_class_weight(void **state) {
+    (void)state;
+    athi_data d = images();
+    built b = build_ok(DATA "model: [flatten, dense: {units: 10, activation: softmax}]\n"
+                            "train: {loss: sparse_categorical_crossentropy, class_weight: {3: 2}}\n",
+                       &d);
+    assert_true(b.job.model->net->weight_slot > b.job.model->net->target_slot);
+    assert_float_equal(b.job.class_weight[3], 2, 0);
+    drop_built(&b);
+}
+
+/* data.augment is checked against model and data, at both ends of its ranges. */
+static void test_augment(void **state) {
+    (void)state;
+    static const struct {
+        const char *data, *train, *part;
+    } cases[] = {
+        {"augment: [{random_zoom: !float {min: -1, max: 0.5}}]", "loss: sparse_categorical_crossentropy",
+         "height_factor must be above -1"},
+        {"augment: [mix_up]", "loss: sparse_categorical_crossentropy", "write data.one_hot: true and loss"},
+        {"augment: {rotation_range: !float {min: 10, max: 500}}", "loss: sparse_categorical_crossentropy",
+         "rotation_range must be a number in 0..360, got 500"},
+        {"augment: !choice [null, [{random_crop: {height: 2, width: 2}}]]", "loss: sparse_categorical_crossentropy",
+         "write it as a layer of the model"},
+    };
+    for (int i = 0; i < ATHI_COUNT(cases); i++) {
+        athi_data d = images();
+        athi_recipe *r = NULL;
+        char text[400];
+        snprintf(text, sizeof text,
+                 "data: {source: fashion-mnist, %s}\nmodel: [flatten, dense: {units: 10, activation: softmax}]\ntrain: {%s}\n",
+                 cases[i].data, cases[i].train);
+        ath_status status = parse(text, &r);
+        if (status == ATH_OK) status = athi_recipe_check(r, &d);
+        if (status == ATH_OK || !strstr(ath_errmsg(ctx), cases[i].part))
+            fail_msg("%s: '%s'", cases[i].data, status ? ath_errmsg(ctx) : "no error");
+        athi_recipe_destroy(r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_chain), cmocka_unit_test(test_graph),
-                                       cmocka_unit_test(test_composite)};
+                                       cmocka_unit_test(test_composite), cmocka_unit_test(test_class_weight),
+                                       cmocka_unit_test(test_augment)};
     return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
 }
