@@ -35,11 +35,24 @@ char **athi_environment_with(athi_arena *arena, char *const *base, char *const *
     return list;
 }
 
+/* How often a thread looks for work before it sleeps: some 50 us, against the gaps of a training step, which are
+ * shorter. libgomp's 300000 hold a processor for milliseconds that a thread with work may be waiting for. */
+static char spinning[] = "GOMP_SPINCOUNT=2000";
+
+static bool says_how_to_wait(char *const *environment) {
+    static const char *const names[] = {"GOMP_SPINCOUNT=", "OMP_WAIT_POLICY="};
+    for (; *environment; environment++)
+        for (int i = 0; i < ATHI_COUNT(names); i++)
+            if (!strncmp(*environment, names[i], strlen(names[i]))) return true;
+    return false;
+}
+
 char **athi_process_environment(athi_arena *arena, int threads) {
     char *own[] = {athi_arena_printf(arena, "OMP_NUM_THREADS=%d", threads),
-                   athi_arena_printf(arena, "OPENBLAS_NUM_THREADS=%d", threads)};
+                   athi_arena_printf(arena, "OPENBLAS_NUM_THREADS=%d", threads), spinning};
     if (!own[0] || !own[1]) return NULL;
-    return athi_environment_with(arena, environ, own, threads > 0 ? ATHI_COUNT(own) : 0);
+    const int64_t n = threads <= 0 ? 0 : says_how_to_wait(environ) ? ATHI_COUNT(own) - 1 : ATHI_COUNT(own);
+    return athi_environment_with(arena, environ, own, n);
 }
 
 enum { IN, OUT, ERR, PROBLEM, PIPES };

@@ -39,8 +39,8 @@ typedef struct athi_ending {
     int64_t peak_bytes; /* largest resident size */
 } athi_ending;
 
-/** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads` (0: as they are), NULL-ended, in the
- * arena. */
+/** environ with OMP_NUM_THREADS and OPENBLAS_NUM_THREADS set to `threads` (0: as they are), and with threads that soon
+ * sleep when they wait, unless it says how they do; NULL-ended, in the arena. */
 char **athi_process_environment(athi_arena *arena, int threads);
 /** `base` with the n texts NAME=VALUE in place of what it has under these names. */
 char **athi_environment_with(athi_arena *arena, char *const *base, char *const *own, int64_t n);

@@ -104,7 +104,7 @@ static void workers_answer(void **state) {
     study *t = *state;
     begin(t);
     assert_ok(t->f.ctx,
-              run(t, "echo $$ $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS >&2; ok", (setting){.max_trials = 6}));
+              run(t, "echo $$ $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $GOMP_SPINCOUNT >&2; ok", (setting){.max_trials = 6}));
     assert_string_equal(result.why, "max_trials");
     assert_true(result.peak_worker_bytes > 100000);
     for (int i = 0; i < 6; i++) {
@@ -112,7 +112,7 @@ static void workers_answer(void **state) {
         assert_true(study_trial(t, i)->values[0] == i + 0.5);
         assert_string_equal(words(t, i, 0), words(t, 0, 0)); /* one process for all */
     }
-    assert_non_null(strstr(words(t, 0, 0), " 3 3\n"));
+    assert_non_null(strstr(words(t, 0, 0), " 3 3 2000\n"));
 }
 
 static void in_parallel(void **state) {
