@@ -19,10 +19,11 @@ enum {
                 : VW == 8 ? 6
                           : 4, /* accumulators that fit the registers, beside B and A */
     TILE_VECTORS = ATHI_GEMM_PANEL / VW,
-    PANEL = ATHI_GEMM_PANEL,   /* columns */
-    KC = 320,                  /* panel of 20 (40) KB */
-    MC_FLOATS = 80 * 1024,     /* rows of A in one pass: what stays in the second-level cache */
-    BLOCK = 8,                 /* of the transposing copy */
+    PANEL = ATHI_GEMM_PANEL, /* columns */
+    KC = 320,                /* panel of 20 (40) KB */
+    MC_FLOATS = 80 * 1024,   /* rows of A in one pass: what stays in the second-level cache */
+    BLOCK = 8,               /* of the transposing copy */
+    LINE = 16,               /* floats of a cache line */
 };
 
 /* One tile: where its operands lie and what becomes of the sums. */
@@ -70,12 +71,14 @@ ATHI_INLINE void compute(const tile *t, const int rows, const int vectors, const
 
     const float *a = t->a, *b = t->panel;
     const int64_t lda = t->lda;
+    const float *next = t->a + rows * lda; /* of the next tile, fetched meanwhile: a line of each row in turn */
 #ifdef __clang__
 #pragma clang loop unroll_count(4)
 #else
 #pragma GCC unroll 4
 #endif
     for (int64_t k = 0; k < t->k; k++, b += PANEL, a += transposed ? lda : 1) {
+        __builtin_prefetch(transposed ? a + 2 * rows - 1 : next + (k & (LINE - 1)) * lda + (k & ~(LINE - 1)));
         vf right[TILE_VECTORS];
         ATHI_UNROLL
         for (int j = 0; j < vectors; j++) right[j] = vload(b + j * VW);
@@ -92,8 +95,7 @@ ATHI_INLINE void compute(const tile *t, const int rows, const int vectors, const
         for (int i = 0; i < rows; i++) {
             float *c = t->c + i * t->ldc;
             ATHI_UNROLL
-            for (int j = 0; j < vectors; j++)
-                vstore(c + j * VW, t->add ? sum[i][j] + vload(c + j * VW) : sum[i][j]);
+            for (int j = 0; j < vectors; j++) vstore(c + j * VW, t->add ? sum[i][j] + vload(c + j * VW) : sum[i][j]);
         }
         return;
     }
@@ -171,11 +173,9 @@ void ATHI_INSTANCE(athi_cpu_pack_columns)(const float *b, int64_t ldb, int64_t k
     int64_t whole_k = kc - kc % BLOCK;
     int whole_n = n - n % BLOCK;
     for (int64_t k = 0; k < whole_k; k += BLOCK)
-        for (int j = 0; j < whole_n; j += BLOCK)
-            transpose_block(b + j * ldb + k, ldb, to + k * PANEL + j, PANEL);
+        for (int j = 0; j < whole_n; j += BLOCK) transpose_block(b + j * ldb + k, ldb, to + k * PANEL + j, PANEL);
     for (int64_t k = 0; k < kc; k++)
-        for (int j = k < whole_k ? whole_n : 0; j < PANEL; j++)
-            to[k * PANEL + j] = j < n ? b[j * ldb + k] : 0.0f;
+        for (int j = k < whole_k ? whole_n : 0; j < PANEL; j++) to[k * PANEL + j] = j < n ? b[j * ldb + k] : 0.0f;
 }
 
 /* B(rows [k, k + kc), columns [j, j + n)) as a panel. */
@@ -250,9 +250,9 @@ static void grid_cell(const void *work, int64_t lo, int64_t hi, int part) {
     (void)part;
     for (int64_t cell = lo; cell < hi; cell++) {
         int64_t y = cell / s->along_n, x = cell % s->along_n;
-        region(g, row_tiles * y / s->along_m * TILE_ROWS,
-               lower(g->M, row_tiles * (y + 1) / s->along_m * TILE_ROWS), panels * x / s->along_n * PANEL,
-               lower(g->N, panels * (x + 1) / s->along_n * PANEL), s->panels + cell * KC * PANEL);
+        region(g, row_tiles * y / s->along_m * TILE_ROWS, lower(g->M, row_tiles * (y + 1) / s->along_m * TILE_ROWS),
+               panels * x / s->along_n * PANEL, lower(g->N, panels * (x + 1) / s->along_n * PANEL),
+               s->panels + cell * KC * PANEL);
     }
 }
 

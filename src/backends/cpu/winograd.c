@@ -18,12 +18,14 @@
 
 enum {
     PANEL = ATHI_GEMM_PANEL,
-    CACHE_FLOATS = 1024 * 1024, /* of a block's V (and dM): 12 MB */
-    PANELS_FORWARD = 64 / VW,       /* of output channels in a block: 128 */
-    C_GRADIENT = 320,               /* input channels in a block of the weight gradient */
-    K_GRADIENT = 160,               /* output channels there */
-    CHUNK = 16,                     /* input channels whose weights are transformed together */
-    LINE = 16,                      /* floats of a cache line: rows are longer by one, else they compete for sets */
+    CACHE_FLOATS = 1024 * 1024, /* of a block's V and dM, and of V where U is at hand as a whole: 4 MB */
+    WHOLE_U = 2 * CACHE_FLOATS, /* at most */
+    PART_V = 3 * CACHE_FLOATS,  /* of V where U comes in parts */
+    PANELS_FORWARD = 64 / VW,   /* of output channels in a part: 128 */
+    C_GRADIENT = 320,           /* input channels in a block of the weight gradient */
+    K_GRADIENT = 160,           /* output channels there */
+    CHUNK = 16,                 /* input channels whose weights are transformed together */
+    LINE = 16,                  /* floats of a cache line: rows are longer by one, else they compete for sets */
 };
 
 static int64_t pieces(int64_t n, int64_t most) { return (n + most - 1) / most; }
@@ -69,9 +71,10 @@ static int64_t even_block(int64_t n, int64_t most, int64_t unit) {
 static winograd forward_blocks(const athi_winograd *c) {
     winograd w = start(c);
     w.block_c = c->C;
-    w.block_k = even_block(c->K, PANELS_FORWARD * PANEL, PANEL);
+    const bool whole = POSITIONS * c->C * up(c->K, PANEL) <= WHOLE_U;
+    w.block_k = even_block(c->K, whole ? c->K : PANELS_FORWARD * PANEL, PANEL);
     w.v_row = up(c->C, LINE) + LINE, w.m_row = w.block_k;
-    w.block_tiles = even_block(w.tiles, CACHE_FLOATS / (POSITIONS * w.v_row), 1);
+    w.block_tiles = even_block(w.tiles, (whole ? CACHE_FLOATS : PART_V) / (POSITIONS * w.v_row), 1);
     w.v_size = w.block_tiles * w.v_row;
     w.u_size = w.block_k * c->C + LINE;
     w.m_size = w.block_tiles * w.m_row + LINE;
@@ -82,7 +85,7 @@ static winograd gradient_blocks(const athi_winograd *c) {
     w.block_c = even_block(c->C, C_GRADIENT, LINE);
     w.block_k = even_block(c->K, K_GRADIENT, PANEL);
     w.v_row = w.block_c + LINE, w.m_row = w.block_k;
-    w.block_tiles = even_block(w.tiles, CACHE_FLOATS / (POSITIONS * (w.v_row + w.m_row) / 2), 1);
+    w.block_tiles = even_block(w.tiles, 2 * CACHE_FLOATS / (POSITIONS * (w.v_row + w.m_row) / 2), 1);
     w.v_size = w.block_tiles * w.v_row;
     w.m_size = w.block_tiles * w.m_row + LINE;
     w.u_size = w.block_c * w.block_k + LINE;
@@ -273,38 +276,36 @@ static void weight_gradient_part(const void *work, int64_t lo, int64_t hi, int p
 static void forward_products(const void *work, int64_t lo, int64_t hi, int part) {
     const winograd *w = work;
     (void)part;
-    for (int64_t i = lo; i < hi; i++)
-        ATHI_INSTANCE(athi_cpu_sgemm)
-        (1,
-         &(athi_gemm){.M = w->t1 - w->t0,
-                      .N = w->k1 - w->k0,
-                      .K = w->c->C,
-                      .a = w->v + i * w->v_size,
-                      .lda = w->v_row,
-                      .panels = w->u + i * w->u_size,
-                      .c = w->m + i * w->m_size,
-                      .ldc = w->m_row},
-         NULL);
+    for (int64_t i = lo; i < hi; i++) ATHI_INSTANCE(athi_cpu_sgemm)
+    (1,
+     &(athi_gemm){.M = w->t1 - w->t0,
+                  .N = w->k1 - w->k0,
+                  .K = w->c->C,
+                  .a = w->v + i * w->v_size,
+                  .lda = w->v_row,
+                  .panels = w->u + i * w->u_size,
+                  .c = w->m + i * w->m_size,
+                  .ldc = w->m_row},
+     NULL);
 }
 
 /* dU = or += V' dM at positions [lo, hi) */
 static void gradient_products(const void *work, int64_t lo, int64_t hi, int part) {
     const winograd *w = work;
     (void)part;
-    for (int64_t i = lo; i < hi; i++)
-        ATHI_INSTANCE(athi_cpu_sgemm)
-        (1,
-         &(athi_gemm){.M = w->c1 - w->c0,
-                      .N = w->k1 - w->k0,
-                      .K = w->t1 - w->t0,
-                      .trans_a = true,
-                      .accumulate = !w->first,
-                      .a = w->v + i * w->v_size,
-                      .lda = w->v_row,
-                      .panels = w->m + i * w->m_size,
-                      .c = w->u + i * w->u_size,
-                      .ldc = w->block_k},
-         NULL);
+    for (int64_t i = lo; i < hi; i++) ATHI_INSTANCE(athi_cpu_sgemm)
+    (1,
+     &(athi_gemm){.M = w->c1 - w->c0,
+                  .N = w->k1 - w->k0,
+                  .K = w->t1 - w->t0,
+                  .trans_a = true,
+                  .accumulate = !w->first,
+                  .a = w->v + i * w->v_size,
+                  .lda = w->v_row,
+                  .panels = w->m + i * w->m_size,
+                  .c = w->u + i * w->u_size,
+                  .ldc = w->block_k},
+     NULL);
 }
 
 /* ---- the two convolutions ------------------------------------------------------------------------ */
@@ -325,7 +326,8 @@ static void forward(int threads, const athi_winograd *c, const float *x, const f
         athi_cpu_for(threads, w.t1 - w.t0, 1, 1, input_part, &w);
         for (w.k0 = 0; w.k0 < c->K; w.k0 = w.k1) {
             w.k1 = ATHI_MIN(c->K, w.k0 + w.block_k);
-            athi_cpu_for(threads, pieces(w.k1 - w.k0, PANEL) * pieces(c->C, CHUNK), 1, 1, weight_part, &w);
+            if (w.t0 == 0 || w.block_k < c->K) /* else U is still there */
+                athi_cpu_for(threads, pieces(w.k1 - w.k0, PANEL) * pieces(c->C, CHUNK), 1, 1, weight_part, &w);
             athi_cpu_for(threads, POSITIONS, 1, 1, forward_products, &w);
             athi_cpu_for(threads, w.t1 - w.t0, 1, 1, output_part, &w);
         }
