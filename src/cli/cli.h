@@ -105,6 +105,8 @@ const char *const *athi_cli_texts(athi_cli *cli, const char *flag, int *n);
 const char *athi_cli_cache(athi_arena *arena);
 /** The path of this program, for workers. */
 const char *athi_cli_program(athi_arena *arena);
+/** Takes the passwords in URLs out of the list of processes. The arena lives as long as argv is read. */
+ath_status athi_cli_hide_passwords(athi_arena *arena, int n, char **argv);
 /** Can a file be written there? A sentence before the work, in place of one behind it. */
 ath_status athi_cli_check_output(athi_cli *cli, const char *path);
 /** Makes a folder of its own below TMPDIR; memory: below /dev/shm where that can be. To be removed by athi_cli_remove. */

@@ -112,6 +112,21 @@ static int perform(const athi_verb *verb, int n, char **argv) {
     return code;
 }
 
+/* Nobody else reads what stands in the arguments. */
+static int in_private(const athi_verb *verb, int n, char **argv) {
+    ath_ctx *ctx = NULL;
+    athi_arena *arena = ath_ctx_create(NULL, &ctx) == ATH_OK ? athi_arena_create(ctx) : NULL;
+    ath_status status = arena ? athi_cli_hide_passwords(arena, n, argv) : ATH_E_NOMEM;
+    int code = ATHI_EXIT_REFUSED;
+    if (status == ATH_OK)
+        code = perform(verb, n, argv);
+    else
+        say(ath_status_text(status));
+    if (arena) athi_arena_destroy(arena);
+    ath_ctx_destroy(ctx);
+    return code;
+}
+
 static int unknown_verb(const char *name) {
     const char *near = athi_nearest(name, athi_verbs, ATHI_COUNT(athi_verbs) - 2, sizeof athi_verbs[0]);
     fprintf(stderr, "athanor: there is no verb '%s'%s%s%s; see `athanor --help`\n", name,
@@ -127,6 +142,6 @@ int main(int argc, char **argv) {
     if (strcmp(name, "--version") == 0) return printf("athanor %s\n", ath_version()), ATHI_EXIT_DONE;
     watch_signals();
     for (const athi_verb *v = athi_verbs; v->name; v++)
-        if (strcmp(v->name, name) == 0) return perform(v, argc - 2, argv + 2);
+        if (strcmp(v->name, name) == 0) return in_private(v, argc - 2, argv + 2);
     return unknown_verb(name);
 }

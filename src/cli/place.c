@@ -25,6 +25,23 @@ const char *athi_cli_program(athi_arena *arena) {
     return n > 0 ? athi_arena_strndup(arena, path, n) : "athanor";
 }
 
+/* What others see is overwritten in place; who reads the arguments here gets a copy. */
+ath_status athi_cli_hide_passwords(athi_arena *arena, int n, char **argv) {
+    static const char scheme[] = "postgres";
+    for (int i = 0; i < n; i++) {
+        const char *url = strstr(argv[i], scheme);
+        const char *shown = url ? athi_store_shown(arena, url) : NULL;
+        if (url && !shown) return ATH_E_NOMEM;
+        if (!url || strcmp(url, shown) == 0) continue;
+        char *seen = argv[i], *copy = athi_arena_strdup(arena, seen);
+        if (!copy) return ATH_E_NOMEM;
+        const size_t before = (size_t)(url - seen), room = strlen(url);
+        argv[i] = copy;
+        strncpy(seen + before, shown, room); /* the rest becomes zeroes */
+    }
+    return ATH_OK;
+}
+
 static bool is_folder(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);

@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import random
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -137,6 +139,25 @@ class Client(unittest.TestCase):
         study.close()
         with self.assertRaises(athanor.Error):
             study.ask()
+
+    def test_no_password_in_the_list_of_processes(self):
+        space = self.folder / "space.json"
+        space.write_text(json.dumps({"space": SPACE, "objective": LOSS}))
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # the server that never answers
+            url = f"postgresql://me:geheim@127.0.0.1:{silent.getsockname()[1]}/db"
+            for arguments in (["show", url], ["best", url + "?password=geheim"], ["worker", url],
+                              ["ask-tell", str(space), "--study", url], ["ask-tell", str(space), "--study=" + url]):
+                with self.subTest(arguments=arguments), subprocess.Popen(
+                        [ATHANOR, *arguments], stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+                    if not select.select([silent, process.stderr], [], [], 20)[0].count(silent):
+                        self.assertIn("built without PostgreSQL", process.communicate()[1])
+                        continue
+                    connection = silent.accept()[0]
+                    seen = pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes()
+                    connection.close()
+                    self.assertNotIn("geheim", process.communicate()[1])
+                    self.assertNotIn(b"geheim", seen)
+                    self.assertIn(b"postgresql://me:***@127.0.0.1", seen)
 
     def test_garbage(self):
         """A hundred lines that are no requests: each is answered with an error, and nothing has changed."""

@@ -123,6 +123,7 @@ def main():
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = args.database if "://" in args.database else f"sqlite:///{args.database}"
+    url = url.replace("postgresql://", "postgresql+psycopg2://")  # which driver, else SQLAlchemy's version decides
     study = optuna.load_study(study_name=args.study, storage=url, sampler=optuna.samplers.TPESampler(seed=1))
     with open(args.dump) as f:
         dump = json.load(f)["trials"]

@@ -1,15 +1,20 @@
+#!/usr/bin/env python3
 """The programs of others that the slow tests ask: from PyPI, into .venv-report at the first call (or where REPORT_VENV
-says). `peers.python()` is the Python that has them."""
+says). `peers.python()` is the Python that has them.
+
+    peers.py PROGRAM ARGUMENT…      runs it with the path of that Python as one more argument"""
 import os
 import pathlib
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 import venv
 
-WANTED = ["optuna==5.0.0", "optuna-dashboard==0.21.0", "tensorboard==2.21.0", "mlflow-skinny==3.17.2"]
+WANTED = ["optuna==5.0.0", "optuna-dashboard==0.21.0", "tensorboard==2.21.0", "mlflow-skinny==3.17.2",
+          "psycopg2-binary==2.9.11"]
 FOLDER = pathlib.Path(os.environ.get("REPORT_VENV", pathlib.Path(__file__).parents[2] / ".venv-report"))
 
 
@@ -58,3 +63,7 @@ class Server:
                                          headers={"Content-Type": "application/json"} if body else {})
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read()
+
+
+if __name__ == "__main__":
+    os.execv(sys.argv[1], [*sys.argv[1:], str(python())])
