@@ -151,6 +151,7 @@ ath_status athi_verb_quantize(athi_cli *cli);
 ath_status athi_verb_show(athi_cli *cli);
 ath_status athi_verb_best(athi_cli *cli);
 ath_status athi_verb_export(athi_cli *cli);
+ath_status athi_verb_import(athi_cli *cli);
 ath_status athi_verb_report(athi_cli *cli);
 ath_status athi_verb_explain(athi_cli *cli);
 ath_status athi_verb_list(athi_cli *cli);
@@ -159,7 +160,7 @@ ath_status athi_verb_bench(athi_cli *cli);
 extern const athi_flag athi_flags_run[], athi_flags_tune[], athi_flags_ask_tell[], athi_flags_train[],
     athi_flags_worker[], athi_flags_worker_process[], athi_flags_predict[], athi_flags_evaluate[], athi_flags_quantize[], athi_flags_study[],
     athi_flags_best[], athi_flags_export[], athi_flags_report[], athi_flags_explain[], athi_flags_list[],
-    athi_flags_doctor[], athi_flags_bench[];
+    athi_flags_import[], athi_flags_doctor[], athi_flags_bench[];
 
 /** docs/options.md: every kind, row and option. */
 ath_status athi_cli_markdown(athi_text *out);

@@ -199,7 +199,7 @@ static ath_status redefine(athi_store *s, const athi_study_info *info, const ath
 
 /* A study of Optuna without a definition gets ours. */
 static ath_status define(athi_store *s, const athi_study_info *info, const athi_value *definition, const char *text) {
-    if (s->info.definition && athi_value_equal(s->info.definition, definition)) return ATH_OK;
+    if (!info->definition || (s->info.definition && athi_value_equal(s->info.definition, definition))) return ATH_OK;
     if (s->info.definition) ATH_TRY(redefine(s, info, definition));
     ATH_TRY(athi_sql_run(s, SQL_STUDY_PUT, "itt", s->study_id, DEFINITION, text));
     return keep_space(s, info->space);
@@ -222,7 +222,7 @@ static ath_status join(athi_store *s, void *args) {
         ATH_TRY(read_names(s));
     }
     ATH_TRY(define(s, info, definition, text));
-    s->info.definition = definition;
+    if (info->definition) s->info.definition = definition;
     return ATH_OK;
 }
 

@@ -21,7 +21,7 @@ typedef struct athi_study_info {
     int n_objectives;
     const bool *maximize;
     const char *const *objective_names; /* "val_accuracy" */
-    const athi_value *definition;       /* what must not change between starts: seed, data, …; any map */
+    const athi_value *definition;       /* what must not change between starts: seed, data, …; any map; NULL: whatever */
     const athi_space *space;            /* of the definition, kept in the study; NULL: it is found while running */
     /* Compares another definition with this one; NULL: nothing may change. */
     ath_status (*grown)(const void *user, athi_arena *arena, const athi_value *was, athi_growth *growth);

@@ -84,6 +84,9 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_TRIAL_SYSTEM_INSERT] =
         "INSERT INTO trial_system_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
         " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
+    [SQL_TRIAL_ATTRS] = "SELECT \"key\", value_json FROM trial_user_attributes WHERE trial_id=?1 ORDER BY \"key\"",
+    [SQL_TRIAL_SYSTEM_ATTRS] =
+        "SELECT \"key\", value_json FROM trial_system_attributes WHERE trial_id=?1 ORDER BY \"key\"",
     [SQL_TRIAL_CONSTRAINTS] =
         "SELECT trial_id, value_json FROM trial_system_attributes WHERE trial_id BETWEEN ?1 AND ?2 AND"
         " (\"key\"='constraints' OR (\"key\">='constraints:' AND \"key\"<'constraints;'))"
