@@ -6,6 +6,7 @@
 #include <math.h>
 
 enum { MOST_TOP = 5, LOCAL_TURN = 3, WARPED_TURN = 2 };
+enum { COARSE = 50 }; /* values of a grid */
 /* Labels jump at the edge of a failing region; a length that followed the jump would call all of it unknown again. */
 static const double LABEL_SHORTEST = 0.3, LABEL_NOISE = 0.03;
 
@@ -87,8 +88,18 @@ static ath_status model_limits(ath_ctx *ctx, athi_arena *arena, const athi_bayes
 
 /* ---- the whole --------------------------------------------------------------------------------------------- */
 
+/* On grids alone a closer look finds nothing smaller, and takes the noise of a few neighbours for a slope. */
+static bool has_fine_parameter(const athi_space *space) {
+    for (int64_t i = 0; i < space->n; i++) {
+        int64_t count = athi_param_count(&space->params[i]);
+        if (space->params[i].type != ATHI_PARAM_CHOICE && (count == 0 || count > COARSE)) return true;
+    }
+    return false;
+}
+
 athi_gp_turn athi_gp_turn_of(const athi_view *view) {
-    return (athi_gp_turn){.warped = view->trial % WARPED_TURN != 0, .local = view->trial % LOCAL_TURN == 0};
+    return (athi_gp_turn){.warped = view->trial % WARPED_TURN != 0,
+                          .local = view->trial % LOCAL_TURN == 0 && has_fine_parameter(view->space)};
 }
 
 ath_status athi_gp_surrogate_fit(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts, athi_gp_turn turn,

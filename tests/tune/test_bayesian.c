@@ -1,6 +1,7 @@
 /* The Bayesian sampler as a whole: better than random search, away from failing regions, apart in parallel,
  * and the suggestions of fixed seeds (tests/tune/suggestions.json; ATHANOR_BLESS=1 writes it again). */
 #include "base/file.h"
+#include "tune/gp_surrogate.h"
 #include "tune/sampler_test.h"
 
 /* 24 pairs: 19 or more by chance have a probability of 0.0033. */
@@ -84,6 +85,44 @@ static void first_points(void **state) {
     free(s);
 }
 
+/* Every third turn looks closely, unless everything lies on coarse grids; then the model has the trials around the best, and
+ * the search stays in their box. */
+static void local_turn(void **state) {
+    enum { D = 5, TRIALS = 34, NEAR = 4 * (D + 1) };
+    fixture *f = *state;
+    valley_space(f);
+    study *s = malloc(sizeof *s);
+    begin(s, f->space, 2, false);
+    for (int i = 0; i < TRIALS; i++) {
+        athi_trial *t = ask(f, s, "random", NULL);
+        tell(t, valley(t->point));
+    }
+    const athi_bayesian_opts opts = {.alpha = 1e-6, .feasibility = 1};
+    athi_observed o;
+    athi_gp_surrogate g;
+    athi_rng rng = athi_rng_at(2, ATHI_PURPOSE(ATHI_RNG_TEST, 1));
+    double point[WIDTH], row[D];
+    bool found;
+    assert_ok(f->ctx, athi_observe(f->arena, &s->view, &o));
+    assert_ok(f->ctx, athi_gp_surrogate_fit(f->ctx, f->arena, &opts, (athi_gp_turn){.local = true}, &o, &g));
+    assert_int_equal(g.n, NEAR);
+    assert_ok(f->ctx, athi_gp_surrogate_search(f->ctx, f->arena, &g, &rng, point, &found));
+    assert_true(found);
+    athi_encode(&o.encoder, point, row);
+    for (int j = 0; j < D; j++) assert_true(row[j] >= g.acquisition.low[j] && row[j] <= g.acquisition.high[j]);
+    assert_ok(f->ctx, athi_gp_surrogate_fit(f->ctx, f->arena, &opts, (athi_gp_turn){0}, &o, &g));
+    assert_true(g.n == TRIALS && !g.acquisition.low);
+    s->view.trial = 33;
+    assert_true(athi_gp_turn_of(&s->view).local);
+    s->view.trial = 34;
+    assert_false(athi_gp_turn_of(&s->view).local);
+    assert_ok(f->ctx, athi_space_create(f->arena, &f->space));
+    add(f, int_param("n", 1, 12, 0, ATHI_PRIOR_UNIFORM));
+    s->view.space = f->space, s->view.trial = 33;
+    assert_false(athi_gp_turn_of(&s->view).local);
+    free(s);
+}
+
 /* ---- fixed seeds ------------------------------------------------------------------------------------------
  */
 
@@ -109,11 +148,9 @@ static void compare(fixture *f, const athi_value *expected, const athi_value *go
         for (int64_t k = 0; k < f->space->n; k++) {
             const athi_space_param *p = &f->space->params[k];
             bool same = a[k] == b[k] || (isnan(a[k]) && isnan(b[k]));
-            if (athi_param_count(p) == 0 && !isnan(a[k]) &&
-                !isnan(b[k])) /* kinds of processors round differently */
+            if (athi_param_count(p) == 0 && !isnan(a[k]) && !isnan(b[k])) /* kinds of processors round differently */
                 same = fabs(athi_param_to_unit(p, a[k]) - athi_param_to_unit(p, b[k])) < 0.02;
-            if (!same)
-                fail_msg("%s: trial %d: '%s' was %.17g, is %.17g", sampler, (int)i, p->name, a[k], b[k]);
+            if (!same) fail_msg("%s: trial %d: '%s' was %.17g, is %.17g", sampler, (int)i, p->name, a[k], b[k]);
         }
     }
 }
@@ -158,6 +195,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(failing_region, setup, teardown),
         cmocka_unit_test_setup_teardown(parallel, setup, teardown),
         cmocka_unit_test_setup_teardown(first_points, setup, teardown),
+        cmocka_unit_test_setup_teardown(local_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(golden, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
