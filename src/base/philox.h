@@ -20,8 +20,15 @@ enum athi_random_use {
     ATHI_RNG_SCHEDULER = 9, /* id = trial */
 };
 
+/* Multipliers, the steps of the key, rounds. */
+#define ATHI_PHILOX_M0 0xD2511F53u
+#define ATHI_PHILOX_M1 0xCD9E8D57u
+#define ATHI_PHILOX_W0 0x9E3779B9u
+#define ATHI_PHILOX_W1 0xBB67AE85u
+enum { ATHI_PHILOX_ROUNDS = 10 };
+
 static inline void athi_philox_round(uint32_t c[4], uint32_t k0, uint32_t k1) {
-    uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
+    uint64_t p0 = (uint64_t)ATHI_PHILOX_M0 * c[0], p1 = (uint64_t)ATHI_PHILOX_M1 * c[2];
     uint32_t c1 = c[1], c3 = c[3];
     c[0] = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
     c[1] = (uint32_t)p1;
@@ -34,9 +41,9 @@ static inline void athi_philox(uint64_t seed, uint64_t purpose, uint64_t index, 
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     out[0] = (uint32_t)index, out[1] = (uint32_t)(index >> 32);
     out[2] = (uint32_t)purpose, out[3] = (uint32_t)(purpose >> 32);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < ATHI_PHILOX_ROUNDS; i++) {
         athi_philox_round(out, k0, k1);
-        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+        k0 += ATHI_PHILOX_W0, k1 += ATHI_PHILOX_W1;
     }
 }
 

@@ -1,11 +1,15 @@
 /* Dropout whose mask is a function of (seed, purpose, place): element i uses word i % 4 of the Philox block
- * base + i / 4, whoever computes it, so the backward pass makes the same mask anew and nothing is stored.
- * The rounds of athi_philox are written here over LANES counters, one of each per lane. */
+ * base + i / 4, whoever computes it, so the backward pass makes the same mask anew and nothing is stored. */
 #include "backends/cpu/instance.h"
 #include "backends/cpu/parallel.h"
 #include "base/philox.h"
 
-enum { LANES = 2 * VW, STEP = 4 * LANES, GRAIN = 4096 };
+enum {
+    COUNTERS = VW / 2,            /* in a vector: a counter's word has 64 bits, of which the low ones count */
+    CHAINS = 4,                   /* vectors of them in flight */
+    STEP = 4 * COUNTERS * CHAINS, /* elements */
+    GRAIN = 4096,
+};
 
 typedef struct {
     const athi_images *im;
@@ -16,47 +20,102 @@ typedef struct {
     float *y;
 } dropout_work;
 
-/* words[w][l] = word w of block base + l. Counter arithmetic is 32 x 32 -> 64 bits, which vectorises. */
-ATHI_INLINE void philox_lanes(uint64_t seed, uint64_t purpose, uint64_t base, uint32_t words[4][LANES]) {
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int l = 0; l < LANES; l++) {
-        words[0][l] = (uint32_t)(base + (uint64_t)l);
-        words[1][l] = (uint32_t)((base + (uint64_t)l) >> 32);
-        words[2][l] = (uint32_t)purpose;
-        words[3][l] = (uint32_t)(purpose >> 32);
+/* ---- the rounds of athi_philox over vectors ------------------------------------------------------- */
+
+typedef uint64_t vw __attribute__((vector_size(4 * VW)));
+typedef uint32_t vu __attribute__((vector_size(4 * VW)));
+
+/* The products of the low halves. gcc 12 does not see the instruction for it in the general form. */
+#if VW == 16 && defined(__AVX512F__)
+ATHI_INLINE vw multiply(vw a, vw b) { return (vw)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+#elif VW == 8 && defined(__AVX2__)
+ATHI_INLINE vw multiply(vw a, vw b) { return (vw)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+#elif VW == 4
+ATHI_INLINE vw multiply(vw a, vw b) { return (vw)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+#else
+ATHI_INLINE vw multiply(vw a, vw b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+#endif
+
+/* Which counter stands in a lane: the even lanes hold the first half of them, so that pairs(…) has them in order. */
+#if VW == 16
+static const vw counter_of_lane = {0, 4, 1, 5, 2, 6, 3, 7};
+#define PAIRS(a, b, odd)                                                                                             \
+    __builtin_shufflevector(a, b, odd, 8 + odd, 2 + odd, 10 + odd, 4 + odd, 12 + odd, 6 + odd, 14 + odd)
+#elif VW == 8
+static const vw counter_of_lane = {0, 2, 1, 3};
+#define PAIRS(a, b, odd) __builtin_shufflevector(a, b, odd, 4 + odd, 2 + odd, 6 + odd)
+#else
+static const vw counter_of_lane = {0, 1};
+#define PAIRS(a, b, odd) __builtin_shufflevector(a, b, odd, 2 + odd)
+#endif
+
+ATHI_INLINE vw splat(uint64_t x) { return x - (vw){0}; }
+
+/* The words of blocks base … base + COUNTERS CHAINS - 1 in their order. */
+ATHI_INLINE void philox_words(const dropout_work *w, uint64_t base, vu words[2 * CHAINS]) {
+    vw c[4][CHAINS];
+    ATHI_UNROLL
+    for (int j = 0; j < CHAINS; j++) {
+        const vw counter = splat(base + (uint64_t)j * COUNTERS) + counter_of_lane;
+        c[0][j] = counter, c[1][j] = counter >> 32;
+        c[2][j] = splat(w->purpose & 0xffffffffu), c[3][j] = splat(w->purpose >> 32);
     }
-    for (int round = 0; round < 10; round++) {
-        for (int l = 0; l < LANES; l++) {
-            uint32_t c[4] = {words[0][l], words[1][l], words[2][l], words[3][l]};
-            athi_philox_round(c, k0, k1);
-            words[0][l] = c[0], words[1][l] = c[1], words[2][l] = c[2], words[3][l] = c[3];
+    uint32_t k0 = (uint32_t)w->seed, k1 = (uint32_t)(w->seed >> 32);
+    for (int round = 0; round < ATHI_PHILOX_ROUNDS; round++) {
+        ATHI_UNROLL
+        for (int j = 0; j < CHAINS; j++) {
+            const vw a = multiply(c[0][j], splat(ATHI_PHILOX_M0)), b = multiply(c[2][j], splat(ATHI_PHILOX_M1));
+            c[0][j] = (b >> 32) ^ c[1][j] ^ splat(k0), c[1][j] = b;
+            c[2][j] = (a >> 32) ^ c[3][j] ^ splat(k1), c[3][j] = a;
         }
-        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+        k0 += ATHI_PHILOX_W0, k1 += ATHI_PHILOX_W1;
+    }
+    ATHI_UNROLL
+    for (int j = 0; j < CHAINS; j++) {
+        const vw first = (c[0][j] & 0xffffffffu) | c[1][j] << 32, second = (c[2][j] & 0xffffffffu) | c[3][j] << 32;
+        words[2 * j] = (vu)PAIRS(first, second, 0), words[2 * j + 1] = (vu)PAIRS(first, second, 1);
     }
 }
 
-/* Where element i of the plain order lies. */
-static int64_t place(const athi_images *im, int64_t i) {
-    if (!im->block) return i;
-    const int64_t c = i % im->C, pixel = i / im->C % im->pixels, n = i / im->C / im->pixels;
-    return ((n * (im->C / im->block) + c / im->block) * im->pixels + pixel) * im->block + c % im->block;
+/* ---- dropout ------------------------------------------------------------------------------------- */
+
+/* The first element of a block, which lies together: [N, C / block, pixels, block]. */
+typedef struct {
+    int64_t n, pixel, c;
+} cursor;
+static cursor cursor_at(const athi_images *im, int64_t i) {
+    return (cursor){i / im->C / im->pixels, i / im->C % im->pixels, i % im->C};
+}
+static int64_t place(const athi_images *im, const cursor *at) {
+    return (at->n * im->C + at->c) * im->pixels + at->pixel * im->block;
+}
+static void next_block(const athi_images *im, cursor *at) {
+    if ((at->c += im->block) < im->C) return;
+    at->c = 0;
+    if (++at->pixel < im->pixels) return;
+    at->pixel = 0, at->n++;
+}
+
+ATHI_INLINE void keep_run(const float *x, const float *keep, int64_t n, float *y) {
+    for (int64_t j = 0; j < n; j += VW) vstore_n(y + j, vload_n(x + j, n - j) * vload(keep + j), n - j);
 }
 
 static void dropout_part(const void *work, int64_t lo, int64_t hi, int part) {
     const dropout_work *w = work;
-    /* What lies together: everything, or a block of channels. Blocks divide a step, which begins at one. */
-    const int64_t together = w->im->block ? w->im->block : STEP;
+    cursor at = cursor_at(w->im, lo);
     (void)part;
-    for (int64_t i = lo; i < hi; i += STEP) { /* lo is a multiple of STEP */
-        uint32_t words[4][LANES];
+    for (int64_t i = lo; i < hi; i += STEP) { /* lo is a multiple of STEP, and blocks divide that */
+        vu words[2 * CHAINS];
         float keep[STEP];
-        philox_lanes(w->seed, w->purpose, w->base + (uint64_t)i / 4, words);
-        for (int l = 0; l < LANES; l++)
-            for (int j = 0; j < 4; j++) keep[4 * l + j] = words[j][l] < w->threshold ? 0.0f : w->scale;
+        philox_words(w, w->base + (uint64_t)i / 4, words);
+        ATHI_UNROLL
+        for (int j = 0; j < 2 * CHAINS; j++)
+            vstore(keep + j * VW, vsel((vi)(words[j] < w->threshold), (vf){0}, vset(w->scale)));
         const int64_t n = ATHI_MIN(hi - i, STEP);
-        for (int64_t from = 0; from < n; from += together) {
-            const int64_t at = place(w->im, i + from), end = ATHI_MIN(together, n - from);
-            for (int64_t j = 0; j < end; j++) w->y[at + j] = w->x[at + j] * keep[from + j];
+        if (!w->im->block) keep_run(w->x + i, keep, n, w->y + i);
+        for (int64_t from = 0; w->im->block && from < n; from += w->im->block, next_block(w->im, &at)) {
+            const int64_t to = place(w->im, &at);
+            keep_run(w->x + to, keep + from, w->im->block, w->y + to);
         }
     }
 }
