@@ -49,7 +49,7 @@ typedef struct ath_hp_int_opts {
     int64_t fallback; /* the default; 0: min */
 } ath_hp_int_opts;
 ATH_API int64_t ath_hp_int_with(ath_hp *hp, const char *name, const ath_hp_int_opts *opts);
-#define ath_hp_int(hp, name, ...)                                                                            \
+#define ath_hp_int(hp, name, ...)                                                                                    \
     ath_hp_int_with((hp), (name), &(ath_hp_int_opts){.struct_size = sizeof(ath_hp_int_opts), __VA_ARGS__})
 
 /** A real number in min..max. */
@@ -62,9 +62,8 @@ typedef struct ath_hp_float_opts {
     double fallback; /* the default; 0: min */
 } ath_hp_float_opts;
 ATH_API double ath_hp_float_with(ath_hp *hp, const char *name, const ath_hp_float_opts *opts);
-#define ath_hp_float(hp, name, ...)                                                                          \
-    ath_hp_float_with((hp), (name),                                                                          \
-                      &(ath_hp_float_opts){.struct_size = sizeof(ath_hp_float_opts), __VA_ARGS__})
+#define ath_hp_float(hp, name, ...)                                                                                  \
+    ath_hp_float_with((hp), (name), &(ath_hp_float_opts){.struct_size = sizeof(ath_hp_float_opts), __VA_ARGS__})
 
 /** False or true; the default is false. */
 ATH_API bool ath_hp_bool(ath_hp *hp, const char *name);
@@ -80,9 +79,8 @@ typedef struct ath_hp_choice_opts {
     int fallback;                          /* the default's index */
 } ath_hp_choice_opts;
 ATH_API const char *ath_hp_choice_with(ath_hp *hp, const char *name, const ath_hp_choice_opts *opts);
-#define ath_hp_choice(hp, name, ...)                                                                         \
-    ath_hp_choice_with((hp), (name),                                                                         \
-                       &(ath_hp_choice_opts){.struct_size = sizeof(ath_hp_choice_opts), __VA_ARGS__})
+#define ath_hp_choice(hp, name, ...)                                                                                 \
+    ath_hp_choice_with((hp), (name), &(ath_hp_choice_opts){.struct_size = sizeof(ath_hp_choice_opts), __VA_ARGS__})
 
 /** All of them as JSON, {"units": 64, "optimizer": "adam"}; NULL when memory ran out. Lives as long as the tuner. */
 ATH_API const char *ath_hp_json(ath_hp *hp);
@@ -93,6 +91,9 @@ ATH_API const char *ath_hp_json(ath_hp *hp);
  * What a trial is worth is the mean over executions of each one's best report. Errors: ATH_E_IO, ATH_E_BUSY
  * (the study cannot be written). */
 ATH_API ath_status ath_trial_report(ath_trial *trial, int64_t step, double value);
+/** The same for several objectives: a value of each, in their order. A trial is worth the last report then, since the best
+ * step of one objective is not that of another. */
+ATH_API ath_status ath_trial_report_values(ath_trial *trial, int64_t step, const double *values);
 ATH_API int64_t ath_trial_number(const ath_trial *trial);
 /** 0 .. executions_per_trial - 1. */
 ATH_API int64_t ath_trial_execution(const ath_trial *trial);
@@ -107,25 +108,28 @@ typedef enum ath_direction {
     ATH_MAXIMIZE
 } ath_direction;
 
+#define ATH_OBJECTIVES_MAX 8
+
 typedef struct ath_tuner_opts {
     size_t struct_size;
     bool exact;
-    const char *directory;        /* required; made if missing; holds study.db */
-    const char *objective;        /* required: the metric's name */
-    ath_direction direction;      /* by name */
-    int64_t max_trials;           /* 10; trials of earlier starts included */
-    int64_t executions_per_trial; /* 1 */
-    const char *sampler;          /* "auto"; see `athanor list samplers` */
-    uint64_t seed;                /* 0 */
-    bool overwrite;               /* forgets an earlier study in the directory */
+    const char *directory;                        /* required; made if missing; holds study.db */
+    const char *objective;                        /* required: the metric's name; or .objectives */
+    ath_direction direction;                      /* by name */
+    int64_t max_trials;                           /* 10; trials of earlier starts included */
+    int64_t executions_per_trial;                 /* 1 */
+    const char *sampler;                          /* "auto"; see `athanor list samplers` */
+    uint64_t seed;                                /* 0 */
+    bool overwrite;                               /* forgets an earlier study in the directory */
+    const char *objectives[ATH_OBJECTIVES_MAX];   /* several, up to the first NULL, in place of .objective */
+    ath_direction directions[ATH_OBJECTIVES_MAX]; /* of each of them; by name */
 } ath_tuner_opts;
 
 /** Opens or makes the study. Errors: ATH_E_OPTION; ATH_E_BUSY (another process searches there); ATH_E_STATE
  * (the study there has another objective or seed); ATH_E_IO. */
 ATH_API ath_status ath_tuner_create_with(ath_ctx *ctx, ath_tuner **tuner, const ath_tuner_opts *opts);
-#define ath_tuner_create(ctx, tuner, ...)                                                                    \
-    ath_tuner_create_with((ctx), (tuner),                                                                    \
-                          &(ath_tuner_opts){.struct_size = sizeof(ath_tuner_opts), __VA_ARGS__})
+#define ath_tuner_create(ctx, tuner, ...)                                                                            \
+    ath_tuner_create_with((ctx), (tuner), &(ath_tuner_opts){.struct_size = sizeof(ath_tuner_opts), __VA_ARGS__})
 /** NULL is allowed. */
 ATH_API void ath_tuner_destroy(ath_tuner *tuner);
 
@@ -141,13 +145,18 @@ ATH_API ath_status ath_tuner_search(ath_tuner *tuner, ath_tuner_fn fn, void *use
 
 typedef struct ath_tuner_result {
     int64_t trial;
-    double value;
+    double value;      /* of several objectives the first one's: ath_tuner_values */
     int64_t best_step; /* of the first execution; 0: only a final value */
     ath_hp *hp;        /* asking it gives the trial's values, so that the same build function can be used */
 } ath_tuner_result;
 
 /** The trial of this rank, 0 the best. Valid until the tuner is destroyed. ATH_E_NOTFOUND: fewer are complete. */
 ATH_API ath_status ath_tuner_best(ath_tuner *tuner, int64_t rank, ath_tuner_result *result);
+/** How many of the ranks are the Pareto front: 0 to *n - 1, by trial number; then come the front without it, and so on.
+ * With one objective *n is 1; 0 when no trial is complete. */
+ATH_API ath_status ath_tuner_front(ath_tuner *tuner, int64_t *n);
+/** The values of the trial of this rank, one an objective in their order. ATH_E_NOTFOUND: fewer are complete. */
+ATH_API ath_status ath_tuner_values(ath_tuner *tuner, int64_t rank, double *values);
 
 #ifdef __cplusplus
 }

@@ -1,171 +1,14 @@
 /* The public define-by-run search: the space grows while the user's function asks, one execution after the
  * other runs in this process. */
-#include "athanor/tune.h"
+#include "tune/tuner_internal.h"
 
 #include "base/file.h"
-#include "tune/search.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define SPACE_KEY "space"
-
-struct ath_tuner {
-    ath_ctx *ctx;
-    athi_arena *arena; /* the space and what best() gave out */
-    athi_space *space;
-    athi_store *store;
-    athi_search_opts search;
-    int lock;
-    int64_t stored_n; /* parameters of the space that the study knows */
-};
-
-struct ath_hp {
-    ath_tuner *tuner;
-    bool fixed; /* of a finished trial: nothing is added */
-    double *point;
-    bool *asked;
-    int64_t n, point_cap, asked_cap;
-    ath_status status; /* the first error */
-    char sentence[ATHI_ERRMSG_MAX];
-};
-
-struct ath_trial {
-    ath_tuner *tuner;
-    ath_hp *hp;
-    athi_search *search;
-    athi_task task;
-    int64_t written; /* parameters that the study knows this trial to have, -1: none were written */
-};
-
-/* ---- parameters ---------------------------------------------------------------------------------- */
-
-static void give_up(ath_hp *hp, ath_status status) {
-    if (hp->status != ATH_OK) return;
-    hp->status = status;
-    snprintf(hp->sentence, sizeof(hp->sentence), "%s", ath_errmsg(hp->tuner->ctx));
-}
-
-/* Room for the space's parameters; new ones are not asked for yet. */
-static ath_status fit(ath_hp *hp) {
-    ath_ctx *ctx = hp->tuner->ctx;
-    while (hp->n < hp->tuner->space->n) {
-        ATH_TRY(ATHI_GROW(ctx, hp->point, hp->n, hp->point_cap));
-        ATH_TRY(ATHI_GROW(ctx, hp->asked, hp->n, hp->asked_cap));
-        hp->point[hp->n] = NAN, hp->asked[hp->n] = false;
-        hp->n++;
-    }
-    return ATH_OK;
-}
-
-static void free_values(ath_hp *hp) {
-    athi_free(hp->tuner->ctx, hp->point);
-    athi_free(hp->tuner->ctx, hp->asked);
-}
-
-/* The trial's value of a parameter, which becomes part of the space if it is new. */
-static ath_status ask(ath_hp *hp, const athi_space_param *wanted, int *index) {
-    ath_tuner *t = hp->tuner;
-    if (!wanted->name || !*wanted->name)
-        return athi_fail(t->ctx, ATH_E_OPTION, "a parameter was asked for without a name");
-    int known = athi_space_find(t->space, wanted->name);
-    if (known < 0 && hp->fixed)
-        return athi_fail(t->ctx, ATH_E_NOTFOUND, "the study has no parameter '%s'", wanted->name);
-    ATH_TRY(athi_space_add(t->ctx, t->space, wanted, index)); /* a known one is compared */
-    ATH_TRY(fit(hp));
-    hp->asked[*index] = true;
-    if (isnan(hp->point[*index])) hp->point[*index] = t->space->params[*index].fallback;
-    return ATH_OK;
-}
-
-static bool get(ath_hp *hp, const athi_space_param *wanted, int *index) {
-    ath_status status = hp->status == ATH_OK ? ask(hp, wanted, index) : hp->status;
-    if (status != ATH_OK) give_up(hp, status);
-    return status == ATH_OK;
-}
-
-/* Shorter structs of older programs are filled up with zeros. */
-#define TAKE(type, opts)                                                                                     \
-    type o = {0};                                                                                            \
-    memcpy(&o, opts, ATHI_MIN(opts->struct_size, sizeof(o)))
-
-static const athi_prior priors[] = {[ATH_PRIOR_UNIFORM] = ATHI_PRIOR_UNIFORM,
-                                    [ATH_PRIOR_LOG] = ATHI_PRIOR_LOG,
-                                    [ATH_PRIOR_REVERSE_LOG] = ATHI_PRIOR_REVERSE_LOG};
-
-static athi_prior prior_of(ath_prior prior) {
-    return (int)prior >= 0 && (int)prior < ATHI_COUNT(priors) ? priors[prior] : ATHI_PRIOR_UNIFORM;
-}
-
-int64_t ath_hp_int_with(ath_hp *hp, const char *name, const ath_hp_int_opts *opts) {
-    TAKE(ath_hp_int_opts, opts);
-    int64_t fallback = o.fallback || o.exact ? o.fallback : o.min;
-    bool log = o.prior == ATH_PRIOR_LOG;
-    athi_space_param p = {.name = name,
-                          .type = ATHI_PARAM_INT,
-                          .min = (double)o.min,
-                          .max = (double)o.max,
-                          .step = o.step || log ? (double)o.step : 1,
-                          .prior = prior_of(o.prior),
-                          .fallback = (double)fallback};
-    int i;
-    return get(hp, &p, &i) ? (int64_t)hp->point[i] : fallback;
-}
-
-double ath_hp_float_with(ath_hp *hp, const char *name, const ath_hp_float_opts *opts) {
-    TAKE(ath_hp_float_opts, opts);
-    double fallback = o.fallback != 0 || o.exact ? o.fallback : o.min;
-    athi_space_param p = {.name = name,
-                          .type = ATHI_PARAM_FLOAT,
-                          .min = o.min,
-                          .max = o.max,
-                          .step = o.step,
-                          .prior = prior_of(o.prior),
-                          .fallback = fallback};
-    int i;
-    return get(hp, &p, &i) ? hp->point[i] : fallback;
-}
-
-bool ath_hp_bool(ath_hp *hp, const char *name) {
-    athi_value no = {.type = ATHI_BOOL}, yes = {.type = ATHI_BOOL, .boolean = true};
-    athi_branch branches[] = {{.key = "false", .value = &no}, {.key = "true", .value = &yes}};
-    athi_space_param p = {
-        .name = name, .type = ATHI_PARAM_CHOICE, .branches = branches, .n_branches = 2, .boolean = true};
-    int i;
-    return get(hp, &p, &i) && hp->point[i] == 1;
-}
-
-const char *ath_hp_choice_with(ath_hp *hp, const char *name, const ath_hp_choice_opts *opts) {
-    TAKE(ath_hp_choice_opts, opts);
-    athi_value values[ATH_HP_VALUES_MAX] = {{0}};
-    athi_branch branches[ATH_HP_VALUES_MAX] = {{0}};
-    int n = 0, i;
-    for (; n < ATH_HP_VALUES_MAX && o.values[n]; n++) {
-        values[n] = (athi_value){.type = ATHI_STRING, .text = o.values[n]};
-        branches[n] = (athi_branch){.key = o.values[n], .value = &values[n]};
-    }
-    athi_space_param p = {.name = name,
-                          .type = ATHI_PARAM_CHOICE,
-                          .branches = branches,
-                          .n_branches = n,
-                          .ordered = o.ordered,
-                          .fallback = o.fallback};
-    if (!get(hp, &p, &i)) return o.fallback >= 0 && o.fallback < n ? o.values[o.fallback] : "";
-    return hp->tuner->space->params[i].branches[(int)hp->point[i]].key;
-}
-
-const char *ath_hp_json(ath_hp *hp) {
-    athi_value *map = NULL;
-    athi_text text = {.ctx = hp->tuner->ctx};
-    const char *copy = NULL;
-    if (fit(hp) == ATH_OK &&
-        athi_space_point_write(hp->tuner->arena, hp->tuner->space, hp->point, &map) == ATH_OK &&
-        athi_json_write(&text, map, 0) == ATH_OK && !text.failed)
-        copy = athi_arena_strdup(hp->tuner->arena, text.text);
-    athi_text_free(&text);
-    return copy;
-}
 
 /* ---- a trial ------------------------------------------------------------------------------------- */
 
@@ -197,14 +40,27 @@ static ath_status store_point(ath_trial *trial) {
     return status;
 }
 
-ath_status ath_trial_report(ath_trial *trial, int64_t step, double value) {
+ath_status ath_trial_report_values(ath_trial *trial, int64_t step, const double *values) {
+    const athi_study_info *info = athi_store_info(trial->tuner->store);
+    const char *keys[ATH_OBJECTIVES_MAX];
+    athi_value numbers[ATH_OBJECTIVES_MAX] = {{0}}, *items[ATH_OBJECTIVES_MAX];
+    athi_value map = {
+        .type = ATHI_MAP, .n = info->n_objectives, .cap = info->n_objectives, .items = items, .keys = keys};
     if (trial->hp->status != ATH_OK)
         return athi_fail(trial->tuner->ctx, trial->hp->status, "%s", trial->hp->sentence);
     ATH_TRY(store_point(trial));
-    const char *keys[] = {athi_store_info(trial->tuner->store)->objective_names[0]};
-    athi_value number = {.type = ATHI_FLOAT, .number = value}, *items[] = {&number};
-    athi_value map = {.type = ATHI_MAP, .n = 1, .cap = 1, .items = items, .keys = keys};
+    for (int k = 0; k < info->n_objectives; k++) {
+        numbers[k] = (athi_value){.type = ATHI_FLOAT, .number = values[k]};
+        items[k] = &numbers[k], keys[k] = info->objective_names[k];
+    }
     return athi_search_report(trial->search, &trial->task, step, &map);
+}
+
+ath_status ath_trial_report(ath_trial *trial, int64_t step, double value) {
+    const int n = athi_store_info(trial->tuner->store)->n_objectives;
+    if (n == 1) return ath_trial_report_values(trial, step, &value);
+    return athi_fail(trial->tuner->ctx, ATH_E_OPTION,
+                     "trial: there are %d objectives, but one value was reported; call ath_trial_report_values", n);
 }
 
 int64_t ath_trial_number(const ath_trial *trial) { return trial->task.trial; }
@@ -222,16 +78,40 @@ static const struct {
     {"precision", ATH_MAXIMIZE}, {"recall", ATH_MAXIMIZE}, {"f1", ATH_MAXIMIZE},
 };
 
-static ath_status find_direction(ath_ctx *ctx, const ath_tuner_opts *o, bool *maximize) {
-    ath_direction direction = o->direction;
+static ath_status find_direction(ath_ctx *ctx, const char *objective, ath_direction direction, bool *maximize) {
     for (int i = 0; direction == ATH_BY_NAME && i < ATHI_COUNT(directions); i++)
-        if (strstr(o->objective, directions[i].part)) direction = directions[i].direction;
+        if (strstr(objective, directions[i].part)) direction = directions[i].direction;
     *maximize = direction == ATH_MAXIMIZE;
     if (direction == ATH_MINIMIZE || direction == ATH_MAXIMIZE) return ATH_OK;
-    return athi_fail(ctx, ATH_E_OPTION,
-                     "tuner: nothing is known of the objective '%s'; give .direction = ATH_MINIMIZE or "
-                     "ATH_MAXIMIZE",
-                     o->objective);
+    return athi_fail(
+        ctx, ATH_E_OPTION,
+        "tuner: nothing is known of the objective '%s'; give its direction, ATH_MINIMIZE or ATH_MAXIMIZE", objective);
+}
+
+/* What is optimised: .objective, or .objectives. */
+typedef struct objectives {
+    int n;
+    const char *names[ATH_OBJECTIVES_MAX];
+    bool maximize[ATH_OBJECTIVES_MAX];
+} objectives;
+
+static ath_status read_objectives(ath_ctx *ctx, const ath_tuner_opts *o, objectives *out) {
+    *out = (objectives){0};
+    const bool one = o->objective && *o->objective;
+    if (one && o->objectives[0])
+        return athi_fail(ctx, ATH_E_OPTION, "tuner: both .objective and .objectives are given; leave one out");
+    if (one) {
+        out->names[out->n++] = o->objective;
+        return find_direction(ctx, o->objective, o->direction, &out->maximize[0]);
+    }
+    for (; out->n < ATH_OBJECTIVES_MAX && o->objectives[out->n]; out->n++) {
+        const char *name = out->names[out->n] = o->objectives[out->n];
+        for (int k = 0; k < out->n; k++)
+            if (!strcmp(out->names[k], name))
+                return athi_fail(ctx, ATH_E_OPTION, "tuner: the objective '%s' stands twice", name);
+        ATH_TRY(find_direction(ctx, name, o->directions[out->n], &out->maximize[out->n]));
+    }
+    return out->n ? ATH_OK : athi_fail(ctx, ATH_E_OPTION, "tuner: .objective is missing");
 }
 
 static ath_status find_sampler(ath_tuner *t, const ath_tuner_opts *o) {
@@ -262,25 +142,33 @@ static ath_status forget_study(ath_ctx *ctx, const char *path) {
         snprintf(file, sizeof(file), "%s%s", path, endings[i]);
         if (athi_file_exists(file) && unlink(file))
             return athi_fail(ctx, ATH_E_IO,
-                             "%s: cannot be removed to start over; change the permissions of its folder",
-                             file);
+                             "%s: cannot be removed to start over; change the permissions of its folder", file);
     }
     return ATH_OK;
 }
 
-static ath_status open_study(ath_tuner *t, const ath_tuner_opts *o, const char *path) {
-    bool maximize;
-    ATH_TRY(find_direction(t->ctx, o, &maximize));
+/* One objective by its name, several as a list: studies of one are as they always were. */
+static ath_status set_objectives(ath_tuner *t, const objectives *what, athi_value *definition) {
+    athi_value *list = athi_value_new(t->arena, ATHI_LIST);
+    if (!list) return ATH_E_NOMEM;
+    if (what->n == 1)
+        return athi_value_set(t->arena, definition, "objective", athi_value_string(t->arena, what->names[0]));
+    for (int k = 0; k < what->n; k++)
+        ATH_TRY(athi_value_append(t->arena, list, athi_value_string(t->arena, what->names[k])));
+    return athi_value_set(t->arena, definition, "objectives", list);
+}
+
+static ath_status open_study(ath_tuner *t, const ath_tuner_opts *o, const objectives *what, const char *path) {
     athi_value *definition = athi_value_new(t->arena, ATHI_MAP);
     if (!definition) return ATH_E_NOMEM;
     ATH_TRY(athi_value_set(t->arena, definition, "define_by_run", athi_value_bool(t->arena, true)));
-    ATH_TRY(athi_value_set(t->arena, definition, "objective", athi_value_string(t->arena, o->objective)));
+    ATH_TRY(set_objectives(t, what, definition));
     ATH_TRY(athi_value_set(t->arena, definition, "seed", athi_value_int(t->arena, (int64_t)o->seed)));
     const char *slash = strrchr(o->directory, '/');
     athi_study_info info = {.name = slash && slash[1] ? slash + 1 : o->directory,
-                            .n_objectives = 1,
-                            .maximize = &maximize,
-                            .objective_names = &o->objective,
+                            .n_objectives = what->n,
+                            .maximize = what->maximize,
+                            .objective_names = what->names,
                             .definition = definition};
     return athi_store_open(t->ctx, path, &info, &t->store);
 }
@@ -297,10 +185,9 @@ static ath_status read_space(ath_tuner *t) {
 }
 
 static ath_status create(ath_tuner *t, const ath_tuner_opts *o) {
-    if (!o->directory || !*o->directory)
-        return athi_fail(t->ctx, ATH_E_OPTION, "tuner: .directory is missing");
-    if (!o->objective || !*o->objective)
-        return athi_fail(t->ctx, ATH_E_OPTION, "tuner: .objective is missing");
+    if (!o->directory || !*o->directory) return athi_fail(t->ctx, ATH_E_OPTION, "tuner: .directory is missing");
+    objectives what;
+    ATH_TRY(read_objectives(t->ctx, o, &what));
     if (!(t->arena = athi_arena_create(t->ctx))) return ATH_E_NOMEM;
     const char *path = athi_arena_printf(t->arena, "%s/study.db", o->directory);
     const char *lock = athi_arena_printf(t->arena, "%s/lock", o->directory);
@@ -309,7 +196,7 @@ static ath_status create(ath_tuner *t, const ath_tuner_opts *o) {
     ATH_TRY(athi_make_dirs(t->ctx, o->directory));
     ATH_TRY(athi_lock_take(t->ctx, lock, &t->lock));
     if (o->overwrite) ATH_TRY(forget_study(t->ctx, path));
-    ATH_TRY(open_study(t, o, path));
+    ATH_TRY(open_study(t, o, &what, path));
     ATH_TRY(read_space(t));
     t->search.space = t->space;
     t->search.store = t->store;
@@ -359,18 +246,17 @@ static ath_status record(ath_trial *trial, ath_status outcome) {
     return athi_search_fail(trial->search, &trial->task, reason, message);
 }
 
-static ath_status run_task(ath_tuner *t, athi_search *search, const athi_task *task, ath_tuner_fn fn,
-                           void *user) {
+static ath_status run_task(ath_tuner *t, athi_search *search, const athi_task *task, ath_tuner_fn fn, void *user) {
     ath_hp hp = {.tuner = t};
     ath_trial trial = {.tuner = t, .hp = &hp, .search = search, .task = *task, .written = -1};
     int64_t given = t->space->n;
-    ath_status status = fit(&hp);
+    ath_status status = athi_hp_fit(&hp);
     if (status == ATH_OK) {
         if (given) memcpy(hp.point, task->point, (size_t)given * sizeof(double));
         t->ctx->errmsg[0] = 0;
         status = record(&trial, fn(&hp, &trial, user));
     }
-    free_values(&hp);
+    athi_hp_free_values(&hp);
     return status;
 }
 
@@ -416,21 +302,49 @@ static ath_status fixed_hp(ath_tuner *t, const athi_trial *trial, ath_hp **out) 
     return hp->n && (!hp->point || !hp->asked) ? ATH_E_NOMEM : ATH_OK;
 }
 
-ath_status ath_tuner_best(ath_tuner *t, int64_t rank, ath_tuner_result *result) {
+/* Ranked anew each time: another process may have added trials. */
+static ath_status rank_all(ath_tuner *t, const athi_trial ***ranking, int64_t *n, int64_t *front) {
     athi_search *search = NULL;
-    const athi_trial **ranking = NULL;
-    int64_t n = 0;
-    *result = (ath_tuner_result){0};
     ATH_TRY(athi_search_open(t->ctx, &t->search, &search));
-    ath_status status = athi_search_ranking(search, t->arena, &ranking, &n);
+    ath_status status = athi_search_ranking(search, t->arena, ranking, n);
+    if (status == ATH_OK) *front = athi_search_front(search, *ranking, *n);
     athi_search_close(search);
-    ATH_TRY(status);
+    return status;
+}
+
+static ath_status ranked(ath_tuner *t, int64_t rank, const athi_trial **trial) {
+    const athi_trial **ranking = NULL;
+    int64_t n = 0, front;
+    ATH_TRY(rank_all(t, &ranking, &n, &front));
     if (rank < 0 || rank >= n)
         return athi_fail(t->ctx, ATH_E_NOTFOUND, "tuner: there is no trial of rank %lld: %lld are complete",
                          (long long)rank, (long long)n);
-    const athi_trial *best = ranking[rank];
+    *trial = ranking[rank];
+    return ATH_OK;
+}
+
+ath_status ath_tuner_best(ath_tuner *t, int64_t rank, ath_tuner_result *result) {
+    const athi_trial *best = NULL;
+    *result = (ath_tuner_result){0};
+    ATH_TRY(ranked(t, rank, &best));
     result->trial = best->number;
     result->value = best->values[0];
     result->best_step = best->n_executions > 0 ? best->execution_best[0] : 0;
     return fixed_hp(t, best, &result->hp);
+}
+
+ath_status ath_tuner_front(ath_tuner *t, int64_t *n) {
+    const athi_trial **ranking = NULL;
+    int64_t all = 0;
+    *n = 0;
+    ATH_TRY(rank_all(t, &ranking, &all, n));
+    if (athi_store_info(t->store)->n_objectives == 1) *n = ATHI_MIN(all, 1);
+    return ATH_OK;
+}
+
+ath_status ath_tuner_values(ath_tuner *t, int64_t rank, double *values) {
+    const athi_trial *trial = NULL;
+    ATH_TRY(ranked(t, rank, &trial));
+    memcpy(values, trial->values, (size_t)athi_store_info(t->store)->n_objectives * sizeof *values);
+    return ATH_OK;
 }

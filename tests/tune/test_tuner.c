@@ -35,9 +35,9 @@ static ath_status run(ath_hp *hp, ath_trial *trial, void *user) {
 
 static ath_tuner *create(study *t, int64_t max_trials, int64_t executions) {
     ath_tuner *tuner;
-    assert_ok(t->f.ctx, ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objective = "score",
-                                         .seed = 3, .max_trials = max_trials, .sampler = "random",
-                                         .executions_per_trial = executions));
+    assert_ok(t->f.ctx,
+              ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objective = "score", .seed = 3,
+                               .max_trials = max_trials, .sampler = "random", .executions_per_trial = executions));
     return tuner;
 }
 
@@ -106,9 +106,9 @@ static void goes_on(void **state) {
     double value = a.value;
     int64_t number = a.trial;
     ath_tuner_destroy(tuner);
-    assert_ok(t->f.ctx, ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objective = "score",
-                                         .seed = 3, .max_trials = 12, .sampler = "random",
-                                         .executions_per_trial = 2, .overwrite = true));
+    assert_ok(t->f.ctx,
+              ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objective = "score", .seed = 3,
+                               .max_trials = 12, .sampler = "random", .executions_per_trial = 2, .overwrite = true));
     assert_fails(t->f.ctx, ath_tuner_search(tuner, run, &first), ATH_E_INTERRUPTED, "");
     ath_tuner_destroy(tuner);
     tuner = create(t, 12, 2);
@@ -123,36 +123,104 @@ static void what_goes_wrong_is_told(void **state) {
     study *t = *state;
     ath_ctx *ctx = t->f.ctx;
     ath_tuner *tuner, *other;
-    assert_fails(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "flow"),
-                 ATH_E_OPTION, "nothing is known of the objective 'flow'");
-    assert_fails(ctx, ath_tuner_create(ctx, &tuner, .objective = "loss"), ATH_E_OPTION,
-                 ".directory is missing");
-    assert_fails(ctx,
-                 ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "loss",
-                                  .sampler = "randon"),
+    assert_fails(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "flow"), ATH_E_OPTION,
+                 "nothing is known of the objective 'flow'");
+    assert_fails(ctx, ath_tuner_create(ctx, &tuner, .objective = "loss"), ATH_E_OPTION, ".directory is missing");
+    assert_fails(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "loss", .sampler = "randon"),
                  ATH_E_OPTION, "did you mean random");
     calls dry = {.t = t, .fail_from = 1}, wrong = {.t = t, .wrong_at = 2};
     tuner = create(t, 10, 1);
-    assert_fails(ctx, ath_tuner_create(ctx, &other, .directory = t->folder, .objective = "score"), ATH_E_BUSY,
-                 "");
+    assert_fails(ctx, ath_tuner_create(ctx, &other, .directory = t->folder, .objective = "score"), ATH_E_BUSY, "");
     assert_fails(ctx, ath_tuner_search(tuner, run, &wrong), ATH_E_OPTION, "units");
     ath_tuner_destroy(tuner);
     assert_fails(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "score", .seed = 4),
                  ATH_E_STATE, "seed was 3, is 4");
-    assert_ok(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "score",
-                                    .overwrite = true, .sampler = "random"));
+    assert_ok(ctx, ath_tuner_create(ctx, &tuner, .directory = t->folder, .objective = "score", .overwrite = true,
+                                    .sampler = "random"));
     assert_fails(ctx, ath_tuner_search(tuner, run, &dry), ATH_E_FAILED, "the pump is dry");
+    ath_tuner_destroy(tuner);
+}
+
+/* Two objectives that want opposite things of x; z should be 0 for both. */
+static ath_status two(ath_hp *hp, ath_trial *trial, void *user) {
+    calls *c = user;
+    const double x = ath_hp_float(hp, "x", .min = 0, .max = 1, .step = 0.125);
+    const int64_t z = ath_hp_int(hp, "z", .min = 0, .max = 1);
+    if (++c->n == c->wrong_at) return ath_trial_report(trial, 1, x);
+    ath_status status = ath_trial_report_values(trial, 1, (double[]){9, 0});
+    return status != ATH_OK ? status : ath_trial_report_values(trial, 2, (double[]){x + (double)z, x - (double)z});
+}
+
+static void several_objectives(void **state) {
+    study *t = *state;
+    calls c = {.t = t};
+    ath_tuner *tuner;
+    int64_t front, x[2];
+    double values[2], before = -1;
+    ath_tuner_result result;
+    for (int start = 0; start < 2; start++) { /* the second time the study is there */
+        assert_ok(t->f.ctx,
+                  ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objectives = {"loss", "speed"},
+                                   .directions = {[1] = ATH_MAXIMIZE}, .max_trials = 18, .sampler = "random"));
+        assert_ok(t->f.ctx, ath_tuner_front(tuner, &front));
+        assert_int_equal(front, start ? 9 : 0);
+        assert_ok(t->f.ctx, ath_tuner_search(tuner, two, &c));
+        assert_int_equal(c.n, 18);
+        assert_ok(t->f.ctx, ath_tuner_front(tuner, &front));
+        assert_int_equal(front, 9); /* x from 0 to 1 by 1/8, z = 0 */
+        for (int64_t rank = 0; rank < 18; rank++) {
+            assert_ok(t->f.ctx, ath_tuner_best(tuner, rank, &result));
+            assert_ok(t->f.ctx, ath_tuner_values(tuner, rank, values));
+            assert_true(result.value == values[0]); /* the last report, not the best of each */
+            x[0] = ath_hp_int(result.hp, "z", .min = 0, .max = 1);
+            assert_int_equal(x[0], rank >= front);
+            assert_true(values[0] - values[1] == 2.0 * (double)x[0]);
+            if (rank > 0 && rank < front) assert_true((double)result.trial > before);
+            before = (double)result.trial;
+        }
+        assert_fails(t->f.ctx, ath_tuner_values(tuner, 18, values), ATH_E_NOTFOUND, "18 are complete");
+        ath_tuner_destroy(tuner);
+    }
+    c = (calls){.t = t, .wrong_at = 1};
+    assert_ok(t->f.ctx, ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objectives = {"loss", "score"},
+                                         .max_trials = 1, .overwrite = true, .sampler = "random"));
+    assert_ok(t->f.ctx, ath_tuner_search(tuner, two, &c));
+    assert_fails(t->f.ctx, ath_tuner_best(tuner, 0, &result), ATH_E_NOTFOUND, "0 are complete");
+    ath_tuner_destroy(tuner);
+    assert_fails(t->f.ctx,
+                 ath_tuner_create(t->f.ctx, &tuner, .directory = t->folder, .objective = "loss", .max_trials = 1),
+                 ATH_E_STATE, "has 2 objectives, expected 1");
+}
+
+static void wrong_objectives(void **state) {
+    study *t = *state;
+    ath_tuner *tuner;
+    const struct {
+        const char *objective, *objectives[3], *says;
+    } rows[] = {{NULL, {NULL}, ".objective is missing"},
+                {"loss", {"score"}, "both .objective and .objectives are given"},
+                {NULL, {"loss", "loss"}, "the objective 'loss' stands twice"},
+                {NULL, {"loss", "flow"}, "nothing is known of the objective 'flow'; give its direction"}};
+    for (int i = 0; i < ATHI_COUNT(rows); i++) {
+        ath_tuner_opts o = {.struct_size = sizeof o, .directory = t->folder, .objective = rows[i].objective};
+        memcpy(o.objectives, rows[i].objectives, sizeof rows[i].objectives);
+        assert_fails(t->f.ctx, ath_tuner_create_with(t->f.ctx, &tuner, &o), ATH_E_OPTION, rows[i].says);
+    }
+    /* A program that was built before there were several. */
+    ath_tuner_opts old = {.struct_size = offsetof(ath_tuner_opts, objectives),
+                          .directory = t->folder,
+                          .objective = "loss"};
+    old.objectives[0] = "never read";
+    assert_ok(t->f.ctx, ath_tuner_create_with(t->f.ctx, &tuner, &old));
     ath_tuner_destroy(tuner);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(finds_the_best),
-        TEST(the_first_trial_has_the_defaults),
-        TEST(branches_have_their_own_parameters),
-        TEST(goes_on),
-        TEST(what_goes_wrong_is_told),
+        TEST(finds_the_best),   TEST(the_first_trial_has_the_defaults), TEST(branches_have_their_own_parameters),
+        TEST(goes_on),          TEST(what_goes_wrong_is_told),          TEST(several_objectives),
+        TEST(wrong_objectives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
