@@ -52,18 +52,12 @@ const athi_option athi_options_mix_up[] = {
 
 /* ---- cut_mix ----------------------------------------------------------------------------------------- */
 
-/* [low, high) of the pixels in a random stretch of length part x n, and that length. */
-static double stretch(athi_rng *rng, double part, int64_t n, int64_t *low, int64_t *high) {
-    double length = part * (double)n, begin = athi_rng_uniform(rng) * ((double)n - length);
-    *low = (int64_t)ceil(begin), *high = ATHI_MIN((int64_t)ceil(begin + length), n);
-    return length;
-}
-
 static void cut_mix_one(athi_rng *rng, const athi_mixing *m, int64_t i, double alpha) {
     athi_frame f = m->frame;
     int64_t size = athi_frame_count(f), left, right, top, bottom;
     double part = sqrt(1 - beta_number(rng, alpha));
-    double area = stretch(rng, part, f.width, &left, &right) * stretch(rng, part, f.height, &top, &bottom);
+    double area = athi_draw_stretch(rng, part, f.width, &left, &right);
+    area *= athi_draw_stretch(rng, part, f.height, &top, &bottom);
     const float *other = m->x + m->partner[i] * size;
     float *y = m->mixed + i * size;
     memcpy(y, m->x + i * size, (size_t)size * sizeof *y);

@@ -4,6 +4,8 @@
 
 #include "augment/augment.h"
 
+#include <math.h>
+
 /* A number or a list, within [low, high]. */
 #define ATHI_ROW_RANGE(T, field, value, low, high, text)                                                             \
     {                                                                                                                \
@@ -40,6 +42,13 @@ static inline athi_ends athi_ends_of(ath_floats f, double least) {
 
 static inline double athi_draw_between(athi_rng *rng, athi_ends e) {
     return e.low + (e.high - e.low) * athi_rng_uniform(rng);
+}
+
+/** A random stretch of length part x n within [0, n]: the pixels [low, high) whose numbers lie in it. Returns its length. */
+static inline double athi_draw_stretch(athi_rng *rng, double part, int64_t n, int64_t *low, int64_t *high) {
+    double length = part * (double)n, begin = athi_rng_uniform(rng) * ((double)n - length);
+    *low = (int64_t)ceil(begin), *high = ATHI_MIN((int64_t)ceil(begin + length), n);
+    return length;
 }
 
 extern const athi_augment_impl athi_augment_random_flip, athi_augment_random_rotation, athi_augment_random_zoom,

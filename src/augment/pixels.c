@@ -63,20 +63,14 @@ static ath_status check_erasing(ath_ctx *ctx, const void *opts, athi_frame frame
                      (long long)frame.channels, (long long)o->fill_value.n);
 }
 
-/* [low, high) of the pixels whose numbers lie in a random stretch of length part x n. */
-static void stretch(athi_rng *rng, double part, int64_t n, int64_t *low, int64_t *high) {
-    double length = part * (double)n, begin = athi_rng_uniform(rng) * ((double)n - length);
-    *low = (int64_t)ceil(begin), *high = ATHI_MIN((int64_t)ceil(begin + length), n);
-}
-
 static bool erase(const void *opts, athi_rng *rng, const float *x, athi_frame in, float *y, athi_frame out) {
     const ath_random_erasing_opts *o = opts;
     (void)out;
     athi_ends scale = athi_ends_of(o->scale, 0), ends = value_ends(o->value_range);
     double wide = sqrt(athi_draw_between(rng, scale)), tall = sqrt(athi_draw_between(rng, scale));
     int64_t left, right, top, bottom;
-    stretch(rng, wide, in.width, &left, &right);
-    stretch(rng, tall, in.height, &top, &bottom);
+    athi_draw_stretch(rng, wide, in.width, &left, &right);
+    athi_draw_stretch(rng, tall, in.height, &top, &bottom);
     double probability = athi_draw_between(rng, athi_ends_of(o->factor, 0));
     if (athi_rng_uniform(rng) >= probability || left >= right || top >= bottom) return false;
     memcpy(y, x, (size_t)athi_frame_count(in) * sizeof *y);

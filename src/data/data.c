@@ -257,40 +257,6 @@ static int64_t count_all_classes(const athi_data *d) {
     return ATHI_MAX(train, ATHI_MAX(validation, test));
 }
 
-/* Mean and deviation per channel over the training part, of the scaled values; two passes in double. */
-static ath_status fit_statistics(athi_data *d) {
-    athi_preprocess *p = &d->preprocess;
-    int rank = d->sample_shape.rank;
-    int64_t row = ATHI_MAX(athi_shape_count(d->sample_shape), 1);
-    p->n = rank == 1 || rank >= 3 ? d->sample_shape.dim[rank - 1] : 1;
-    p->mean = athi_arena_array(d->arena, p->n, sizeof(double));
-    p->std = athi_arena_array(d->arena, p->n, sizeof(double));
-    double *squares = athi_arena_array(d->arena, p->n, sizeof(double));
-    float *x = athi_arena_array(d->arena, row, sizeof(float));
-    if (!p->mean || !p->std || !squares || !x) return ATH_E_NOMEM;
-    athi_preprocess plain = {.scale = p->scale};
-    double per_channel = (double)d->train.n * (double)(row / p->n);
-    for (int pass = 0; pass < 2; pass++) {
-        for (int64_t i = 0; i < d->train.n; i++) {
-            int64_t at = i;
-            athi_batch_x(&d->train, &plain, &at, 1, x);
-            for (int64_t j = 0; j < row; j++) {
-                double v = (double)x[j], c = v - p->mean[j % p->n];
-                if (pass)
-                    squares[j % p->n] += c * c;
-                else
-                    p->std[j % p->n] += v; /* the sum, until it becomes the mean */
-            }
-        }
-        for (int64_t c = 0; c < p->n; c++)
-            if (pass)
-                p->std[c] = sqrt(squares[c] / per_channel);
-            else
-                p->mean[c] = p->std[c] / per_channel;
-    }
-    return ATH_OK;
-}
-
 /* Class numbers become rows when a batch is gathered. */
 static ath_status make_one_hot(ath_ctx *ctx, athi_data *d) {
     if (athi_shape_count(d->target_shape) != 1 || d->n_classes < 2)
@@ -326,18 +292,6 @@ static ath_status open_parts(loader *l, const athi_data_opts *o) {
     return check_same_samples(l->ctx, d, &d->test, "test");
 }
 
-static ath_status open_preprocess(ath_ctx *ctx, athi_data *d, const athi_data_opts *o) {
-    athi_preprocess *p = &d->preprocess;
-    int normalize = o->normalize;
-    ATH_TRY(athi_augment_read(ctx, d->arena, o->augment, &d->augment, &normalize));
-    ATH_TRY(athi_augment_fit(ctx, &d->augment, d->sample_shape));
-    p->scale = o->scale != 0 ? o->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
-    p->normalize = (athi_normalize)normalize;
-    if (normalize == ATHI_NORMALIZE_FEATUREWISE || normalize == ATHI_NORMALIZE_FEATUREWISE_CENTER)
-        ATH_TRY(fit_statistics(d));
-    return athi_preprocess_ready(ctx, d->arena, p);
-}
-
 ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *folder, const char *cache,
                           athi_data **out) {
     athi_arena *arena = athi_arena_create(ctx);
@@ -349,7 +303,7 @@ ath_status athi_data_open(ath_ctx *ctx, const athi_data_opts *opts, const char *
     ath_status status = open_parts(&l, opts);
     if (status == ATH_OK && !d->n_classes) d->n_classes = count_all_classes(d);
     if (status == ATH_OK && opts->one_hot) status = make_one_hot(ctx, d);
-    if (status == ATH_OK) status = open_preprocess(ctx, d, opts);
+    if (status == ATH_OK) status = athi_preprocess_open(ctx, d, opts);
     if (status != ATH_OK)
         athi_data_close(d);
     else

@@ -143,6 +143,8 @@ ath_status athi_data_join(ath_ctx *ctx, const athi_data *data, athi_part *joined
 /** Could athi_data_join? Sentence if dtypes or shapes differ. */
 ath_status athi_data_can_join(ath_ctx *ctx, const athi_data *data);
 void athi_data_close(athi_data *data);
+/** What athi_data_open does last: augmentations and preprocessing, whose statistics are fitted on the training part. */
+ath_status athi_preprocess_open(ath_ctx *ctx, athi_data *data, const athi_data_opts *opts);
 
 /* ---- batches ------------------------------------------------------------------------------------- */
 

@@ -50,6 +50,42 @@ void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t 
     if (is_samplewise(p)) standardize_sample(p, to, n);
 }
 
+/* ---- fitting ------------------------------------------------------------------------------------- */
+
+/* Mean and deviation per channel over the training part, of the scaled values; two passes in double. */
+static ath_status fit_statistics(athi_data *d) {
+    athi_preprocess *p = &d->preprocess;
+    int rank = d->sample_shape.rank;
+    int64_t row = ATHI_MAX(athi_shape_count(d->sample_shape), 1);
+    p->n = rank == 1 || rank >= 3 ? d->sample_shape.dim[rank - 1] : 1;
+    p->mean = athi_arena_array(d->arena, p->n, sizeof(double));
+    p->std = athi_arena_array(d->arena, p->n, sizeof(double));
+    double *squares = athi_arena_array(d->arena, p->n, sizeof(double));
+    float *x = athi_arena_array(d->arena, row, sizeof(float));
+    if (!p->mean || !p->std || !squares || !x) return ATH_E_NOMEM;
+    athi_preprocess plain = {.scale = p->scale};
+    double per_channel = (double)d->train.n * (double)(row / p->n);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < d->train.n; i++) {
+            int64_t at = i;
+            athi_batch_x(&d->train, &plain, &at, 1, x);
+            for (int64_t j = 0; j < row; j++) {
+                double v = (double)x[j], c = v - p->mean[j % p->n];
+                if (pass)
+                    squares[j % p->n] += c * c;
+                else
+                    p->std[j % p->n] += v; /* the sum, until it becomes the mean */
+            }
+        }
+        for (int64_t c = 0; c < p->n; c++)
+            if (pass)
+                p->std[c] = sqrt(squares[c] / per_channel);
+            else
+                p->mean[c] = p->std[c] / per_channel;
+    }
+    return ATH_OK;
+}
+
 /* ---- preparing, writing, reading ----------------------------------------------------------------- */
 
 ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p) {
@@ -65,6 +101,17 @@ ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preproces
     }
     p->factor = factor, p->shift = shift, p->threads = ctx->threads;
     return ATH_OK;
+}
+
+ath_status athi_preprocess_open(ath_ctx *ctx, athi_data *d, const athi_data_opts *o) {
+    athi_preprocess *p = &d->preprocess;
+    int normalize = o->normalize;
+    ATH_TRY(athi_augment_read(ctx, d->arena, o->augment, &d->augment, &normalize));
+    ATH_TRY(athi_augment_fit(ctx, &d->augment, d->sample_shape));
+    p->scale = o->scale != 0 ? o->scale : d->train.x.dtype == ATH_U8 ? 1.0 / 255 : 1;
+    p->normalize = (athi_normalize)normalize;
+    if (is_featurewise(p)) ATH_TRY(fit_statistics(d));
+    return athi_preprocess_ready(ctx, d->arena, p);
 }
 
 static ath_status put_numbers(athi_arena *arena, athi_value *map, const char *key, const double *v, int64_t n) {
