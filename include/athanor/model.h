@@ -13,6 +13,7 @@
 #ifndef ATHANOR_MODEL_H
 #define ATHANOR_MODEL_H
 
+#include "athanor/augment.h"
 #include "athanor/nn.h"
 
 #ifdef __cplusplus
@@ -37,6 +38,10 @@ typedef struct ath_data_opts {
     bool standardize;            /* subtract mean, divide by deviation of the training part, per channel */
     bool no_shuffle;
     const char *cache; /* folder for decoded files, mapped by all who read them; NULL: none */
+    bool one_hot;      /* class numbers as rows of zeros and a one, for losses that take such rows */
+    /** Random changes of training images as they are stored, in this order, ended by an empty one: rows of
+     * `athanor list augmentations` with the options of athanor/augment.h, {"random_flip", &flips}. */
+    ath_spec augment[8];
 } ath_data_opts;
 ATH_API ath_status ath_data_open_with(ath_ctx *ctx, ath_data **data, const ath_data_opts *opts);
 #define ath_data_open(ctx, data, ...)                                                                                \

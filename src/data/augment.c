@@ -29,21 +29,12 @@ static ath_status take_standardization(ath_ctx *ctx, const athi_generator_opts *
     return ATH_OK;
 }
 
-static ath_status read_one(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment_list *list,
-                           athi_augment *out, int *normalize) {
-    const athi_row *row;
+static ath_status read_one(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment *out, int *normalize) {
     void *opts;
-    ATH_TRY(athi_spec_read(ctx, arena, &athi_augments, v, "data.augment", &row, &opts));
-    const athi_augment_impl *impl = row->impl;
-    if (impl->size)
-        return athi_fail(ctx, ATH_E_OPTION,
-                         "data.augment: %s changes the size of an image; write it as a layer of the model",
-                         row->name);
-    if (opts && row->opts_size == sizeof(athi_generator_opts) && strcmp(row->name, "image_data_generator") == 0)
-        ATH_TRY(take_standardization(ctx, opts, normalize));
-    list->mixes = list->mixes || impl->mix;
-    *out = (athi_augment){row, opts};
-    return ATH_OK;
+    ATH_TRY(athi_spec_read(ctx, arena, &athi_augments, v, "data.augment", &out->row, &opts));
+    out->opts = opts;
+    if (strcmp(out->row->name, "image_data_generator") != 0) return ATH_OK;
+    return take_standardization(ctx, opts, normalize);
 }
 
 /* {width_shift_range: 0.1, …}: options of ImageDataGenerator, not {random_flip: …}. */
@@ -75,7 +66,7 @@ ath_status athi_augment_read(ath_ctx *ctx, athi_arena *arena, const athi_value *
         if (is_generator(item) && !many)
             ATH_TRY(read_generator(ctx, arena, item, &items[i], normalize));
         else
-            ATH_TRY(read_one(ctx, arena, item, list, &items[i], normalize));
+            ATH_TRY(read_one(ctx, arena, item, &items[i], normalize));
     }
     list->items = items, list->n = n;
     return ATH_OK;
@@ -92,8 +83,15 @@ ath_status athi_augment_fit(ath_ctx *ctx, athi_augment_list *list, athi_shape s)
             athi_shape_str(s, text));
     list->frame = (athi_frame){s.dim[0], s.dim[1], s.rank == 3 ? s.dim[2] : 1};
     for (int i = 0; i < list->n; i++) {
-        ath_status status = athi_augment_check(ctx, list->items[i].row, list->items[i].opts, list->frame);
+        const athi_row *row = list->items[i].row;
+        const athi_augment_impl *impl = row->impl;
+        if (impl->size)
+            return athi_fail(ctx, ATH_E_OPTION,
+                             "data.augment: %s changes the size of an image; write it as a layer of the model",
+                             row->name);
+        ath_status status = athi_augment_check(ctx, row, list->items[i].opts, list->frame);
         if (status != ATH_OK) return athi_fail_prefix(ctx, status, "data.augment");
+        list->mixes = list->mixes || impl->mix;
     }
     return ATH_OK;
 }

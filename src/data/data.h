@@ -108,7 +108,7 @@ typedef struct athi_augment_list {
  * `*normalize`. */
 ath_status athi_augment_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_augment_list *list,
                              int *normalize);
-/** Do they fit samples of this shape? Sets the list's frame. */
+/** Do they fit samples of this shape? Sets the list's frame and whether it mixes. */
 ath_status athi_augment_fit(ath_ctx *ctx, athi_augment_list *list, athi_shape sample);
 
 /* n samples of arrays, from `begin` on. Where a fold was taken out of the middle, those from number gap_at on lie `gap`

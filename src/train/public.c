@@ -19,6 +19,23 @@ static ath_status file_pair(athi_arena *arena, const char *x, const char *y, con
     return ATH_OK;
 }
 
+/* What the recipe's data.augment is, from specs. */
+static ath_status add_augmentations(ath_ctx *ctx, athi_data *d, const ath_data_opts *o) {
+    enum { MOST = ATHI_COUNT(o->augment) };
+    athi_augment *items = athi_arena_array(d->arena, MOST, (int64_t)sizeof *items);
+    athi_augment_list list = {.items = items};
+    if (!items) return ATH_E_NOMEM;
+    for (; list.n < MOST && o->augment[list.n].name; list.n++) {
+        athi_augment *item = &items[list.n];
+        void *opts = NULL;
+        ATH_TRY(athi_spec_resolve(ctx, d->arena, &athi_augments, o->augment[list.n], "data: augment", &item->row, &opts));
+        item->opts = opts;
+    }
+    ATH_TRY(athi_augment_fit(ctx, &list, d->sample_shape));
+    d->augment = list;
+    return ATH_OK;
+}
+
 static ath_status open_data(ath_ctx *ctx, athi_arena *arena, const ath_data_opts *o, athi_data **data) {
     athi_data_opts inner;
     ATH_TRY(athi_options_read(ctx, arena, &athi_data_row, NULL, NULL, "data", &inner));
@@ -34,10 +51,14 @@ static ath_status open_data(ath_ctx *ctx, athi_arena *arena, const ath_data_opts
     inner.samples = o->samples, inner.shuffle = !o->no_shuffle;
     if (o->batch) inner.batch = o->batch;
     if (o->scale != 0) inner.scale = o->scale;
+    inner.one_hot = o->one_hot;
     if (o->standardize) inner.normalize = ATHI_NORMALIZE_FEATUREWISE;
     if (inner.batch < 1)
         return athi_fail(ctx, ATH_E_OPTION, "data: batch must be >= 1, got %lld", (long long)inner.batch);
-    return athi_data_open(ctx, &inner, NULL, o->cache, data);
+    ATH_TRY(athi_data_open(ctx, &inner, NULL, o->cache, data));
+    ath_status status = add_augmentations(ctx, *data, o);
+    if (status != ATH_OK) athi_data_close(*data);
+    return status;
 }
 
 ath_status ath_data_open_with(ath_ctx *ctx, ath_data **data, const ath_data_opts *opts) {

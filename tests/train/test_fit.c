@@ -1,4 +1,5 @@
 /* The loop on real data: it learns, stopping and going on gives the same bits, damaged states are refused. */
+#include "athanor/model.h"
 #include "train/internal.h"
 #include "train_test.h"
 
@@ -244,6 +245,30 @@ static void validation_is_not_augmented(void **unused) {
     athi_arena_destroy(arena);
 }
 
+/* The public calls: augmentations with their option structs, and their sentences. */
+static void augmented_from_c(void **unused) {
+    (void)unused;
+    ath_data *d = NULL;
+    ath_model *m = NULL;
+    ath_random_flip_opts flips = {.struct_size = sizeof flips, .mode = ATH_FLIP_HORIZONTAL};
+    ath_random_translation_opts moves = {.struct_size = sizeof moves, .height_factor = ATH_FLOATS(0.1),
+                                         .width_factor = ATH_FLOATS(0.1)};
+    assert_ok(ctx, ath_data_open(ctx, &d, .source = "fashion-mnist", .samples = 600, .batch = 128, .one_hot = true,
+                                 .augment = {{"random_flip", &flips}, {"random_translation", &moves}, {"mix_up", NULL}}));
+    assert_ok(ctx, ath_model_create(ctx, &m));
+    ath_tensor *x = ath_flatten(ath_input(m, .shape = ATH_INTS(28, 28)));
+    ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
+    assert_ok(ctx, ath_model_compile(m, d, .loss = {"categorical_crossentropy"}, .metrics = {{"accuracy"}}));
+    assert_ok(ctx, ath_model_fit(m, d, .epochs = 2));
+    ath_model_destroy(m);
+    ath_data_close(d);
+    ath_random_crop_opts crop = {.struct_size = sizeof crop, .height = 20, .width = 20};
+    assert_fails(ctx, ath_data_open(ctx, &d, .source = "fashion-mnist", .augment = {{"random_crop", &crop}}), ATH_E_OPTION,
+                 "random_crop changes the size of an image");
+    assert_fails(ctx, ath_data_open(ctx, &d, .source = "fashion-mnist", .augment = {{"random_zoom", NULL}}), ATH_E_OPTION,
+                 "height_factor");
+}
+
 static void a_damaged_state_is_refused(void **unused) {
     (void)unused;
     watch w = {0};
@@ -402,6 +427,7 @@ int main(void) {
                                        cmocka_unit_test(going_on_is_exact),
                                        cmocka_unit_test(going_on_is_exact_with_augmentation),
                                        cmocka_unit_test(batches_made_ahead),
+                                       cmocka_unit_test(augmented_from_c),
                                        cmocka_unit_test(validation_is_not_augmented),
                                        cmocka_unit_test(a_damaged_state_is_refused),
                                        cmocka_unit_test(a_target_stops_it),
