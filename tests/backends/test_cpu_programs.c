@@ -141,12 +141,12 @@ static void build_resnet_odd(program *p) { build_resnet(p, 6); }
 /* Channels and tiles enough for Winograd: the lab's block, with pooling and a projection behind. */
 static void build_wide(program *p) {
     athi_graph *g = p->graph;
-    ath_tensor *x = program_input(p, 0, athi_dims(6, 14, 13, 1), ATH_F32),
-               *labels = program_input(p, 1, athi_dims(6), ATH_I32);
-    ath_tensor *h = relu(p, norm(p, conv(p, x, 0, (conv_spec){32, 3, 1, 1, true, true}), 0));
-    ath_tensor *a = relu(p, norm(p, conv(p, h, 1, (conv_spec){48, 3, 1, 1, true, true}), 1));
-    a = relu(p, norm(p, conv(p, a, 2, (conv_spec){48, 3, 1, 1, true, true}), 2));
-    h = athi_op2(g, ATHI_OP_ADD, conv(p, h, 3, (conv_spec){48, 1, 1, 1, true, true}), a, NULL);
+    ath_tensor *x = program_input(p, 0, athi_dims(2, 15, 16, 1), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(2), ATH_I32);
+    ath_tensor *h = relu(p, norm(p, conv(p, x, 0, (conv_spec){48, 3, 1, 1, true, true}), 0));
+    ath_tensor *a = relu(p, norm(p, conv(p, h, 1, (conv_spec){64, 3, 1, 1, true, true}), 1));
+    a = relu(p, norm(p, conv(p, a, 2, (conv_spec){64, 3, 1, 1, true, true}), 2));
+    h = athi_op2(g, ATHI_OP_ADD, conv(p, h, 3, (conv_spec){64, 1, 1, 1, true, true}), a, NULL);
     h = pool(p, ATHI_OP_MAX_POOL2D, h, 2, 2, false);
     athi_attr image = axes(6);
     h = athi_op1(g, ATHI_OP_MEAN, h, &image);

@@ -3,12 +3,18 @@
 #include "backends/cpu/cpu.h"
 
 enum {
-    /* Fewer channels on one side: the transforms cost more than the products save. */
-    LEAST_CHANNELS = 32,
     /* Fewer tiles: the weights' transform is not paid back, nor are products of so few rows quick. */
     LEAST_TILES = 32,
     TILE = 4,
 };
+
+/* How much less work Winograd is than the direct convolution: 4 times fewer products, less what tiles reach beyond the
+ * image, and the transforms, which cost as much as the products with so many channels (measured with AVX-512). */
+static const double CHANNELS_OF_TRANSFORMS = 40, LEAST_GAIN = 1.15;
+static double gain(int64_t out_h, int64_t out_w, int64_t tiles_h, int64_t tiles_w, int64_t C, int64_t K) {
+    const double covered = (double)(out_h * out_w) / (double)(tiles_h * tiles_w * TILE * TILE);
+    return 4 * covered / (1 + CHANNELS_OF_TRANSFORMS * (1 / (double)C + 1 / (double)K));
+}
 
 typedef struct winograd_state {
     athi_cpu_base base;
@@ -55,13 +61,13 @@ static bool accepts(const athi_unit *unit, const athi_node *node, const ath_tens
     if (kernel.dim[0] != 3 || kernel.dim[1] != 3) return athi_cpu_no(why, "not 3 x 3");
     if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1 || node->attr.window.groups != 1)
         return athi_cpu_no(why, "strides, dilation or groups");
-    if (x->shape.dim[3] < LEAST_CHANNELS || y->shape.dim[3] < LEAST_CHANNELS)
-        return athi_cpu_no(why, "under %d channels", LEAST_CHANNELS);
-    const int64_t tiles =
-        x->shape.dim[0] * ((y->shape.dim[1] + TILE - 1) / TILE) * ((y->shape.dim[2] + TILE - 1) / TILE);
-    if (tiles < LEAST_TILES) return athi_cpu_no(why, "%lld tiles, under %d", (long long)tiles, LEAST_TILES);
-    return athi_cpu_yes(why, "F(4x4, 3x3), %lld tiles of %lld to %lld channels", (long long)tiles,
-                        (long long)x->shape.dim[3], (long long)y->shape.dim[3]);
+    const int64_t h = y->shape.dim[1], w = y->shape.dim[2], C = x->shape.dim[3], K = y->shape.dim[3];
+    const int64_t tiles_h = (h + TILE - 1) / TILE, tiles_w = (w + TILE - 1) / TILE;
+    const long long tiles = x->shape.dim[0] * tiles_h * tiles_w;
+    const double gained = gain(h, w, tiles_h, tiles_w, C, K);
+    if (tiles < LEAST_TILES) return athi_cpu_no(why, "%lld tiles, under %d", tiles, LEAST_TILES);
+    if (gained < LEAST_GAIN) return athi_cpu_no(why, "its transforms would eat up the gain");
+    return athi_cpu_yes(why, "F(4x4, 3x3), %lld tiles, %.1f times less work", tiles, gained);
 }
 
 /* ---- conv2d (+ add (+ relu)) --------------------------------------------------------------------- */
