@@ -66,6 +66,9 @@ static ath_status print_trial(const athi_study *s, const athi_trial *t, bool bes
     else
         athi_text_printf(&text, "%9s  ", "");
     put_params(s, t, &text);
+    if (t->relation == ATHI_RELATION_CHILD)
+        athi_text_printf(&text, "  (from trial %lld at step %lld)", (long long)t->relative,
+                         (long long)t->relative_step);
     if (!athi_study_feasible(t)) athi_text_printf(&text, "  (breaks a constraint)");
     if (!text.failed) print_line(text.text);
     ath_status status = text.failed ? ATH_E_NOMEM : ATH_OK;
@@ -134,9 +137,13 @@ static void print_values(const athi_study *s, const athi_trial *t) {
     printf("\n");
 }
 
-/* Of several, each below its trial as a comment of the shell. */
+/* Of several, each below its trial as a comment of the shell; what the line alone does not do is said in one too. */
 static ath_status print_command(const athi_study *s, const athi_trial *t) {
     athi_text line = {.ctx = s->ctx};
+    if (t->relation == ATHI_RELATION_CHILD)
+        printf("# trial %lld began with the state of trial %lld at step %lld; from the beginning this is another "
+               "training\n",
+               (long long)t->number, (long long)t->relative, (long long)t->relative_step);
     if (s->info->n_objectives > 1) printf("# ");
     if (s->info->n_objectives > 1) print_values(s, t);
     ath_status status = athi_study_line(s, t, &line);
@@ -148,6 +155,22 @@ static ath_status print_command(const athi_study *s, const athi_trial *t) {
     if (status == ATH_OK) printf("%s\n", line.text);
     athi_text_free(&line);
     return status;
+}
+
+/* Where its state came from, back to the beginning. */
+static ath_status print_lineage(const athi_study *s, const athi_trial *t) {
+    while (t->relation == ATHI_RELATION_CHILD && t->relative >= 0 && t->relative < t->number) {
+        athi_text text = {.ctx = s->ctx};
+        athi_text_printf(&text, "  up to step %lld as trial %lld: ", (long long)t->relative_step,
+                         (long long)t->relative);
+        t = s->trials[t->relative];
+        put_params(s, t, &text);
+        if (!text.failed) print_line(text.text);
+        bool failed = text.failed;
+        athi_text_free(&text);
+        if (failed) return ATH_E_NOMEM;
+    }
+    return ATH_OK;
 }
 
 static ath_status print_best(const athi_study *s, const athi_trial *t) {
@@ -163,7 +186,7 @@ static ath_status print_best(const athi_study *s, const athi_trial *t) {
         athi_text_free(&text);
         if (failed) return ATH_E_NOMEM;
     }
-    return ATH_OK;
+    return print_lineage(s, t);
 }
 
 static ath_status best(athi_cli *cli, athi_study *s) {

@@ -201,7 +201,9 @@ static void put_marks(writer *w) {
         const athi_trial *t = s->trials[i];
         if (!athi_study_relation(t)) continue;
         begin_entry(w, &count, i);
-        athi_text_printf(w->out, "[\"%s\",%lld]", athi_study_relation(t), (long long)t->relative);
+        athi_text_printf(w->out, "[\"%s\",%lld", athi_study_relation(t), (long long)t->relative);
+        if (t->relation == ATHI_RELATION_CHILD) athi_text_printf(w->out, ",%lld", (long long)t->relative_step);
+        add(w, "]");
     }
     add(w, "}");
 }

@@ -137,6 +137,7 @@ const char *athi_study_relation(const athi_trial *t) {
 
 static void put_relation(const athi_trial *t, maker *m) {
     if (athi_study_relation(t)) put(m, athi_study_relation(t), athi_value_int(m->arena, t->relative));
+    if (t->relation == ATHI_RELATION_CHILD) put(m, "from_step", athi_value_int(m->arena, t->relative_step));
 }
 
 static void put_constraints(const athi_trial *t, maker *m) {

@@ -48,7 +48,10 @@ function open(i) {
   });
   if (T.message[i]) facts.push(["Message", T.message[i]]);
   if (broken.has(i)) facts.push(["Constraints", "one of them is broken"]);
-  if (T.relation[i]) facts.push([RELATIONS[T.relation[i][0]], `trial ${T.relation[i][1]}`]);
+  if (T.relation[i]) {
+    const [kind, other, step] = T.relation[i];
+    facts.push([RELATIONS[kind], `trial ${other}` + (step ? ` at step ${step}` : "")]);
+  }
   if (T.executions[i]) facts.push(["Executions", T.executions[i].map(v => v.map(text).join(" / ")).join(", ")]);
   if (T.start[i] !== null) facts.push(["Started", clock(T.start[i])]);
   if (seconds(i) !== null) facts.push(["Time", duration(seconds(i))]);

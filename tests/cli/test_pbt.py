@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Population-based training from outside: over a recipe, over a command, killed in between, and what it does not fit.
+Usage: test_pbt.py ATHANOR."""
+import json
+import os
+import pathlib
+import random
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ATHANOR = os.path.abspath(sys.argv[1])
+
+RECIPE = """name: points
+seed: 3
+data:
+  source: files
+  train: {x: x.npy, y: y.npy}
+  validation: 60
+  batch: !int {min: 5, max: 40, prior: log, name: batch}
+model:
+  - dense: {units: !int {min: 4, max: 8, step: 4, name: units}, activation: relu}
+  - dropout: {rate: !float {min: 0, max: 0.5, name: dropout}}
+  - dense: {units: 3, activation: softmax}
+train:
+  optimizer: !choice
+    - adam: {learning_rate: !float {min: 1e-4, max: 1e-1, prior: log, name: lr}}
+    - sgd
+  loss: sparse_categorical_crossentropy
+  epochs: 12
+tune: {sampler: random, max_trials: 6, jobs: 2, deterministic: true, scheduler: {pbt: {perturbation_interval: 3}}}
+"""
+
+# Its state is one number, which falls as its rate allows; it ends by itself where it is to pause.
+PROGRAM = """import json, math, os, sys, time
+def report():
+    print(json.dumps({"step": step, "loss": math.log(error)}), flush=True)
+rate, state = float(sys.argv[1]), os.environ["ATHANOR_DIR"] + "/state"
+step, error, rates = 0, 1.0, []
+if os.environ["ATHANOR_RESUMED"] and os.path.exists(state):
+    step, error, rates = json.load(open(state))
+    report()  # again: it may have been lost with who read it
+while step < int(os.environ["ATHANOR_BUDGET"]):
+    step, error = step + 1, error * (1 - rate) ** 2 + 0.1 * rate ** 2
+    rates.append(rate)
+    with open(state + ".new", "w") as f:
+        json.dump([step, error, rates], f)
+    os.rename(state + ".new", state)
+    report()
+    time.sleep(float(os.environ.get("PAUSE", 0)))
+"""
+
+
+def npy(kind, shape, values):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
+        f"<{len(values)}{ {'<f4': 'f', '<i4': 'i'}[kind] }", *values)
+
+
+class Pbt(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="athanor-pbt-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        rng = random.Random(1)
+        y = [rng.randrange(3) for _ in range(240)]
+        x = [v for label in y for v in (rng.gauss(2 * label, 1), rng.gauss(-label, 1), rng.gauss(0, 1), 1.0)]
+        (self.folder / "x.npy").write_bytes(npy("<f4", (240, 4), x))
+        (self.folder / "y.npy").write_bytes(npy("<i4", (240,), y))
+        (self.folder / "points.yaml").write_text(RECIPE)
+        (self.folder / "program.py").write_text(PROGRAM)
+
+    def start(self, *arguments, pause=0):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache"), "PAUSE": str(pause)}
+        process = subprocess.Popen([ATHANOR, *arguments], cwd=self.folder, env=environment, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def call(self, *arguments):
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def succeeds(self, *arguments):
+        code, out, err = self.call(*arguments)
+        self.assertEqual(code, 0, err)
+        return out
+
+    def refused(self, part, *arguments):
+        code, _, err = self.call(*arguments)
+        self.assertEqual(code, 2, err)
+        self.assertIn(part, err.splitlines()[-1])
+
+    def command(self, *options, folder="run"):
+        return ("tune", "--param", "rate=!float {min: 1e-3, max: 1, prior: log}", "--set", "objective=loss", "--set",
+                "sampler=random", "--set", "max_trials=6", "--set", "resumable=true", "--set",
+                "scheduler={pbt: {max_t: 20, perturbation_interval: 5}}", "--dir", folder, *options, "--", sys.executable,
+                "program.py", "{rate}")
+
+    def trials(self, folder):
+        """[(state, params, curve, parent, step)]"""
+        trials = json.loads(self.succeeds("export", folder, "--format", "json"))["trials"]
+        return [(t["state"], t["params"], [(r["step"], r["values"].get("loss"), r["values"].get("val_loss"))
+                                           for r in t["executions"][0]["reports"]], t.get("child_of"), t.get("from_step"))
+                for t in trials]
+
+    # ---- over a recipe
+
+    def test_a_recipe(self):
+        said = self.call("tune", "points.yaml", "--dir", "run")
+        self.assertEqual(said[0], 0, said[2])
+        self.assertRegex(said[2], r"trial 6 goes on from trial \d, with other values")
+        trials = self.trials("run")
+        self.assertEqual(len(trials), 6 + 3 * 2)
+        for number, (state, params, curve, parent, step) in enumerate(trials):
+            self.assertEqual([s for s, *_ in curve], list(range(1, len(curve) + 1)))
+            self.assertEqual(state == "complete", len(curve) == 12)
+            if parent is None:
+                continue
+            self.assertEqual(step, (number - 6) // 2 * 3 + 3)
+            self.assertEqual(curve[:step], trials[parent][2][:step])
+            self.assertNotEqual(curve[step:step + 3], trials[parent][2][step:step + 3])
+            for kept in ("units", "train.optimizer"):  # other tensors would not fit the state
+                self.assertEqual(params[kept], trials[parent][1][kept])
+        self.assertTrue(any(p["lr"] != trials[parent][1]["lr"] for _, p, _, parent, _ in trials if parent and "lr" in p))
+        child, parent = next((i, t[3]) for i, t in enumerate(trials) if t[3] is not None)
+        self.assertIn(f"(from trial {parent} at step 3)", self.succeeds("show", "run").splitlines()[child + 3])
+        best = self.succeeds("best", "run")
+        winner = trials[int(best.split()[1].rstrip(":"))]
+        while winner[3] is not None:
+            self.assertIn(f"  up to step {winner[4]} as trial {winner[3]}: ", best)
+            winner = trials[winner[3]]
+        if "up to step" in best:
+            self.assertTrue(self.succeeds("best", "run", "--command").startswith("# trial "))
+        self.succeeds("tune", "points.yaml", "--dir", "again", "--jobs", "1")  # one job gives the same
+        self.assertEqual(trials, self.trials("again"))
+
+    def test_a_recipe_that_nothing_can_change(self):
+        fixed = RECIPE
+        for line, instead in (("!int {min: 5, max: 40, prior: log, name: batch}", "20"),
+                              ("!float {min: 0, max: 0.5, name: dropout}", "0.1"),
+                              ("!float {min: 1e-4, max: 1e-1, prior: log, name: lr}", "0.01")):
+            fixed = fixed.replace(line, instead)
+        (self.folder / "fixed.yaml").write_text(fixed)
+        self.refused("pbt: no parameter can change while a model is trained", "tune", "fixed.yaml")
+        self.refused("perturbation_interval 12 is not below max_t 12", "tune", "points.yaml", "--set",
+                     "tune.scheduler.pbt.perturbation_interval=12")
+        self.refused("leave out rescore", "tune", "points.yaml", "--set", "tune.rescore=2")
+
+    # ---- over a command
+
+    def test_a_command(self):
+        self.succeeds(*self.command("--jobs", "2", "--set", "deterministic=true"))
+        trials = self.trials("run")
+        self.assertEqual(len(trials), 6 + 3 * 2)
+        for number, (state, params, curve, parent, step) in enumerate(trials):
+            at, error, rates = json.loads((self.folder / f"run/trials/{number}/0/state").read_text())
+            self.assertEqual(at, len(curve))
+            begin = step or 0
+            self.assertEqual(rates[begin:], [params["rate"]] * (at - begin))
+            if parent is not None:  # its state is its parent's at that step, which went on by itself
+                rates_there = json.loads((self.folder / f"run/trials/{parent}/0/state").read_text())[2]
+                self.assertEqual(rates[:begin], rates_there[:begin])
+        final = min(curve[-1][1] for *_, curve, _, _ in trials if len(curve) == 20)
+        first = min(curve[-1][1] for *_, curve, parent, _ in trials if len(curve) == 20 and parent is None)
+        self.assertLessEqual(final, first)
+
+    def test_killed_again_and_again(self):
+        """With all that it had started, in the middle of its steps: the same trials in the end."""
+        self.succeeds(*self.command("--jobs", "2", "--set", "deterministic=true"))
+        killed = self.command("--jobs", "2", "--set", "deterministic=true", folder="killed")
+        for i in range(4):
+            process = self.start(*killed, pause=0.02)
+            time.sleep(0.3 + 0.1 * i)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        self.succeeds(*killed)
+        self.assertEqual(self.trials("run"), self.trials("killed"))
+
+    def test_what_does_not_fit(self):
+        self.refused("pbt pauses trials, and their children go on", *self.command("--set", "resumable=false"))
+        self.refused("how many steps a whole trial takes is unknown", *self.command("--set", "scheduler=pbt"))
+        (self.folder / "curves.csv").write_text("rate,1,2,3\n0.1,3,2,1\n0.2,3,2,1\n")
+        (self.folder / "space.yaml").write_text("space: {rate: !float {min: 0, max: 1}}\nobjective: loss\nscheduler: pbt\n")
+        self.refused("pbt: a child goes on from its parent's state, which nobody copies here", "tune", "--simulate",
+                     "curves.csv", "space.yaml")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
