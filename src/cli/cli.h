@@ -137,6 +137,11 @@ ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
 /** Opens the study that the verb's argument and --study name, and closes it after `at`. */
 ath_status athi_cli_look(athi_cli *cli, ath_status (*at)(athi_cli *cli, athi_study *study));
 
+/* ---- show_replay.c ------------------------------------------------------------------------------- */
+
+/** show with --replay. */
+ath_status athi_show_replay(athi_cli *cli, athi_study *study);
+
 /* ---- verbs --------------------------------------------------------------------------------------- */
 
 ath_status athi_verb_run(athi_cli *cli);

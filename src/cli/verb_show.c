@@ -6,6 +6,7 @@
 
 const athi_flag athi_flags_study[] = {
     ATHI_FLAG_STUDY_ROW,
+    {"replay", ATHI_FLAG_SWITCH, NULL, "do every suggestion again and say whether it has the same bits"},
     ATHI_FLAG_JSON_ROW,
     {0},
 };
@@ -102,7 +103,9 @@ static ath_status show(athi_cli *cli, athi_study *s) {
     return ATH_OK;
 }
 
-ath_status athi_verb_show(athi_cli *cli) { return athi_cli_look(cli, show); }
+ath_status athi_verb_show(athi_cli *cli) {
+    return athi_cli_look(cli, athi_cli_has(cli, "replay") ? athi_show_replay : show);
+}
 
 /* ---- best ---------------------------------------------------------------------------------------- */
 

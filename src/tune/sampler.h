@@ -58,6 +58,7 @@ typedef struct athi_trial {
     double *execution_values; /* rows of n_objectives; NaN: that one has not finished */
     int64_t *execution_best;  /* best step of each */
     double started, ended;    /* seconds since the epoch, 0: not yet */
+    int64_t finished;         /* its place in the order of endings, 0: it has not, or another program ended it */
     int64_t seen;             /* how many finished trials its suggestion had seen, -1: unknown */
     const double *constraints; /* as it was told: feasible where none is above 0 */
     int n_constraints;

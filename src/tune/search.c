@@ -38,6 +38,7 @@ ath_status athi_search_open(ath_ctx *ctx, const athi_search_opts *opts, athi_sea
     if (opts->owner) athi_store_patience(opts->store, SHARED_PATIENCE_MS);
     if (status == ATH_OK) status = athi_search_check_schedule(s);
     if (status == ATH_OK && opts->owner) status = athi_store_own(opts->store, opts->owner, ATHI_LEASE_SECONDS);
+    if (status == ATH_OK) status = athi_search_record(s);
     if (status == ATH_OK) status = athi_search_adopt(s, true);
     if (status != ATH_OK) return athi_search_close(s), status;
     *search = s;
@@ -78,7 +79,7 @@ static const double *given_point(const athi_search *s, const athi_view *view) {
     return ours < s->opts.n_points ? s->opts.points + ours * s->opts.space->n : NULL;
 }
 
-static ath_status suggest(athi_search *s, const athi_view *view, double *point) {
+ath_status athi_search_suggest(athi_search *s, const athi_view *view, double *point) {
     const double *given = given_point(s, view);
     if (!given) return s->sampler->suggest(s->ctx, s->opts.sampler_opts, view, point, &s->exhausted);
     if (s->opts.space->n) memcpy(point, given, (size_t)s->opts.space->n * sizeof(double));
@@ -107,7 +108,7 @@ static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, i
     athi_beginning beginning = {.point = point, .optimistic = s->opts.owner, .after = n};
     ATH_TRY(athi_search_view(s, trials, n, &view, &beginning.seen));
     ATH_TRY(athi_search_at_fidelity(s, &view));
-    ATH_TRY(suggest(s, &view, point));
+    ATH_TRY(athi_search_suggest(s, &view, point));
     if (s->exhausted) return ATH_OK;
     relate(&view, &beginning);
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));

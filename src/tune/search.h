@@ -135,6 +135,23 @@ typedef struct athi_incumbent {
 } athi_incumbent;
 ath_status athi_search_incumbent(athi_search *search, athi_incumbent *out);
 
+/* Each suggestion of a study done again from what the study says that it had seen. */
+typedef enum athi_replayed {
+    ATHI_REPLAYED_NONE,      /* the trial is no suggestion: added, scored again, a child of another */
+    ATHI_REPLAYED_SAME,      /* to the last bit */
+    ATHI_REPLAYED_DIFFERENT, /* `points` has what it is now */
+    ATHI_REPLAYED_UNKNOWN,   /* the study does not say all: the space has grown since, reports of running trials counted */
+    ATHI_REPLAYED_COUNT
+} athi_replayed;
+typedef struct athi_replay {
+    int64_t n; /* trials */
+    athi_replayed *verdicts;
+    double *points; /* rows of space->n */
+    int64_t count[ATHI_REPLAYED_COUNT];
+} athi_replay;
+ath_status athi_search_replay(ath_ctx *ctx, athi_arena *arena, athi_store *store, const athi_space *space,
+                              athi_replay *replay);
+
 enum { ATHI_CONSTRAINTS_MAX = 64 };
 /** Reads a list of constraints; NULL is none, anything else ATH_E_DATA with a sentence. */
 ath_status athi_constraints_read(ath_ctx *ctx, const athi_value *list, double constraints[ATHI_CONSTRAINTS_MAX],

@@ -4,7 +4,7 @@
  *   search_limits.c   when no new trial begins     search_schedule.c who pauses, goes on, is stopped
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
  *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study
- *   search_group.c    several calls in one commit
+ *   search_group.c    several calls in one commit  search_replay.c   suggestions done again
  *   search_fork.c     trials that begin from another's state */
 #ifndef ATHI_SEARCH_INTERNAL_H
 #define ATHI_SEARCH_INTERNAL_H
@@ -60,6 +60,16 @@ struct athi_search {
     char last_failure[ATHI_ERRMSG_MAX];
 };
 
+/* ---- search.c ------------------------------------------------------------------------------------ */
+
+/** The point of the next trial: one that was given, else the sampler's; or s->exhausted is set. */
+ath_status athi_search_suggest(athi_search *s, const athi_view *view, double *point);
+
+/* ---- search_replay.c ----------------------------------------------------------------------------- */
+
+/** Writes down what this start searches with, if that is news. */
+ath_status athi_search_record(athi_search *s);
+
 /* ---- search_trials.c ----------------------------------------------------------------------------- */
 
 athi_active *athi_active_find(const athi_search *s, int64_t number);
@@ -90,6 +100,10 @@ bool athi_search_others_run(const athi_search *s, const athi_trial *const *trial
 static inline bool athi_trial_finished(const athi_trial *t) {
     return t->state == ATHI_TRIAL_COMPLETE || t->state == ATHI_TRIAL_PRUNED || t->state == ATHI_TRIAL_FAILED;
 }
+/** Does suggestion `next` see trial `number` as running, whatever has become of it? */
+bool athi_search_hides(const athi_search *s, int64_t number, int64_t next);
+/** The trial as it looks to a suggestion that may not know yet how it went, in the scratch arena; NULL: no memory. */
+const athi_trial *athi_search_hidden(athi_search *s, const athi_trial *t);
 /** In order, suggestion `next` may see results up to trial next - jobs, and must have them. */
 bool athi_search_must_wait(const athi_search *s, int64_t next);
 /** What the suggestion after `n` trials may see; *seen: how many finished ones. Lives in the scratch arena. */

@@ -12,8 +12,11 @@ bool athi_search_must_wait(const athi_search *s, int64_t next) {
     return false;
 }
 
-/* The trial as it looks to a suggestion that may not know yet how it went. */
-static const athi_trial *hide(athi_search *s, const athi_trial *t) {
+bool athi_search_hides(const athi_search *s, int64_t number, int64_t next) {
+    return in_order(s) && number > next - s->opts.jobs;
+}
+
+const athi_trial *athi_search_hidden(athi_search *s, const athi_trial *t) {
     double *unknown = athi_arena_array(s->scratch, s->info->n_objectives, sizeof(double));
     athi_trial *copy = athi_arena_memdup(s->scratch, t, sizeof(*t));
     if (!copy || !unknown) return NULL;
@@ -33,7 +36,7 @@ ath_status athi_search_view(athi_search *s, const athi_trial *const *trials, int
     for (int64_t i = 0; i < n; i++) {
         const athi_trial *t = trials[i];
         if (t->outside || t->state == ATHI_TRIAL_WAITING) continue;
-        if (in_order(s) && t->number > n - s->opts.jobs) t = hide(s, t);
+        if (athi_search_hides(s, t->number, n)) t = athi_search_hidden(s, t);
         if (!t) return ATH_E_NOMEM;
         if (athi_trial_finished(t)) ++*seen;
         list[kept++] = t;

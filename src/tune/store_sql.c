@@ -50,7 +50,7 @@ static const char *const texts[SQL_COUNT] = {
      * many statements as reading one. */
     [SQL_TRIAL_ROWS] =
         "SELECT t.trial_id, t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message,"
-        " a.paused, a.relation, a.relative, a.relative_step FROM trials t LEFT JOIN athanor_trials a ON"
+        " a.paused, a.relation, a.relative, a.relative_step, a.finished FROM trials t LEFT JOIN athanor_trials a ON"
         " a.trial_id=t.trial_id WHERE t.trial_id BETWEEN ?1 AND ?2 ORDER BY t.trial_id",
     [SQL_PARAM_INSERT] = "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) "
                          "VALUES(?1, ?2, ?3, ?4)",

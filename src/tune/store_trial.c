@@ -32,6 +32,7 @@ static ath_status take_head(athi_store *s, athi_rows *q, gathered *g) {
     g->head.relation = (athi_relation)(int)athi_sql_int(q, 8);
     g->head.relative = athi_sql_int(q, 9);
     g->head.relative_step = athi_sql_int(q, 10);
+    g->head.finished = athi_sql_int(q, 11);
     if (!athi_reason_find(athi_sql_text(q, 5), &g->head.reason))
         g->head.reason = g->head.state == ATHI_TRIAL_FAILED ? ATHI_REASON_LOST : ATHI_REASON_NONE;
     if (!athi_sql_text(q, 6)) return ATH_OK;
@@ -235,7 +236,7 @@ void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *b,
                            .relation = b->relation,
                            .relative = b->relative},
                   .values = unknown};
-    if (s->info.n_objectives > ATHI_OBJECTIVES_MAX) return;
+    if (s->info.n_objectives > ATHI_OBJECTIVES_MAX || b->relation == ATHI_RELATION_CHILD) return; /* it has reports */
     for (int i = 0; i < s->info.n_objectives; i++) unknown[i] = NAN;
     athi_arena_reset(s->scratch);
     g.point = athi_arena_memdup(s->scratch, b->point, s->space_n * (int64_t)sizeof(double));

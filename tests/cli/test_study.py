@@ -29,6 +29,19 @@ class Looking(StudyTest):
         self.assertEqual(shown["objectives"], [{"name": "loss", "direction": "min"}])
         self.assertNotIn("reports", json.dumps(shown))
 
+    def test_the_suggestions_are_done_again(self):
+        self.assertIn("small: 12 suggestions done again: 12 have the same bits\n", self.succeeds("show", "small", "--replay"))
+        self.assertEqual(json.loads(self.succeeds("show", "small", "--replay", "--json")),
+                         {"same": 12, "different": [], "unknown": 0})
+        path, connection = self.copy("changed")
+        with connection as db:
+            db.execute("UPDATE trial_params SET param_value=101-param_value WHERE trial_id=4 AND param_name='n'")
+            db.commit()
+        done = self.call("show", path, "--replay")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout.decode(), r"11 have the same bits\ntrial 3: n is \d+, was \d+\n")
+        self.assertIn("1 suggestions are not what they were", done.stderr.decode())
+
     def test_best(self):
         trials = json.loads(self.succeeds("show", "small", "--json"))["trials"]
         complete = [t for t in trials if t["state"] == "complete"]

@@ -396,6 +396,39 @@ static void distributions_are_optunas(void **state) {
     }
 }
 
+static void assert_alike(const athi_trial *a, const athi_trial *b) {
+    assert_int_equal(a->state, b->state);
+    assert_true(a->seen == b->seen && a->relation == b->relation && a->relative == b->relative);
+    assert_true(a->relative_step == b->relative_step && a->n_reports == b->n_reports);
+    assert_true(a->started == b->started && a->ended == b->ended && a->finished == b->finished);
+    assert_memory_equal(a->point, b->point, 3 * sizeof *a->point);
+    assert_true(isnan(a->point[3]) && isnan(b->point[3]) && isnan(a->values[0]) && isnan(b->values[0]));
+}
+
+/* A trial that was just begun is not read, yet it is what the study says of it. */
+static void what_was_begun_is_what_is_read(void **state) {
+    study *t = *state;
+    study_space(t);
+    study_open(t);
+    const athi_beginning beginnings[] = {
+        {.point = with_adam, .seen = 0},
+        {.point = with_adam, .seen = -1},
+        {.point = with_adam, .seen = 1, .relation = ATHI_RELATION_REPEAT, .relative = 0},
+        {.point = with_adam, .seen = 2, .relation = ATHI_RELATION_CHILD, .relative = 0, .relative_step = 1}};
+    for (int i = 0; i < ATHI_COUNT(beginnings); i++) {
+        int64_t number;
+        assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &beginnings[i], &number));
+        athi_trial begun = *study_trial(t, number);
+        double points[4], value = begun.values[0];
+        memcpy(points, begun.point, sizeof points);
+        begun.point = points, begun.values = &value;
+        study_reopen(t);
+        assert_alike(&begun, study_trial(t, number));
+        if (i == 0) assert_ok(t->f.ctx, athi_store_report(t->store, 0, 0, 1, 0.5, "{\"score\":0.5}"));
+    }
+    assert_int_equal(study_trial(t, 3)->n_reports, 1); /* its parent's */
+}
+
 /* A finished trial costs nothing at the next reading. */
 static void reading_again_is_incremental(void **state) {
     study *t = *state;
@@ -472,13 +505,19 @@ int main(void) {
         TEST(foreign_trials_are_read),
         TEST(distributions_are_optunas),
         TEST(reading_again_is_incremental),
+        TEST(what_was_begun_is_what_is_read),
     };
     const struct CMUnitTest shared[] = {
         /* what does not depend on a file */
-        TEST(trials_round_trip),         TEST(finished_trials_do_not_change),
-        TEST(rewinding_and_texts),       TEST(another_definition_is_refused),
-        TEST(nothing_is_torn_by_a_kill), TEST(others_read_while_one_writes),
-        TEST(foreign_trials_are_read),   TEST(reading_again_is_incremental),
+        TEST(trials_round_trip),
+        TEST(finished_trials_do_not_change),
+        TEST(rewinding_and_texts),
+        TEST(another_definition_is_refused),
+        TEST(nothing_is_torn_by_a_kill),
+        TEST(others_read_while_one_writes),
+        TEST(foreign_trials_are_read),
+        TEST(reading_again_is_incremental),
+        TEST(what_was_begun_is_what_is_read),
     };
     if (getenv("ATHANOR_TEST_POSTGRES"))
         return cmocka_run_group_tests_name("store on PostgreSQL", shared, NULL, NULL);
