@@ -132,6 +132,9 @@ void athi_cli_plain(FILE *out, const char *text);
 /** Prints a value as JSON, indented, on standard output. */
 ath_status athi_cli_json(athi_cli *cli, const athi_value *value);
 
+/** Prints the table of a run's or a sweep's report. */
+ath_status athi_cli_table(athi_cli *cli, const athi_value *report);
+
 /* ---- verb_show.c --------------------------------------------------------------------------------- */
 
 /** Opens the study that the verb's argument and --study name, and closes it after `at`. */
@@ -161,11 +164,12 @@ ath_status athi_verb_report(athi_cli *cli);
 ath_status athi_verb_explain(athi_cli *cli);
 ath_status athi_verb_list(athi_cli *cli);
 ath_status athi_verb_doctor(athi_cli *cli);
+ath_status athi_verb_sweep(athi_cli *cli);
 ath_status athi_verb_bench(athi_cli *cli);
 extern const athi_flag athi_flags_run[], athi_flags_tune[], athi_flags_ask_tell[], athi_flags_train[],
     athi_flags_worker[], athi_flags_worker_process[], athi_flags_predict[], athi_flags_evaluate[], athi_flags_quantize[], athi_flags_study[],
     athi_flags_best[], athi_flags_export[], athi_flags_report[], athi_flags_explain[], athi_flags_list[],
-    athi_flags_import[], athi_flags_doctor[], athi_flags_bench[];
+    athi_flags_import[], athi_flags_doctor[], athi_flags_bench[], athi_flags_sweep[];
 
 /** docs/options.md: every kind, row and option. */
 ath_status athi_cli_markdown(athi_text *out);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 const athi_verb athi_verbs[] = {
-    {"run", "RECIPE", "All stages that the recipe names: tune, retrain, ensemble, evaluate.", athi_flags_run,
+    {"run", "RECIPE", "All stages that the recipe names: sweep, tune, retrain, ensemble, evaluate.", athi_flags_run,
      athi_verb_run, false, false},
     {"train", "RECIPE", "One training, ranges at their defaults.", athi_flags_train, athi_verb_train, false, false},
     {"tune", "[FILE]",
@@ -13,6 +13,8 @@ const athi_verb athi_verbs[] = {
      "out "
      "for --param.",
      athi_flags_tune, athi_verb_tune, false, true},
+    {"sweep", "RECIPE", "Every value of a constant, timed or trained: table, CSV and charts.", athi_flags_sweep,
+     athi_verb_sweep, false, false},
     {"worker", "STUDY", "One more worker on a study, from any machine that reaches its database.", athi_flags_worker,
      athi_verb_worker, false, false},
     {"ask-tell", "[SPACE]", "The samplers as a server: JSON lines on standard input and output.", athi_flags_ask_tell,

@@ -1,6 +1,7 @@
 /* What is seen while something runs: lines that stay, and on a terminal one line that is written over. Both go to
  * standard error, so that standard output holds results alone. */
 #include "cli/cli.h"
+#include "report/table.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -59,6 +60,15 @@ ath_status athi_cli_json(athi_cli *cli, const athi_value *value) {
     ath_status status = athi_json_write(&text, value, 2);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
     if (status == ATH_OK) printf("%s\n", text.text);
+    athi_text_free(&text);
+    return status;
+}
+
+ath_status athi_cli_table(athi_cli *cli, const athi_value *report) {
+    athi_text text = {.ctx = cli->ctx};
+    athi_report_table(&text, report, athi_cli_utf8(stdout));
+    if (!text.failed && text.text) printf("%s", text.text);
+    ath_status status = text.failed ? ATH_E_NOMEM : ATH_OK;
     athi_text_free(&text);
     return status;
 }

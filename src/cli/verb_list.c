@@ -1,7 +1,7 @@
 /* list: what there is, from the same rows that recipes are read with; and docs/options.md, made from them too. */
 #include "cli/cli.h"
 #include "ensemble/ensemble.h"
-#include "recipe/recipe.h"
+#include "recipe/sweep.h"
 #include "graph/backend.h"
 #include "zoo/zoo.h"
 
@@ -19,7 +19,7 @@ static const athi_kind *const kinds[] = {
 
 /* The sections of a recipe are rows too. */
 static const athi_row *const sections[] = {&athi_data_row, &athi_train_row, &athi_tune_row, &athi_retrain_row,
-                                           &athi_ensemble_row, &athi_quantize_row};
+                                           &athi_ensemble_row, &athi_quantize_row, &athi_sweep_row};
 
 /* ---- options as text ----------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "recipe/recipe.h"
 #include "report/page.h"
-#include "report/table.h"
+#include "report/sweep.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -42,16 +42,6 @@ static ath_status end_watching(watcher *w, ath_status status) {
     return status;
 }
 
-static ath_status show_report(athi_cli *cli, const athi_value *report) {
-    if (athi_cli_has(cli, "json")) return athi_cli_json(cli, report);
-    athi_text text = {.ctx = cli->ctx};
-    athi_report_table(&text, report, athi_cli_utf8(stdout));
-    if (!text.failed && text.text) printf("%s", text.text);
-    ath_status status = text.failed ? ATH_E_NOMEM : ATH_OK;
-    athi_text_free(&text);
-    return status;
-}
-
 static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only_tune) {
     if (only_tune && !recipe->tunes)
         return athi_fail(cli->ctx, ATH_E_OPTION,
@@ -76,7 +66,8 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
     signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
     ATH_TRY(end_watching(&w, athi_run(recipe, cli->arena, &opts, &report)));
     cli->started = true;
-    ATH_TRY(show_report(cli, report));
+    ATH_TRY(athi_sweep_files(cli->ctx, cli->arena, directory, report));
+    ATH_TRY(athi_cli_has(cli, "json") ? athi_cli_json(cli, report) : athi_cli_table(cli, report));
     athi_cli_line("the whole report: %s/report.json%s", directory, recipe->tunes ? "; as a page: report.html" : "");
     return ATH_OK;
 }

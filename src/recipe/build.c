@@ -181,11 +181,20 @@ static ath_status check_callbacks(ath_ctx *ctx, athi_arena *arena, const athi_da
                        athi_value_get(athi_value_get(job->bound, "train"), "callbacks"));
 }
 
+/* A batch that somebody asked for must be there; the default one may be larger than a small set. */
+static ath_status check_batch(ath_ctx *ctx, const athi_value *bound, const athi_data *data) {
+    const athi_value *batch = athi_value_get(athi_value_get(bound, "data"), "batch");
+    if (!batch || batch->type != ATHI_INT || batch->integer <= data->train.n) return ATH_OK;
+    return athi_fail_at(ctx, batch, "data: batch must not be larger than the %lld training samples, got %lld",
+                        (long long)data->train.n, (long long)batch->integer);
+}
+
 ath_status athi_bound_build(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data,
                             athi_job *job) {
     *job = (athi_job){.bound = bound};
     athi_training_specs specs;
     const athi_value *seed = athi_value_get(bound, "seed");
+    ATH_TRY(check_batch(ctx, bound, data));
     ATH_TRY(athi_training_read(ctx, arena, bound, &specs));
     job->seed = seed && seed->type == ATHI_INT ? (uint64_t)seed->integer : 0;
     job->train = specs.train, job->callbacks = specs.callbacks, job->n_callbacks = specs.n_callbacks;

@@ -2,11 +2,12 @@
 #include "recipe/internal.h"
 
 #include "recipe/quantize.h"
+#include "recipe/sweep.h"
 
 #include <stdio.h>
 
 static const char *const sections[] = {"name", "seed", "data", "model", "train", "tune", "retrain", "ensemble",
-                                       "quantize"};
+                                       "quantize", "sweep"};
 static const struct {
     const char *name, *what;
 } reserved[] = {{"init", "beginning with given weights; use `athanor train --init FILE`"},
@@ -31,7 +32,7 @@ static ath_status unknown_key(ath_ctx *ctx, const athi_value *root, int64_t i) {
         return athi_fail_key(ctx, root, i, "'%.60s' is not a section of a recipe; did you mean '%s'?", key, near);
     return athi_fail_key(ctx, root, i,
                          "'%.60s' is not a section of a recipe; there are name, seed, data, model, train, tune, "
-                         "retrain, ensemble, quantize",
+                         "retrain, ensemble, quantize, sweep",
                          key);
 }
 
@@ -95,6 +96,7 @@ static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
     ATH_TRY(read_stage(r, &athi_ensemble_row, &r->ensemble, &r->ensembles));
     ATH_TRY(read_stage(r, &athi_quantize_row, &r->quantize, &r->quantizes));
     ATH_TRY(athi_quantize_opts_check(r->ctx, &r->quantize));
+    ATH_TRY(athi_sweeps_read(r));
     const athi_value *folds = athi_value_get(athi_value_get(r->root, "tune"), "folds");
     if (r->tune.folds == 1)
         return athi_fail_at(r->ctx, folds, "tune.folds: one fold leaves nothing to train on; take 2 or more");
@@ -159,8 +161,11 @@ void athi_recipe_destroy(athi_recipe *recipe) {
 
 ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, athi_value **definition) {
     *definition = NULL;
-    athi_value *copy = athi_value_copy(arena, recipe->root);
+    athi_value *copy = athi_value_new(arena, ATHI_MAP);
     if (!copy) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < recipe->root->n; i++) /* a sweep has a study of its own */
+        if (strcmp(recipe->root->keys[i], "sweep") != 0)
+            ATH_TRY(athi_value_push(arena, copy, recipe->root->keys[i], athi_value_copy(arena, recipe->root->items[i])));
     athi_value *tune = athi_value_get(copy, "tune");
     if (tune && tune->type == ATHI_MAP) {
         athi_value *kept = athi_value_new(arena, ATHI_MAP);

@@ -127,6 +127,8 @@ typedef struct athi_recipe {
     athi_retrain_opts retrain;
     athi_ensemble_opts ensemble;
     athi_quantize_opts quantize;
+    struct athi_sweep_opts *sweeps; /* recipe/sweep.h */
+    int n_sweeps;
 } athi_recipe;
 
 /** Reads, applies `sets`, collects the space, and checks all that can be checked without the data: keys, types,
@@ -269,14 +271,18 @@ typedef struct athi_training_opts {
  * to be destroyed by the caller with athi_model_destroy. */
 ath_status athi_train_one(ath_ctx *ctx, athi_arena *arena, const athi_training_opts *opts, athi_job *job);
 
+/** Trains warm_up + steps updates and says how fast the last ones were (time_one.c). */
+ath_status athi_time_one(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, const athi_data *data, int64_t warm_up,
+                         int64_t steps, const volatile int *interrupted, double *samples_per_second);
+
 /* ---- stages (worker.c, stages.c) ----------------------------------------------------------------- */
 
 /** The worker's side of runner.h: takes tasks from `in`, trains, reports to `out`, until end of file. `setup` is a file
- *  that stages.c wrote: {"recipe": text, "file": its name, "folder", "cache", "objective", "maximize"}. */
+ *  that stages.c wrote: {"recipe": text, "file": its name, "folder", "cache", "objective", "maximize"}, and "timed_steps", "warm_up" of a sweep. */
 ath_status athi_worker_serve(ath_ctx *ctx, const char *setup, int in, int out, const volatile int *interrupted);
 
 typedef struct athi_run_event {
-    const char *stage;        /* "tune", "retrain", "ensemble", "evaluate" */
+    const char *stage;        /* "tune", "sweep", "retrain", "ensemble", "evaluate" */
     const char *what;         /* a line for people */
     const athi_value *detail; /* the same for programs, or NULL */
 } athi_run_event;
@@ -288,6 +294,7 @@ typedef struct athi_run_opts {
     const char *study;     /* where the trials are kept; NULL: study.db in the directory */
     int jobs, threads;     /* 0: the recipe's */
     bool only_tune, overwrite;
+    const struct athi_sweep_opts *sweep; /* it is the search of this sweep; NULL: one of its own */
     bool joins;     /* one of several on the study: the directory is not locked, no report is written */
     int study_jobs; /* of all of them together, where the order of suggestions depends on it; 0: as jobs */
     void (*event)(void *user, const athi_run_event *event);

@@ -3,6 +3,7 @@
 #include "recipe/stages.h"
 
 #include "base/file.h"
+#include "recipe/sweep.h"
 
 #include <math.h>
 #include <sys/resource.h>
@@ -97,6 +98,16 @@ static void put_search(athi_stages *s, maker *m) {
     put(m, "search", search.map);
 }
 
+/* Without a search: the course of the one training. */
+static void put_training(athi_stages *s, maker *m) {
+    athi_value *curve = NULL;
+    if (s->recipe->tunes || s->recipe->retrains || !s->n_members || m->status != ATH_OK) return;
+    const char *log = athi_stage_path(s, "train/log.jsonl");
+    m->status = log ? athi_curve_read(s->ctx, s->arena, log, s->members[0].bound, s->objectives.names[0], &curve)
+                    : ATH_E_NOMEM;
+    if (curve) put(m, "training", curve);
+}
+
 /* ---- models and ensemble ------------------------------------------------------------------------- */
 
 static void put_models(athi_stages *s, maker *m) {
@@ -156,7 +167,9 @@ ath_status athi_stage_report(athi_stages *s, athi_value **report) {
     put_text(&m, "name", s->recipe->name);
     put_int(&m, "seed", (int64_t)s->recipe->seed);
     put_objectives(s, &m);
+    if (s->sweeps) put(&m, "sweeps", s->sweeps);
     put_search(s, &m);
+    put_training(s, &m);
     put_models(s, &m);
     put_ensemble(s, &m);
     put_number(&m, "seconds", athi_now() - s->begun);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "recipe/internal.h"
+#include "recipe/sweep.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -25,6 +26,11 @@ static ath_status write_setup(athi_stages *s, const char *path) {
             status = athi_value_set(s->arena, setup, entries[i].key, athi_value_string(s->arena, entries[i].value));
     if (status == ATH_OK)
         status = athi_value_set(s->arena, setup, "maximize", athi_value_bool(s->arena, s->objectives.maximize[0]));
+    const athi_sweep_opts *sweep = s->opts->sweep && !s->opts->sweep->epochs ? s->opts->sweep : NULL;
+    if (status == ATH_OK && sweep)
+        status = athi_value_set(s->arena, setup, "timed_steps", athi_value_int(s->arena, sweep->steps));
+    if (status == ATH_OK && sweep)
+        status = athi_value_set(s->arena, setup, "warm_up", athi_value_int(s->arena, sweep->warm_up));
     if (status == ATH_OK) status = athi_json_write(&text, setup, 0);
     if (status == ATH_OK && (text.failed || recipe.failed)) status = ATH_E_NOMEM;
     if (status == ATH_OK) status = athi_file_write(s->ctx, path, text.text, text.length);
@@ -47,8 +53,11 @@ int athi_stage_threads(const athi_stages *s) {
 static void describe_point(athi_stages *s, const double *point, athi_text *out) {
     athi_value *map = NULL;
     if (athi_space_point_write(s->arena, s->recipe->space, point, &map) != ATH_OK) return;
+    bool first = true;
     for (int64_t i = 0; i < map->n; i++) {
-        athi_text_printf(out, "%s%s ", i ? ", " : "", map->keys[i]);
+        if (s->opts->sweep && !athi_value_get(s->opts->sweep->over, map->keys[i])) continue;
+        athi_text_printf(out, "%s%s ", first ? "" : ", ", map->keys[i]);
+        first = false;
         if (map->items[i]->type == ATHI_STRING)
             athi_text_printf(out, "%s", map->items[i]->text);
         else
@@ -168,7 +177,7 @@ ath_status athi_stage_tune(athi_stages *s) {
         return athi_fail(s->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s", s->why ? s->why : "",
                          athi_search_last_failure(s->search));
     ATH_TRY(drop_states(s));
-    ATH_TRY(judge(s));
+    if (!s->opts->sweep) ATH_TRY(judge(s)); /* every point was given: there is no winner to doubt */
     s->tune_seconds = athi_now() - begin;
     return ATH_OK;
 }

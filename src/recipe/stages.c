@@ -39,7 +39,7 @@ const char *athi_stage_score(athi_stages *s, const char *part, athi_ensemble_sco
 /* ---- the folder ---------------------------------------------------------------------------------- */
 
 static const char *const contents[] = {"trials",       "retrain",      "train",       "models",      "study.db",
-                                       "study.db-wal", "study.db-shm", "report.json", "report.html", "worker.json"};
+                                       "study.db-wal", "study.db-shm", "report.json", "report.html", "worker.json",  "sweeps"};
 
 static ath_status empty_folder(athi_stages *s) {
     for (int i = 0; i < ATHI_COUNT(contents); i++) {
@@ -105,8 +105,10 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
                           s->recipe->path));
     ATH_TRY(athi_recipe_check(s->recipe, s->data));
     if (!s->opts->only_tune) ATH_TRY(athi_place_in(s->ctx, check_parts(s), s->recipe->path));
+    if (!s->opts->only_tune) ATH_TRY(athi_stage_check_sweeps(s));
     if (s->opts->overwrite) ATH_TRY(empty_folder(s)); /* not before the recipe is known to be sound */
     ATH_TRY(open_study(s));
+    if (!s->opts->only_tune && !s->opts->joins) ATH_TRY(athi_stage_sweeps(s));
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
     if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {

@@ -43,10 +43,14 @@ typedef struct athi_stages {
     int64_t classes; /* width of a prediction */
     bool labelled;   /* targets are classes */
     athi_ensemble_score ensemble_validation, ensemble_test;
+    athi_value *sweeps; /* their entries, a list; NULL: none */
     double begun;
     bool working; /* trials or trainings have begun */
 } athi_stages;
 
+/** Builds what every sweep will run, without running it. */
+ath_status athi_stage_check_sweeps(athi_stages *s);
+ath_status athi_stage_sweeps(athi_stages *s);
 ath_status athi_stage_tune(athi_stages *s);
 ath_status athi_stage_members(athi_stages *s);
 ath_status athi_stage_ensemble(athi_stages *s);

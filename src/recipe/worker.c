@@ -17,6 +17,7 @@ typedef struct worker {
     athi_recipe *recipe;
     const char *folder, *cache, *objective;
     bool maximize;
+    int64_t timed_steps, warm_up; /* of a sweep; 0: trainings */
     athi_data *data;
     athi_arena *data_arena;     /* holds data_key */
     const athi_value *data_key; /* the `data:` section that `data` was opened for */
@@ -134,6 +135,15 @@ static ath_status open_data(worker *w, const athi_value *bound) {
     return athi_bound_data(w->ctx, bound, w->folder, w->cache, &w->data);
 }
 
+/* One report of one number. */
+static ath_status time_steps(worker *w, athi_arena *arena, const athi_value *bound) {
+    static const char *const names[] = {"samples_per_second"};
+    double rate = 0;
+    bool stop = false;
+    ATH_TRY(athi_time_one(w->ctx, arena, bound, w->data, w->warm_up, w->timed_steps, &w->halt, &rate));
+    return on_epoch(w, &(athi_epoch){.epoch = 1, .step = w->timed_steps, .names = names, .values = &rate, .n = 1}, &stop);
+}
+
 static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
     const athi_value *params = athi_value_get(task, "params"), *seed = athi_value_get(task, "seed"),
                      *dir = athi_value_get(task, "dir");
@@ -152,6 +162,7 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
     const athi_value *resumed = athi_value_get(task, "resumed"), *until = athi_value_get(task, "until");
     w->until = until && until->type == ATHI_INT ? until->integer : 0;
     w->halt = 0;
+    if (w->timed_steps) return time_steps(w, arena, bound);
     if (!resumed || !resumed->boolean) ATH_TRY(athi_remove_tree(w->ctx, dir->text));
     athi_training_opts opts = {.bound = bound,
                                .data = w->data,
@@ -241,6 +252,8 @@ static ath_status open_worker(worker *w, const char *path) {
     if (!recipe || !name || !w->objective || !maximize)
         return athi_fail(w->ctx, ATH_E_SYNTAX, "%s: not the setup of a worker", path);
     w->maximize = maximize->boolean;
+    const athi_value *steps = athi_value_get(setup, "timed_steps"), *warm_up = athi_value_get(setup, "warm_up");
+    if (steps && warm_up) w->timed_steps = steps->integer, w->warm_up = warm_up->integer;
     return athi_recipe_parse(w->ctx, name, recipe, (int64_t)strlen(recipe), NULL, 0, &w->recipe);
 }
 

@@ -1,224 +1,115 @@
-/* A table as wide as its contents: cells first, then widths, then lines. */
+/* The table at the end of a run: its sweeps, its search, its models, what it cost. */
 #include "report/table.h"
+
+#include "report/grid.h"
+#include "report/sweep.h"
 
 #include <stdio.h>
 
-enum { COLUMNS_MAX = 12, CELL_MAX = 96 };
-
-typedef struct source {
-    ath_ctx *ctx;
-    const athi_value *report;
-} source;
-
-typedef struct column {
-    const char *title;
-    bool left; /* texts; numbers stand right */
-    void (*cell)(const source *s, const athi_value *model, char out[CELL_MAX]);
-} column;
-
 /* ---- numbers of a report ------------------------------------------------------------------------- */
 
-static bool number_at(const athi_value *map, const char *key, double *out) {
-    return athi_value_number(athi_value_get(map, key), out);
-}
-
 static bool number_in(const athi_value *map, const char *part, const char *key, double *out) {
-    return number_at(athi_value_get(map, part), key, out);
-}
-
-static const char *text_at(const athi_value *map, const char *key, const char *otherwise) {
-    const athi_value *v = athi_value_get(map, key);
-    return v && v->type == ATHI_STRING ? v->text : otherwise;
+    return athi_number_at(athi_value_get(map, part), key, out);
 }
 
 /* Accuracy in percent where there is one, else the loss. */
-static bool put_score(const athi_value *scores, char out[CELL_MAX]) {
+static bool put_score(const athi_value *scores, char out[ATHI_CELL_MAX]) {
     double v;
-    if (number_at(scores, "accuracy", &v))
-        snprintf(out, CELL_MAX, "%.2f %%", 100 * v);
-    else if (number_at(scores, "loss", &v))
-        snprintf(out, CELL_MAX, "%.5g", v);
+    if (athi_number_at(scores, "accuracy", &v))
+        snprintf(out, ATHI_CELL_MAX, "%.2f %%", 100 * v);
+    else if (athi_number_at(scores, "loss", &v))
+        snprintf(out, ATHI_CELL_MAX, "%.5g", v);
     else
         return false;
     return true;
 }
 
-/* "train.optimizer.rmsprop.learning_rate" is shown by its last part, unless two of them end alike. */
-static const char *short_name(const athi_value *params, int64_t index) {
-    const char *dot = strrchr(params->keys[index], '.'), *name = dot ? dot + 1 : params->keys[index];
-    for (int64_t i = 0; i < params->n; i++) {
-        const char *other = strrchr(params->keys[i], '.');
-        if (i != index && strcmp(other ? other + 1 : params->keys[i], name) == 0) return params->keys[index];
-    }
-    return name;
-}
-
-static void put_params(const athi_value *params, athi_text *out) {
-    for (int64_t i = 0; params && params->type == ATHI_MAP && i < params->n; i++) {
-        const athi_value *v = params->items[i];
-        athi_text_printf(out, "%s%s ", i ? ", " : "", short_name(params, i));
-        if (v->type == ATHI_STRING)
-            athi_text_printf(out, "%s", v->text);
-        else if (v->type == ATHI_FLOAT)
-            athi_text_printf(out, "%.3g", v->number);
-        else
-            athi_json_write(out, v, 0);
-    }
-}
-
 /* ---- columns ------------------------------------------------------------------------------------- */
 
-static void put_int(const athi_value *model, const char *key, char out[CELL_MAX]) {
+static void put_int(const athi_value *model, const char *key, char out[ATHI_CELL_MAX]) {
     double v;
-    if (number_at(model, key, &v)) snprintf(out, CELL_MAX, "%.0f", v);
+    if (athi_number_at(model, key, &v)) snprintf(out, ATHI_CELL_MAX, "%.0f", v);
 }
-static void cell_rank(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_rank(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_int(model, "rank", out);
 }
-static void cell_trial(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_trial(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_int(model, "trial", out);
 }
-static void cell_params(const source *s, const athi_value *model, char out[CELL_MAX]) {
-    athi_text text = {.ctx = s->ctx};
-    put_params(athi_value_get(model, "params"), &text);
-    if (text.text) {
-        bool cut = snprintf(out, CELL_MAX, "%s", text.text) >= CELL_MAX;
-        if (cut) memcpy(out + CELL_MAX - 4, "...", 4);
-    }
-    athi_text_free(&text);
-}
-static void cell_best_epoch(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_best_epoch(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_int(model, "best_epoch", out);
 }
-static void cell_epochs(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_epochs(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_int(model, "epochs", out);
 }
-static void cell_validation(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_validation(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_score(athi_value_get(model, "validation"), out);
 }
-static void cell_test(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_test(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     put_score(athi_value_get(model, "test"), out);
 }
-static void cell_weight(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_weight(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     (void)s;
     double v;
-    if (number_at(model, "weight", &v)) snprintf(out, CELL_MAX, "%.3f", v);
+    if (athi_number_at(model, "weight", &v)) snprintf(out, ATHI_CELL_MAX, "%.3f", v);
 }
 /* The ensemble with the member against the ensemble without it, on validation; a gain is positive. */
-static void cell_adds(const source *s, const athi_value *model, char out[CELL_MAX]) {
+static void cell_adds(const athi_source *s, const athi_value *model, char out[ATHI_CELL_MAX]) {
     double without, with;
     const athi_value *ensemble = athi_value_get(s->report, "ensemble");
     if (number_in(model, "without", "accuracy", &without) && number_in(ensemble, "validation", "accuracy", &with))
-        snprintf(out, CELL_MAX, "%+.2f %%", 100 * (with - without));
+        snprintf(out, ATHI_CELL_MAX, "%+.2f %%", 100 * (with - without));
     else if (number_in(model, "without", "loss", &without) && number_in(ensemble, "validation", "loss", &with))
-        snprintf(out, CELL_MAX, "%+.3g", without - with);
+        snprintf(out, ATHI_CELL_MAX, "%+.3g", without - with);
 }
 
-static const column columns[] = {
-    {"#", false, cell_rank},           {"trial", false, cell_trial},
-    {"parameters", true, cell_params}, {"best epoch", false, cell_best_epoch},
-    {"trained", false, cell_epochs},   {"validation", false, cell_validation},
-    {"test", false, cell_test},        {"weight", false, cell_weight},
+static const athi_column columns[] = {
+    {"#", false, cell_rank},
+    {"trial", false, cell_trial},
+    {"parameters", true, athi_cell_params},
+    {"best epoch", false, cell_best_epoch},
+    {"trained", false, cell_epochs},
+    {"validation", false, cell_validation},
+    {"test", false, cell_test},
+    {"weight", false, cell_weight},
     {"adds", false, cell_adds},
 };
-static_assert(ATHI_COUNT(columns) <= COLUMNS_MAX, "more columns than a row has cells");
+static_assert(ATHI_COUNT(columns) <= ATHI_COLUMNS_MAX, "more columns than a row has cells");
 
-/* ---- drawing ------------------------------------------------------------------------------------- */
-
-typedef struct drawing {
-    athi_text *out;
-    bool utf8;
-    bool shown[COLUMNS_MAX]; /* a column without content is left out */
-    int width[COLUMNS_MAX];
-} drawing;
-
-/* Characters, not bytes. */
-static int width_of(const char *text) {
-    int n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
-static void put_repeated(athi_text *out, const char *text, int n) {
-    for (int i = 0; i < n; i++) athi_text_printf(out, "%s", text);
-}
-
-/* A line between rows: left end, crossing, right end. */
-static void put_rule(const drawing *d, const char *left, const char *cross, const char *right) {
-    bool first = true;
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        if (!d->shown[i]) continue;
-        athi_text_printf(d->out, "%s", first ? (d->utf8 ? left : "+") : d->utf8 ? cross : "+");
-        put_repeated(d->out, d->utf8 ? "─" : "-", d->width[i] + 2);
-        first = false;
-    }
-    athi_text_printf(d->out, "%s\n", d->utf8 ? right : "+");
-}
-
-static void put_row(const drawing *d, char cells[][CELL_MAX]) {
-    const char *bar = d->utf8 ? "│" : "|";
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        if (!d->shown[i]) continue;
-        int pad = d->width[i] - width_of(cells[i]);
-        athi_text_printf(d->out, "%s %*s%s%*s ", bar, columns[i].left ? 0 : pad, "", cells[i],
-                         columns[i].left ? pad : 0, "");
-    }
-    athi_text_printf(d->out, "%s\n", bar);
-}
-
-static void fill_row(const source *s, const athi_value *model, char cells[][CELL_MAX]) {
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        cells[i][0] = '\0';
-        columns[i].cell(s, model, cells[i]);
-    }
-}
+/* ---- the models ---------------------------------------------------------------------------------- */
 
 /* The last row: what all of them give together. */
-static void fill_ensemble(const source *s, const athi_value *ensemble, char cells[][CELL_MAX]) {
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        cells[i][0] = '\0';
-        if (columns[i].cell == cell_params)
-            snprintf(cells[i], CELL_MAX, "ensemble (%s)", text_at(ensemble, "method", "average"));
+static void fill_ensemble(athi_grid *g, const athi_source *s, const athi_value *ensemble) {
+    for (int i = 0; i < g->n; i++) {
+        g->cells[i][0] = '\0';
+        if (columns[i].cell == athi_cell_params)
+            snprintf(g->cells[i], ATHI_CELL_MAX, "ensemble (%s)", athi_text_at(ensemble, "method", "average"));
         if (columns[i].cell == cell_validation || columns[i].cell == cell_test)
-            columns[i].cell(s, ensemble, cells[i]);
-    }
-}
-
-static void measure(drawing *d, char cells[][CELL_MAX]) {
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        d->shown[i] = d->shown[i] || cells[i][0];
-        d->width[i] = ATHI_MAX(d->width[i], width_of(cells[i]));
+            columns[i].cell(s, ensemble, g->cells[i]);
     }
 }
 
 static void put_models(athi_text *out, const athi_value *report, bool utf8) {
     const athi_value *models = athi_value_get(report, "models"), *ensemble = athi_value_get(report, "ensemble");
-    char cells[COLUMNS_MAX][CELL_MAX];
-    drawing d = {.out = out, .utf8 = utf8};
-    source s = {out->ctx, report};
+    athi_grid g = {.out = out, .utf8 = utf8, .columns = columns, .n = ATHI_COUNT(columns)};
+    athi_source s = {out->ctx, report};
     if (!models || models->type != ATHI_LIST || models->n == 0) return;
-    for (int64_t i = 0; i < models->n; i++) fill_row(&s, models->items[i], cells), measure(&d, cells);
-    if (ensemble) fill_ensemble(&s, ensemble, cells), measure(&d, cells);
-    for (int i = 0; i < ATHI_COUNT(columns); i++) {
-        snprintf(cells[i], CELL_MAX, "%s", columns[i].title);
-        d.width[i] = ATHI_MAX(d.width[i], width_of(cells[i]));
-    }
-    put_rule(&d, "┌", "┬", "┐");
-    put_row(&d, cells);
-    put_rule(&d, "├", "┼", "┤");
-    for (int64_t i = 0; i < models->n; i++) fill_row(&s, models->items[i], cells), put_row(&d, cells);
+    for (int64_t i = 0; i < models->n; i++) athi_grid_fill(&g, &s, models->items[i]), athi_grid_measure(&g);
+    if (ensemble) fill_ensemble(&g, &s, ensemble), athi_grid_measure(&g);
+    athi_grid_titles(&g);
+    for (int64_t i = 0; i < models->n; i++) athi_grid_fill(&g, &s, models->items[i]), athi_grid_row(&g);
     if (ensemble) {
-        put_rule(&d, "├", "┼", "┤");
-        fill_ensemble(&s, ensemble, cells);
-        put_row(&d, cells);
+        athi_grid_between(&g);
+        fill_ensemble(&g, &s, ensemble);
+        athi_grid_row(&g);
     }
-    put_rule(&d, "└", "┴", "┘");
+    athi_grid_end(&g);
 }
 
 /* ---- around the table ---------------------------------------------------------------------------- */
@@ -245,25 +136,25 @@ static void put_search(athi_text *out, const athi_value *report) {
     double value, seconds, number;
     if (!search) return;
     for (int64_t i = 0; trials && i < trials->n; i++) {
-        const char *state = text_at(trials->items[i], "state", "");
+        const char *state = athi_text_at(trials->items[i], "state", "");
         pruned += strcmp(state, "pruned") == 0;
         complete += strcmp(state, "complete") == 0, failed += strcmp(state, "failed") == 0;
     }
     athi_text_printf(out, "search: %lld trials", (long long)complete);
     if (pruned) athi_text_printf(out, ", %lld stopped early", (long long)pruned);
     if (failed) athi_text_printf(out, ", %lld failed", (long long)failed);
-    if (number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);
-    const char *ended = text_at(search, "ended", "");
+    if (athi_number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);
+    const char *ended = athi_text_at(search, "ended", "");
     if (*ended) athi_text_printf(out, ", ended: %s", athi_report_why(ended));
     athi_text_printf(out, "\n");
-    if (!number_at(best, "value", &value) || !number_at(best, "number", &number)) return;
+    if (!athi_number_at(best, "value", &value) || !athi_number_at(best, "number", &number)) return;
     athi_text_printf(out, "best:   trial %.0f, %s %.4f (", number,
-                     text_at(athi_value_get(report, "objective"), "metric", "value"), value);
-    put_params(athi_value_get(best, "params"), out);
+                     athi_text_at(athi_value_get(report, "objective"), "metric", "value"), value);
+    athi_put_params(athi_value_get(best, "params"), out);
     athi_text_printf(out, ")\n");
     const athi_value *front = athi_value_get(search, "front");
     for (int64_t i = 0; front && i < front->n; i++)
-        if (number_at(front->items[i], "number", &number))
+        if (athi_number_at(front->items[i], "number", &number))
             athi_text_printf(out, "%s %.0f", i ? "," : "front:  trials", number);
     if (front) athi_text_printf(out, "\n");
 }
@@ -278,7 +169,7 @@ static void put_costs(athi_text *out, const athi_value *report) {
                  {"peak_bytes", "peak memory %.0f MiB", 1.0 / 1048576},
                  {"peak_worker_bytes", "of a worker %.0f MiB", 1.0 / 1048576}};
     for (int i = 0; i < ATHI_COUNT(costs); i++) {
-        if (!number_at(report, costs[i].key, &v)) continue;
+        if (!athi_number_at(report, costs[i].key, &v)) continue;
         athi_text_printf(out, "%s", comma);
         athi_text_printf(out, costs[i].format, v * costs[i].scale);
         comma = ", ";
@@ -287,7 +178,8 @@ static void put_costs(athi_text *out, const athi_value *report) {
 }
 
 void athi_report_table(athi_text *out, const athi_value *report, bool utf8) {
-    athi_text_printf(out, "\n%s\n", text_at(report, "name", ""));
+    athi_text_printf(out, "\n%s\n", athi_text_at(report, "name", ""));
+    athi_sweep_tables(out, report, utf8);
     put_search(out, report);
     put_models(out, report, utf8);
     put_costs(out, report);

@@ -36,6 +36,17 @@ const athi_callback_impl athi_stop_at_accuracy = {.n_state = 1,
                                                   .monitor = stop_at_monitor,
                                                   .epoch_end = stop_at_epoch};
 
+bool athi_callbacks_target(const athi_callback *callbacks, int n, const char **monitor, double *target,
+                           bool *maximize) {
+    for (int i = 0; i < n; i++) {
+        if (callbacks[i].row->impl != &athi_stop_at_accuracy) continue;
+        const athi_stop_at_accuracy_opts *o = callbacks[i].opts;
+        *monitor = o->monitor, *target = o->target, *maximize = athi_goes_up(o->mode, o->monitor);
+        return true;
+    }
+    return false;
+}
+
 /* ---- learning_rate_scheduler --------------------------------------------------------------------- */
 
 #define OPT(field) offsetof(athi_learning_rate_scheduler_opts, field)

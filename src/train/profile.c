@@ -118,8 +118,8 @@ static ath_status prepare(timing *t, athi_arena *arena, const athi_data *data) {
     return ATH_OK;
 }
 
-ath_status athi_profile_steps(ath_model *model, athi_arena *arena, const athi_data *data, int64_t batch, int64_t steps,
-                              const athi_machine *machine, athi_profile *out) {
+ath_status athi_profile_steps(ath_model *model, athi_arena *arena, const athi_data *data, int64_t batch,
+                              int64_t steps, const athi_machine *machine, athi_profile *out) {
     timing t = {.model = model, .batch = batch, .steps = steps};
     *out = (athi_profile){.batch = batch, .steps = steps};
     if (machine)
@@ -139,5 +139,30 @@ ath_status athi_profile_steps(ath_model *model, athi_arena *arena, const athi_da
     }
     out->gather = median(t.seconds + steps * t.n_units, steps, 1, room);
     out->step = median(t.seconds + steps * (t.n_units + 1), steps, 1, room);
+    return ATH_OK;
+}
+
+/* ---- whole steps --------------------------------------------------------------------------------- */
+
+ath_status athi_time_steps(ath_model *model, athi_arena *arena, const athi_data *data, uint64_t seed, int64_t warm_up,
+                           int64_t steps, const volatile int *interrupted, double *seconds) {
+    const int64_t n = data->train.n, batch = ATHI_MIN(data->batch, n), batches = n / batch;
+    timing t = {.model = model, .batch = batch, .steps = 1};
+    ATH_TRY(prepare(&t, arena, data));
+    int64_t *order = athi_arena_array(arena, n, sizeof *order);
+    double *each = athi_arena_array(arena, 2 * steps, sizeof *each);
+    if (!order || !each) return ATH_E_NOMEM;
+    athi_epoch_order(seed, 0, n, data->shuffle, order);
+    for (int64_t s = -warm_up; s < steps; s++) {
+        if (interrupted && *interrupted)
+            return athi_fail(model->ctx, ATH_E_INTERRUPTED, "interrupted while steps were timed");
+        const int64_t first = (s + warm_up) % batches * batch;
+        const athi_batch_key key = {seed, 0, first};
+        double begin = athi_now();
+        athi_feed_batch(&t.feed, &t.slots, &key, order + first, batch);
+        athi_plan_run(t.plan);
+        if (s >= 0) each[s] = athi_now() - begin;
+    }
+    *seconds = median(each, steps, 1, each + steps);
     return ATH_OK;
 }

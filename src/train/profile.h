@@ -26,6 +26,10 @@ typedef struct athi_profile {
  *  model's plan. */
 ath_status athi_profile_steps(ath_model *model, athi_arena *arena, const athi_data *data, int64_t batch, int64_t steps,
                               const athi_machine *machine, athi_profile *out);
+/** Seconds of a step, the median of `steps` after `warm_up` others, as a training makes them: the full batches of the first
+ *  epoch in its order, again from its beginning where they are over. ATH_E_INTERRUPTED as soon as *interrupted is not 0. */
+ath_status athi_time_steps(ath_model *model, athi_arena *arena, const athi_data *data, uint64_t seed, int64_t warm_up,
+                           int64_t steps, const volatile int *interrupted, double *seconds);
 /** Operations and bytes of a unit: values that stay inside it touch no memory. */
 void athi_unit_cost(const athi_unit *unit, double *flops, double *bytes);
 

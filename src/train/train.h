@@ -148,6 +148,8 @@ ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool val
 /** Every monitor is among the n reports, options make sense, and no callback sets a rate that a schedule owns. */
 ath_status athi_callbacks_check(const ath_model *model, const athi_callback *callbacks, int n_callbacks,
                                 const char *const *reports, int n);
+/** The target that a stop_at_accuracy among them has, and the report that it watches; false: there is none. */
+bool athi_callbacks_target(const athi_callback *callbacks, int n, const char **monitor, double *target, bool *maximize);
 /** What the callbacks want of athi_model_prepare. */
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state);
 /** Epochs done and the best epoch (from 1, 0: none) with its value, as the block has them. */

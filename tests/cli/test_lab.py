@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """What measures: explain --profile, bench, sweep, and the lab's recipe on a small net.
 Usage: test_lab.py ATHANOR ROOT. The data is made here: 96 random images of three classes."""
+import csv
 import json
 import os
 import pathlib
 import random
-import subprocess
+import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
-ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
+ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 
 RECIPE = """name: images
 seed: 3
@@ -104,6 +107,111 @@ class Lab(unittest.TestCase):
         for c in run["cases"]:
             self.assertTrue(c["calls"], c["case"])
             self.assertTrue(all(call["seconds"] > 0 and call["of_bound"] > 0 for call in c["calls"]))
+
+    # ---- sweep
+
+    def sweep(self, *arguments, code=0):
+        return self.run_it("sweep", "images.yaml", "--threads", "1", *arguments, code=code)
+
+    def rows(self, folder):
+        return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+
+    def test_sweep_times_every_combination(self):
+        done = self.sweep("--over", "data.batch=8,24", "--over", "model.1.conv2d.filters=2,4,8", "--steps", "3")
+        self.assertIn("3 timed steps after 2", done.stdout)
+        folder = self.folder / "runs/images/sweeps/data.batch+model.1.conv2d.filters"
+        rows = self.rows(folder)
+        self.assertEqual([(r["data.batch"], r["model.1.conv2d.filters"]) for r in rows],
+                         [("8", "2"), ("8", "4"), ("8", "8"), ("24", "2"), ("24", "4"), ("24", "8")])
+        for r in rows:
+            self.assertAlmostEqual(float(r["samples_per_second"]) * float(r["step_seconds"]), float(r["data.batch"]), 6)
+        chart = xml.etree.ElementTree.parse(folder / "throughput.svg").getroot()
+        lines = chart.findall("{http://www.w3.org/2000/svg}polyline")
+        self.assertEqual([len(line.get("points").split()) for line in lines], [2, 2, 2])
+        self.assertEqual(json.loads((folder / "sweep.json").read_text())["trials"][5]["params"],
+                         {"data.batch": 24, "model.1.conv2d.filters": 8})
+        # the same again runs nothing; one more value runs that one alone
+        again = self.sweep("--over", "data.batch=8,24", "--over", "model.1.conv2d.filters=2,4,8", "--steps", "3")
+        self.assertNotIn("trial", again.stderr)
+        self.assertEqual(again.stdout, done.stdout)
+
+    def test_sweep_trains(self):
+        done = json.loads(self.sweep("--over", "train.optimizer=sgd,adam", "--epochs", "3", "--objective", "val_accuracy",
+                                     "--set", "train.callbacks=[stop_at_accuracy: 0.1]", "--name", "optimizers",
+                                     "--json").stdout)
+        sweep, = done["sweeps"]
+        self.assertEqual((sweep["objective"], sweep["epochs"]), ("val_accuracy", 3))
+        self.assertEqual([t["params"] for t in sweep["trials"]],
+                         [{"train.optimizer": "sgd"}, {"train.optimizer": "adam"}])
+        for t in sweep["trials"]:
+            epochs = t["training"]["epochs"]
+            self.assertTrue(2 <= len(epochs) <= 3)
+            self.assertEqual(t["value"], max(e["value"] for e in epochs))
+            self.assertEqual([e["seconds"] for e in epochs], sorted(e["seconds"] for e in epochs))
+            self.assertEqual(t["training"]["target"], 0.1)
+        folder = self.folder / "runs/images/sweeps/optimizers"
+        self.assertTrue((folder / "time-to-accuracy.svg").exists() and (folder / "values.svg").exists())
+
+    def test_sweep_goes_on_after_a_kill(self):
+        over = ["--over", "data.batch=4,6,8,12", "--steps", "40", "--dir", "killed"]
+        database = self.folder / "killed/sweeps/data.batch/study.db"
+        started = subprocess.Popen([ATHANOR, "sweep", "images.yaml", "--threads", "1", *over], cwd=self.folder,
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        for line in started.stderr:
+            if "trial 1" in line:
+                break
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+        started.stderr.close()
+        self.assertTrue(database.exists())
+        done = self.sweep(*over)
+        self.assertNotIn("trial 0:", done.stderr)
+        self.assertIn("trial 3:", done.stderr)
+        rows = self.rows(self.folder / "killed/sweeps/data.batch")
+        self.assertEqual([(r["data.batch"], r["state"]) for r in rows],
+                         [(b, "complete") for b in ("4", "6", "8", "12")])
+
+    def test_sweep_refuses(self):
+        for arguments, sentence in (
+                (["data.bacth=8"], "images.yaml: sweep data.bacth: data: 'bacth' is not an option of data; did you mean "
+                                   "'batch'?"),
+                (["data.batch=8,73"], "sweep data.batch: data: batch must not be larger than the 72 training samples, got 73"),
+                (["model.0.reshape.target_shape=[8,8,1],[2,32,1]"], "its window spans 3 cells of height 2 of the input"),
+                (["model.9.flatten=1"], "images.yaml: sweep: over: model.9.flatten: model has 5 elements"),
+                (["data.batch"], "sweep: --over is PATH=A,B,C such as data.batch=8,16,32, got 'data.batch'"),
+                (["data.batch=8,8"], "sweep: over: a value of data.batch stands twice"),
+                (["data.batch=8", "--objective", "val_acuracy", "--epochs", "1"], "is a larger val_acuracy better?"),
+                ([], "has no section `sweep`")):
+            done = self.sweep(*(["--over"] if arguments else []), *arguments, code=2)
+            self.assertIn(sentence, done.stderr)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            self.assertFalse((self.folder / "runs/images").exists(), sentence)
+
+    # ---- the lab
+
+    def test_lab_with_a_small_net(self):
+        """The lab's recipe on 8x8 images: throughput by batch, a training with its target, table and both charts."""
+        data = f"{{train: {{x: {self.folder}/x.npy, y: {self.folder}/y.npy}}, validation: 24, batch: 12, " \
+               "normalize: featurewise}"
+        sets = [f"data={data}", "model.0.reshape.target_shape=[8, 8, 1]", "model.1.wide_resnet.depth=10",
+                "model.1.wide_resnet.width=1", "model.1.wide_resnet.classes=3", "sweep.over={data.batch: [6, 12]}",
+                "sweep.steps=2", "train.epochs=4", "train.callbacks.1.stop_at_accuracy.target=0.1"]
+        recipe = ROOT / "recipes/fashion-wrn-lab.yaml"
+        arguments = ["run", str(recipe), "--dir", "lab", "--threads", "1"]
+        for s in sets:
+            arguments += ["--set", s]
+        done = self.run_it(*arguments)
+        self.assertIn("sweep throughput: 2 timed steps after 2", done.stdout)
+        self.assertRegex(done.stdout, r"val_accuracy 0.1: reached after [0-9.]+ s, in epoch 1\n")
+        self.assertRegex(done.stdout, r"samples/s of training, [0-9.]+ with validation\n")
+        report = json.loads((self.folder / "lab/report.json").read_text())
+        self.assertEqual([t["params"] for t in report["sweeps"][0]["trials"]], [{"data.batch": 6}, {"data.batch": 12}])
+        self.assertEqual(len(report["training"]["epochs"]), 2)  # twice in a row at the target
+        self.assertEqual(report["training"]["reached"]["epoch"], 1)
+        for chart in ("lab/sweeps/throughput/throughput.svg", "lab/time-to-accuracy.svg"):
+            xml.etree.ElementTree.parse(self.folder / chart)
+        again = self.run_it(*arguments)
+        self.assertNotIn("trial", again.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,15 @@ static void fashion_mnist_has_its_known_statistics(void **state) {
     athi_batch_x(&d->train, &d->preprocess, (int64_t[]){0, 9999}, 2, x);
     assert_float_equal(x[0], -73.008774 / 90.274581, 1e-5);
     athi_data_close(d);
+    /* the lab's: the validation part does not take part */
+    assert_ok(ctx, open_json("{\"source\": \"fashion-mnist\", \"samples\": 20000, \"validation\": 10000, \"scale\": 1, "
+                             "\"normalize\": \"featurewise\"}",
+                             &d));
+    assert_int_equal(d->train.n, 10000);
+    assert_int_equal(d->validation.n, 10000);
+    assert_float_equal(d->preprocess.mean[0], 73.008774, 1e-5);
+    assert_float_equal(d->preprocess.std[0], 90.274581, 1e-5);
+    athi_data_close(d);
 }
 
 static void validation_is_taken_from_the_end(void **state) {

@@ -2,7 +2,7 @@
  * memory. */
 #include "recipe_test.h"
 
-enum { SAMPLES = 20, CLASSES = 10 };
+enum { SAMPLES = 128, CLASSES = 10 };
 static uint8_t pixels[SAMPLES * 28 * 28];
 static int32_t labels[SAMPLES];
 
@@ -107,6 +107,10 @@ static void test_composite(void **state) {
     assert_int_equal(net->layers[net->n_layers - 1].n_params, (10 + 32) * 10 + 10);
     drop_built(&b);
     athi_recipe *r;
+    assert_ok(ctx, parse("data: {source: fashion-mnist, batch: 129}\n" MODEL SPARSE, &r));
+    assert_fails(ctx, athi_recipe_check(r, &d), ATH_E_OPTION,
+                 "t.yaml:1:38: data: batch must not be larger than the 128 training samples, got 129");
+    athi_recipe_destroy(r);
     assert_fails(ctx, parse(DATA "model:\n  - wide_resent: {depth: 10}\n" SPARSE, &r), ATH_E_OPTION,
                  "'wide_resent' is not a composite; did you mean 'wide_resnet'?");
     assert_fails(ctx, parse(DATA "model:\n  - wide_resnet: {depth: 10, widht: 2}\n" SPARSE, &r), ATH_E_OPTION,
