@@ -229,32 +229,37 @@ static ath_status fits(athi_foreign *f, const char *name, bool *all, bool *any, 
     return ATH_OK;
 }
 
-static ath_status find_objective(athi_foreign *f, const char *wanted) {
+static ath_status no_objective(athi_foreign *f, const char *wanted) {
+    athi_value *metrics = NULL;
     athi_text known = {.ctx = f->ctx};
+    if (wanted) return athi_fail(f->ctx, ATH_E_OPTION, "%s: no trial has reported a metric '%s'", f->source, wanted);
+    if (f->n) ATH_TRY(attribute(f, &f->trials[0], METRICS, &metrics));
+    for (int64_t k = 0; metrics && metrics->type == ATHI_MAP && k < metrics->n; k++)
+        athi_text_printf(&known, "%s%s", k ? ", " : "", metrics->keys[k]);
+    ath_status status =
+        known.failed ? ATH_E_NOMEM
+                     : athi_fail(f->ctx, ATH_E_DATA,
+                                 "%s: which metric was the objective cannot be told from the scores (there are: "
+                                 "%s); name it with --objective",
+                                 f->source, known.text ? known.text : "none");
+    athi_text_free(&known);
+    return status;
+}
+
+static ath_status find_objective(athi_foreign *f, const char *wanted) {
     for (int64_t i = 0; i < f->n; i++) {
         athi_value *metrics;
         ATH_TRY(attribute(f, &f->trials[i], METRICS, &metrics));
         for (int64_t k = 0; metrics && metrics->type == ATHI_MAP && k < metrics->n; k++) {
             bool all, any, maximize;
             if (wanted && strcmp(wanted, metrics->keys[k])) continue;
-            ath_status status = fits(f, metrics->keys[k], &all, &any, &maximize);
-            if (status != ATH_OK) return athi_text_free(&known), status;
-            if (any && (all || wanted)) {
-                f->n_objectives = 1, f->names[0] = metrics->keys[k], f->maximize[0] = maximize;
-                return athi_text_free(&known), ATH_OK;
-            }
-            if (i == 0) athi_text_printf(&known, "%s%s", known.length ? ", " : "", metrics->keys[k]);
+            ATH_TRY(fits(f, metrics->keys[k], &all, &any, &maximize));
+            if (!any || !(all || wanted)) continue;
+            f->n_objectives = 1, f->names[0] = metrics->keys[k], f->maximize[0] = maximize;
+            return ATH_OK;
         }
     }
-    ath_status status =
-        wanted
-            ? athi_fail(f->ctx, ATH_E_OPTION, "%s: no trial has reported a metric '%s'", f->source, wanted)
-            : athi_fail(f->ctx, ATH_E_DATA,
-                        "%s: which metric was the objective cannot be told from the scores (there are: %s); name it "
-                        "with --objective",
-                        f->source, known.text ? known.text : "none");
-    athi_text_free(&known);
-    return status;
+    return no_objective(f, wanted);
 }
 
 static ath_status take_reports(athi_foreign *f, athi_foreign_trial *t, const athi_value *metric) {

@@ -66,25 +66,24 @@ static bool branch_is(const athi_branch *b, const athi_value *v) {
     return athi_value_equal(b->value, v);
 }
 
-static ath_status read_choice(ath_ctx *ctx, const athi_space_param *p, const athi_value *v, double *out) {
+static ath_status no_branch(ath_ctx *ctx, const athi_space_param *p, const athi_value *v) {
     athi_text list = {.ctx = ctx};
-    for (int i = 0; i < p->n_branches; i++) {
-        if (branch_is(&p->branches[i], v)) {
-            athi_text_free(&list);
-            *out = i;
-            return ATH_OK;
-        }
-        athi_text_printf(&list, "%s%s", i ? ", " : "", p->branches[i].key);
-    }
+    for (int i = 0; i < p->n_branches; i++) athi_text_printf(&list, "%s%s", i ? ", " : "", p->branches[i].key);
     const char *near = v->type == ATHI_STRING
                            ? athi_nearest(v->text, &p->branches[0].key, p->n_branches, sizeof p->branches[0])
                            : NULL;
-    ath_status status =
-        athi_fail(ctx, ATH_E_DATA, "parameter '%s': expected one of %s; got %s%s%s%s", p->name,
-                  list.text ? list.text : "its branches", v->text ? v->text : athi_value_type_name(v->type),
-                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    ath_status status = list.failed ? ATH_E_NOMEM
+                                    : athi_fail(ctx, ATH_E_DATA, "parameter '%s': expected one of %s; got %s%s%s%s",
+                                                p->name, list.text, v->text ? v->text : athi_value_type_name(v->type),
+                                                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     athi_text_free(&list);
     return status;
+}
+
+static ath_status read_choice(ath_ctx *ctx, const athi_space_param *p, const athi_value *v, double *out) {
+    for (int i = 0; i < p->n_branches; i++)
+        if (branch_is(&p->branches[i], v)) return *out = i, ATH_OK;
+    return no_branch(ctx, p, v);
 }
 
 ath_status athi_param_value_read(ath_ctx *ctx, const athi_space_param *p, const athi_value *v, double *out) {

@@ -58,6 +58,7 @@ static ath_status step(athi_store *s, athi_rows *q, bool *row) {
 }
 
 static void reset(athi_rows *q) {
+    if (!q->handle) return; /* it was never prepared */
     sqlite3_reset(q->handle);
     sqlite3_clear_bindings(q->handle);
 }
