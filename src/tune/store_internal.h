@@ -206,8 +206,8 @@ ath_status athi_store_use_space(athi_store *s, const athi_space *space);
 void athi_store_forget(athi_store *s);
 /** Reads the trials from one number up to before another, all of which are known by their keys. */
 ath_status athi_store_read(athi_store *s, int64_t from, int64_t to);
-/** Puts a trial that was just begun into the cache, as it would be read; where memory is short, it will be. */
-void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *beginning, double started);
+/** A trial as it will be read once it has begun, but for its number and time; NULL: it has to be read. */
+ath_status athi_store_foresee(athi_store *s, const athi_beginning *beginning, athi_trial **trial);
 /** Work of a transaction: makes the cache what the database holds. */
 ath_status athi_store_refresh(athi_store *s, void *args);
 

@@ -201,8 +201,9 @@ ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const ch
     q->database = s->database;
     ath_status status = s->database->query(s, which, q, types, args);
     va_end(args);
-    bool row = false;
-    if (status == ATH_OK) status = s->database->step(s, q, &row);
+    ATH_TRY(status); /* it may not be prepared */
+    bool row;
+    status = s->database->step(s, q, &row);
     if (status == ATH_OK) *key = s->database->given(s, q);
     athi_sql_reset(q);
     return status;

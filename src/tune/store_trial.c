@@ -226,20 +226,19 @@ ath_status athi_store_read(athi_store *s, int64_t from, int64_t to) {
     return status;
 }
 
-void athi_store_remember(athi_store *s, int64_t number, const athi_beginning *b, double started) {
-    double unknown[ATHI_OBJECTIVES_MAX];
-    athi_cached *c = &s->cached[number];
-    gathered g = {.head = {.number = number,
-                           .state = ATHI_TRIAL_RUNNING,
-                           .started = started,
+ath_status athi_store_foresee(athi_store *s, const athi_beginning *b, athi_trial **out) {
+    const int m = s->info.n_objectives;
+    gathered g = {.head = {.state = ATHI_TRIAL_RUNNING,
                            .seen = b->seen,
                            .relation = b->relation,
-                           .relative = b->relative},
-                  .values = unknown};
-    if (s->info.n_objectives > ATHI_OBJECTIVES_MAX || b->relation == ATHI_RELATION_CHILD) return; /* it has reports */
-    for (int i = 0; i < s->info.n_objectives; i++) unknown[i] = NAN;
+                           .relative = b->relative,
+                           .relative_step = b->relative_step}};
+    *out = NULL;
+    if (b->relation == ATHI_RELATION_CHILD) return ATH_OK; /* its parent's reports are in the tables */
     athi_arena_reset(s->scratch);
     g.point = athi_arena_memdup(s->scratch, b->point, s->space_n * (int64_t)sizeof(double));
-    if (s->space_n && !g.point) return;
-    c->stale = pack(s, &g, &c->trial) != ATH_OK;
+    g.values = athi_arena_array(s->scratch, m, sizeof(double));
+    if (!g.values || (s->space_n && !g.point)) return ATH_E_NOMEM;
+    for (int i = 0; i < m; i++) g.values[i] = NAN;
+    return pack(s, &g, out);
 }

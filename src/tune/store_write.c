@@ -106,17 +106,28 @@ static ath_status insert_trial(athi_store *s, void *args) {
     return insert_params(s, c->id, b->point);
 }
 
+/* Our own commits do not change data_version; if others added trials too, the next read finds all. */
+static void remember(athi_store *s, const change *c, athi_trial *t) {
+    if (c->number != s->n) {
+        if (c->number >= 0) s->data_version = -1;
+        athi_free(s->ctx, t);
+        return;
+    }
+    if (t) t->number = c->number, t->started = athi_optuna_time_read(c->now);
+    s->cached[s->n++] = (athi_cached){.id = c->id, .trial = t, .stale = !t};
+}
+
+/* Memory first: once the trial has begun, nothing may fail. */
 ath_status athi_store_begin(athi_store *s, const athi_space *space, const athi_beginning *b, int64_t *number) {
     change c = {.beginning = b};
+    athi_trial *trial = NULL;
     ATH_TRY(athi_store_use_space(s, space));
-    ATH_TRY(athi_sql_transaction(s, ATHI_SQL_KNOWN, insert_trial, &c));
+    ATH_TRY(ATHI_GROW(s->ctx, s->cached, s->n, s->cap));
+    ATH_TRY(athi_store_foresee(s, b, &trial));
+    ath_status status = athi_sql_transaction(s, ATHI_SQL_KNOWN, insert_trial, &c);
+    if (status != ATH_OK) return athi_free(s->ctx, trial), status;
+    remember(s, &c, trial);
     *number = c.number;
-    if (*number < 0) return ATH_OK;
-    /* Our own commits do not change data_version; if others added trials too, the next read finds all. */
-    if (*number != s->n || ATHI_GROW(s->ctx, s->cached, s->n, s->cap) != ATH_OK) return s->data_version = -1, ATH_OK;
-    s->cached[s->n++] = (athi_cached){.id = c.id, .stale = true};
-    if (b->relation == ATHI_RELATION_CHILD) return ATH_OK; /* it has reports already */
-    athi_store_remember(s, *number, b, athi_optuna_time_read(c.now));
     return ATH_OK;
 }
 

@@ -91,18 +91,18 @@ class Drivers(unittest.TestCase):
         self.check("alone", 40)
         print(f"{kills} kills of runners in {rounds} rounds", flush=True)
 
-    def test_workers_are_killed(self):
-        """Workers come and go at random on one study while the search runs; leases of the dead run out."""
-        self.call(self.tune("alone", 60, "--set", "deterministic=true", "--set", "jobs=4"))
+    def kill_workers(self, folder, trials, most, *settings):
+        """Workers come and go at random on one study while the search runs; leases of the dead run out. How many were
+        killed."""
         slow = ["sh", "-c", "sleep 0.02; exec " + OBJECTIVE + " \"$@\"", "sh", "{args}"]
-        tune = self.tune("killed", 60, "--set", "deterministic=true", "--set", "jobs=4")[:-2] + slow
-        search, workers, kills, begin = self.start(tune), [], 0, time.monotonic()
-        killing.wait_until((self.folder / "killed/trials").exists)
-        while search.poll() is None and time.monotonic() - begin < 120:
+        search, workers, kills = self.start(self.tune(folder, trials, *settings)[:-2] + slow), [], 0
+        killing.wait_until((self.folder / folder / "trials").exists)
+        end = time.monotonic() + 120
+        while search.poll() is None and time.monotonic() < end:
             if len(workers) < 3:
-                workers.append(self.start([ATHANOR, "worker", "killed"]))
+                workers.append(self.start([ATHANOR, "worker", folder]))
             time.sleep(self.random.random() * 0.05)
-            if self.random.random() < 0.2 and kills < 12:
+            if self.random.random() < 0.2 and kills < most:
                 victim = workers.pop(self.random.randrange(len(workers)))
                 killing.kill(victim.pid)
                 victim.wait()
@@ -110,9 +110,22 @@ class Drivers(unittest.TestCase):
         self.assertEqual(search.wait(), 0, search.stderr.read())
         for worker in workers:
             self.assertEqual(worker.wait(), 0, worker.stderr.read())
-        self.check("killed", 60)
+        self.check(folder, trials)
+        return kills
+
+    def test_workers_are_killed(self):
+        """In a fixed order, where each of the dead is waited for."""
+        ordered = ("--set", "deterministic=true", "--set", "jobs=4")
+        self.call(self.tune("alone", 60, *ordered))
+        self.kill_workers("killed", 60, 12, *ordered)
         self.assertEqual(self.study("alone"), self.study("killed"))
-        print(f"{kills} kills of workers in {time.monotonic() - begin:.1f} s", flush=True)
+
+    def test_many_workers_are_killed(self):
+        kills, rounds = 0, 0
+        while kills < KILLS:
+            kills += self.kill_workers(f"workers{rounds}", 200, KILLS - kills, "--set", "jobs=2")
+            rounds += 1
+        print(f"{kills} kills of workers in {rounds} rounds", flush=True)
 
     def test_eight_workers_on_one_file(self):
         first = self.start(self.tune("many", TRIALS))
