@@ -50,7 +50,8 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                          recipe->path);
     athi_value *report = NULL;
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
-    watcher w = watch(cli, recipe->tunes ? directory : NULL, recipe->name);
+    bool page = recipe->tunes || recipe->n_sweeps;
+    watcher w = watch(cli, page ? directory : NULL, recipe->name);
     athi_run_opts opts = {.directory = directory,
                           .cache = athi_cli_cache(cli->arena),
                           .program = athi_cli_program(cli->arena),
@@ -68,7 +69,7 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
     cli->started = true;
     ATH_TRY(athi_sweep_files(cli->ctx, cli->arena, directory, report));
     ATH_TRY(athi_cli_has(cli, "json") ? athi_cli_json(cli, report) : athi_cli_table(cli, report));
-    athi_cli_line("the whole report: %s/report.json%s", directory, recipe->tunes ? "; as a page: report.html" : "");
+    athi_cli_line("the whole report: %s/report.json%s", directory, page ? "; as a page: report.html" : "");
     return ATH_OK;
 }
 

@@ -353,6 +353,8 @@ static ath_status put_run(writer *w, bool running) {
     put_part(w, ",\"rescored\":", athi_value_get(told, "rescored"));
     put_part(w, ",\"models\":", athi_value_get(report, "models"));
     put_part(w, ",\"ensemble\":", athi_value_get(report, "ensemble"));
+    put_part(w, ",\"sweeps\":", athi_value_get(report, "sweeps"));
+    put_part(w, ",\"training\":", athi_value_get(report, "training"));
     return w->out->failed ? ATH_E_NOMEM : ATH_OK;
 }
 
@@ -361,7 +363,7 @@ static ath_status put_run(writer *w, bool running) {
 /* Until when bars of running trials go: now, or where the study stopped; then the page is the same at any time. */
 static double as_of(const writer *w, bool running) {
     double last = w->begun;
-    if (running) return (double)time(NULL);
+    if (running || w->study->n == 0) return (double)time(NULL);
     for (int64_t i = 0; i < w->study->n; i++)
         last = fmax(last, fmax(w->study->trials[i]->started, w->study->trials[i]->ended));
     return last;

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -210,6 +211,10 @@ class Lab(unittest.TestCase):
         self.assertEqual(report["training"]["reached"]["epoch"], 1)
         for chart in ("lab/sweeps/throughput/throughput.svg", "lab/time-to-accuracy.svg"):
             xml.etree.ElementTree.parse(self.folder / chart)
+        page = (self.folder / "lab/report.html").read_text()
+        data = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S).group(1))
+        self.assertEqual(data["sweeps"], report["sweeps"])
+        self.assertEqual(data["training"], report["training"])
         again = self.run_it(*arguments)
         self.assertNotIn("trial", again.stderr)
 

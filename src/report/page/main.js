@@ -59,6 +59,8 @@ if (study.running) {
 
 const severalParams = study.params.filter(varied).length;
 section("summary", "Summary", null, summary);
+if (study.sweeps) section("sweeps", "Sweeps", "Every value of a constant on the same recipe.", sweeps);
+if (study.training) section("training", "Training", "The course of the one training over time.", training);
 if (n) {
   section(
     "history", "History",

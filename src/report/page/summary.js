@@ -92,7 +92,7 @@ function summary(body) {
         "div", {}, make("dt", {}, make("span", {class: s}, make("span", {class: "dot", "aria-hidden": true})), s),
         make("dd", {}, many(count(s)), make("small", {}, `${Math.round(100 * count(s) / n)} %`))));
   body.append(make("dl", {class: "tiles"}, tiles));
-  if (!n) return body.append(make("p", {}, "There is no trial yet."));
+  if (!n) return body.append(make("p", {}, study.sweeps || study.training ? "Nothing was searched." : "There is no trial yet."));
   if (study.best.length === 0)
     body.append(make("p", {}, "No trial has succeeded yet."));
   else if (study.objectives.length === 1) {
