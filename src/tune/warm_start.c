@@ -66,6 +66,20 @@ static ath_status check_objectives(const taking *t) {
     return ATH_OK;
 }
 
+/* Points come first or not at all; observations may come at any time. */
+static ath_status check_beginning(const taking *t) {
+    const athi_trial *const *trials;
+    int64_t n, begun = 0;
+    if (t->from->observations) return ATH_OK;
+    ATH_TRY(athi_store_trials(t->store, t->space, &trials, &n));
+    for (int64_t i = 0; i < n; i++) begun += trials[i]->seen >= 0;
+    if (!begun) return ATH_OK;
+    return athi_fail(t->ctx, ATH_E_STATE,
+                     "%s: the search has begun already, so there are no first points; take what is known there as "
+                     "observations, or start over with --overwrite",
+                     t->shown);
+}
+
 /* Observations are of the whole space: a value that was chosen elsewhere without one of its parameters is of another
  * function. */
 static ath_status check_spaces(const taking *t) {
@@ -279,6 +293,7 @@ static ath_status record(void *user) {
 static void undo(void *user) { ((taking *)user)->record = NULL; }
 
 static ath_status take_from_other(taking *t) {
+    ATH_TRY(check_beginning(t));
     ATH_TRY(check_objectives(t));
     ATH_TRY(check_spaces(t));
     ATH_TRY(rank_trials(t));

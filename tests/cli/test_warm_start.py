@@ -68,6 +68,14 @@ class WarmStart(unittest.TestCase):
         self.tunes("part", ("--param", "x=!float {min: 0.3, max: 1}"), "--set", "warm_start=old", "--set", "max_trials=3")
         self.assertEqual([t["params"]["x"] for t in self.trials("part")], [p["x"] for p in inside[:3]])
 
+    def test_a_search_that_has_begun(self):
+        self.tunes("begun", SPACE, "--set", "max_trials=2")
+        self.refused("warm_start: old: the search has begun already, so there are no first points; take what is known there "
+                     "as observations, or start over with --overwrite", "tune", *SPACE, *LOSS, "--set", "warm_start=old",
+                     "--set", "max_trials=4", "--dir", "begun", "--", *SCRIPT)
+        self.tunes("begun", SPACE, "--set", "warm_start={study: old, as: observations}", "--set", "max_trials=3")
+        self.assertEqual(len(self.trials("begun")), 2 + 8 + 1)
+
     def test_observations(self):
         self.tunes("seen", SPACE, "--set", "warm_start={study: old/study.db, as: observations}", "--set", "max_trials=2")
         found = self.trials("seen")
