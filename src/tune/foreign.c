@@ -66,9 +66,14 @@ void athi_foreign_free(athi_foreign *f) {
         athi_free(f->ctx, t->reports);
         athi_free(f->ctx, t->user);
         athi_free(f->ctx, t->system);
+        athi_free(f->ctx, t->own.executions);
+        athi_free(f->ctx, t->own.said);
     }
     athi_free(f->ctx, f->trials);
-    f->trials = NULL, f->n = f->cap = 0;
+    athi_free(f->ctx, f->texts);
+    athi_free(f->ctx, f->ended);
+    f->trials = NULL, f->texts = NULL, f->ended = NULL;
+    f->n = f->cap = f->n_texts = f->cap_texts = f->n_ended = f->cap_ended = 0;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------- */
@@ -78,8 +83,9 @@ typedef struct writing {
     int64_t first; /* the step that becomes 1: some programs count from 0 */
 } writing;
 
-/* What runs elsewhere may end there; here it is lost. */
+/* What runs elsewhere may end there; here it is lost. Ours the next start takes over. */
 static athi_trial_state state_here(const athi_foreign_trial *t) {
+    if (t->own.ours) return t->state;
     return t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_PAUSED ? ATHI_TRIAL_FAILED : t->state;
 }
 
@@ -119,7 +125,8 @@ static ath_status write_trial(athi_store *s, const writing *w, int64_t number) {
     ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &id, "iit", number, s->study_id, time_text(t->started, started)));
     ATH_TRY(write_parts(s, w, t, id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), time_text(t->ended, ended)));
-    if (state != ATHI_TRIAL_FAILED) return ATH_OK;
+    ATH_TRY(athi_foreign_own_trial_write(s, id, t));
+    if (state != ATHI_TRIAL_FAILED || t->own.ours) return ATH_OK;
     return athi_sql_run(s, SQL_TRIAL_EXTRA_FINISH, "itt", id, athi_reason_name(lost ? ATHI_REASON_LOST : t->reason),
                         lost ? "it was under way when the study was imported" : t->message);
 }
@@ -136,7 +143,7 @@ static ath_status write_all(athi_store *s, void *args) {
                          "%s: study '%s' has trials already; import into a new one, or under another name (--name)",
                          s->path, s->info.name);
     for (int64_t i = 0; i < w->f->n; i++) ATH_TRY(write_trial(s, w, i));
-    return ATH_OK;
+    return athi_foreign_own_study_write(s, w->f);
 }
 
 static int64_t first_step(const athi_foreign *f) {
@@ -146,7 +153,7 @@ static int64_t first_step(const athi_foreign *f) {
     return first;
 }
 
-/* Without a definition, like a study of Optuna: that of the first start counts. */
+/* Without a definition of its own, like a study of Optuna: that of the first start counts. */
 static ath_status write_study(const athi_import_opts *o, athi_foreign *f) {
     athi_store *store = NULL;
     writing w = {f, first_step(f)};

@@ -2,7 +2,8 @@
  * one writer puts it into a database.
  *
  *   foreign.c            which format it is; building, writing      foreign_database.c  databases of Optuna (and ours)
- *   foreign_journal.c    Optuna's JournalStorage                    foreign_keras.c     folders of KerasTuner */
+ *   foreign_own.c        what only our studies have                foreign_journal.c   Optuna's JournalStorage
+ *   foreign_keras.c      folders of KerasTuner */
 #ifndef ATHI_FOREIGN_H
 #define ATHI_FOREIGN_H
 
@@ -17,9 +18,29 @@ typedef struct athi_foreign_text {
     const char *key, *json;
 } athi_foreign_text;
 
+/* What only our studies have of a trial. */
+typedef struct athi_foreign_execution {
+    int64_t execution, objective, best_step;
+    double value;
+} athi_foreign_execution;
+typedef struct athi_foreign_said {
+    int64_t execution, step;
+    double value;
+    const char *json;
+} athi_foreign_said;
+typedef struct athi_foreign_own {
+    bool ours; /* else nothing of it is known */
+    int64_t seen, relative, relative_step;
+    athi_relation relation;
+    athi_foreign_execution *executions;
+    athi_foreign_said *said; /* reports of all executions */
+    int64_t n_executions, cap_executions, n_said, cap_said;
+} athi_foreign_own;
+
 typedef struct athi_foreign_trial {
-    athi_trial_state state; /* RUNNING: nobody runs it here */
-    athi_reason reason;     /* of FAILED */
+    athi_trial_state state; /* RUNNING, PAUSED: nobody runs it here, unless it is ours */
+    athi_foreign_own own;
+    athi_reason reason; /* of FAILED */
     const char *message;
     double started, ended; /* seconds since the epoch, 0: unknown */
     athi_foreign_param *params;
@@ -38,6 +59,9 @@ typedef struct athi_foreign {
     const char *names[ATHI_OBJECTIVES_MAX];
     athi_foreign_trial *trials; /* by number */
     int64_t n, cap;
+    athi_foreign_text *texts; /* of our studies: definition, space, … */
+    int64_t *ended;           /* numbers of trials in the order of their ends */
+    int64_t n_texts, cap_texts, n_ended, cap_ended;
 } athi_foreign;
 
 typedef struct athi_import_opts {
@@ -66,6 +90,13 @@ ath_status athi_foreign_journal_text(athi_foreign *f, const char *study, const c
 ath_status athi_foreign_keras_text(athi_foreign *f, const char *text, int64_t n);
 /** Which metric the scores were, and what each trial is worth; once all trials are read. */
 ath_status athi_foreign_keras_objective(athi_foreign *f, const char *objective);
+
+/* ---- what only our studies have (foreign_own.c), within a transaction of the store ----------------- */
+
+ath_status athi_foreign_own_study_read(athi_store *s, athi_foreign *f);
+ath_status athi_foreign_own_trial_read(athi_store *s, int64_t id, athi_foreign *f, athi_foreign_trial *t);
+ath_status athi_foreign_own_study_write(athi_store *s, const athi_foreign *f);
+ath_status athi_foreign_own_trial_write(athi_store *s, int64_t id, const athi_foreign_trial *t);
 
 /* What they build with; texts are copied. */
 ath_status athi_foreign_add(athi_foreign *f, athi_foreign_trial **trial);

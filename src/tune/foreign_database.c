@@ -64,10 +64,15 @@ static ath_status read_trial(athi_store *s, int64_t id, athi_foreign *f) {
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_ROWS, &q, "ii", id, id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return athi_fail(f->ctx, ATH_E_DATA, "%s: a trial was deleted while the study was read", s->path);
-    t->state = athi_optuna_state_read(athi_sql_text(q, 1), false);
+    t->state = athi_optuna_state_read(athi_sql_text(q, 1), athi_sql_int(q, 7) != 0);
     t->started = athi_optuna_time_read(athi_sql_text(q, 2));
     t->ended = athi_optuna_time_read(athi_sql_text(q, 3));
     if (!athi_reason_find(athi_sql_text(q, 5), &t->reason)) t->reason = ATHI_REASON_LOST;
+    t->own = (athi_foreign_own){.ours = !athi_sql_null(q, 4),
+                                .seen = athi_sql_int(q, 4),
+                                .relation = (athi_relation)(int)athi_sql_int(q, 8),
+                                .relative = athi_sql_int(q, 9),
+                                .relative_step = athi_sql_int(q, 10)};
     const char *message = athi_sql_text(q, 6);
     t->message = message ? athi_arena_strdup(f->arena, message) : NULL;
     athi_sql_reset(q);
@@ -76,7 +81,8 @@ static ath_status read_trial(athi_store *s, int64_t id, athi_foreign *f) {
     ATH_TRY(read_values(s, id, f, t));
     ATH_TRY(read_reports(s, id, f, t));
     ATH_TRY(read_texts(s, SQL_TRIAL_ATTRS, id, f, t));
-    return read_texts(s, SQL_TRIAL_SYSTEM_ATTRS, id, f, t);
+    ATH_TRY(read_texts(s, SQL_TRIAL_SYSTEM_ATTRS, id, f, t));
+    return athi_foreign_own_trial_read(s, id, f, t);
 }
 
 typedef struct ids {
@@ -101,6 +107,7 @@ static ath_status read_all(athi_store *s, void *args) {
     ids found = {0};
     athi_foreign_free(f); /* of an attempt before */
     ath_status status = find_trials(s, &found);
+    if (status == ATH_OK) status = athi_foreign_own_study_read(s, f);
     for (int64_t i = 0; status == ATH_OK && i < found.n; i++) status = read_trial(s, found.list[i], f);
     athi_free(s->ctx, found.list);
     return status;

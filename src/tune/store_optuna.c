@@ -169,7 +169,7 @@ double athi_store_clock(void) {
 
 void athi_optuna_time(double seconds, char out[32]) {
     time_t whole = (time_t)seconds;
-    int micro = (int)((seconds - (double)whole) * 1e6);
+    int micro = ATHI_MIN((int)nearbyint((seconds - (double)whole) * 1e6), 999999);
     struct tm tm;
     localtime_r(&whole, &tm);
     size_t n = strftime(out, 24, "%Y-%m-%d %H:%M:%S", &tm);

@@ -19,6 +19,7 @@ static const char *const texts[SQL_COUNT] = {
                       " ON CONFLICT(study_id, \"key\") DO UPDATE SET value=excluded.value",
     [SQL_STUDY_DELETE] = "DELETE FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
     [SQL_STUDY_GET] = "SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"=?2",
+    [SQL_STUDY_TEXTS] = "SELECT \"key\", value FROM athanor_study WHERE study_id=?1 ORDER BY \"key\"",
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
     [SQL_NEXT_NUMBER] = "SELECT (SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1),"
                         " (SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"='edits')",
@@ -52,6 +53,8 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT t.trial_id, t.state, t.datetime_start, t.datetime_complete, a.seen, a.reason, a.message,"
         " a.paused, a.relation, a.relative, a.relative_step, a.finished FROM trials t LEFT JOIN athanor_trials a ON"
         " a.trial_id=t.trial_id WHERE t.trial_id BETWEEN ?1 AND ?2 ORDER BY t.trial_id",
+    [SQL_TRIALS_ENDED] = "SELECT t.number FROM athanor_trials a JOIN trials t ON t.trial_id=a.trial_id WHERE"
+                         " t.study_id=?1 AND a.finished IS NOT NULL ORDER BY a.finished",
     [SQL_PARAM_INSERT] = "INSERT INTO trial_params(trial_id, param_name, param_value, distribution_json) "
                          "VALUES(?1, ?2, ?3, ?4)",
     [SQL_PARAMS_DELETE] = "DELETE FROM trial_params WHERE trial_id=?1",
@@ -96,6 +99,8 @@ static const char *const texts[SQL_COUNT] = {
                           " value=excluded.value, json=excluded.json",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",
     [SQL_REPORTS] = "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
+    [SQL_REPORTS_ALL] =
+        "SELECT execution, step, value, json FROM athanor_reports WHERE trial_id=?1 ORDER BY execution, step",
     [SQL_REPORTS_COPY] =
         "INSERT INTO athanor_reports(trial_id, execution, step, value, json) SELECT CAST(?1 AS INTEGER), execution,"
         " step, value, json FROM athanor_reports WHERE trial_id=?2 AND execution=0 AND step>0 AND step<=?3",

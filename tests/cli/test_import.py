@@ -90,6 +90,29 @@ class Import(unittest.TestCase):
         self.imports(f"sqlite:///{self.folder}/one.db", "third.db", "--study-name", "one", "--objective", "error")
         self.compare("third.db", said, ["error"])
 
+    def test_a_study_of_ours_goes_on_as_it_would_have(self):
+        space = ("--param", "x=!float {min: 0, max: 1}", "--set", "objective=loss", "--set", "executions_per_trial=2")
+        script = ("sh", "-c", "echo '{{\"step\": 1, \"loss\": '{x}'}'; echo '{{\"step\": 2, \"loss\": '{seed}'e-9}'")
+
+        def tune(trials, study):
+            done = self.call("tune", *space, "--set", f"max_trials={trials}", "--study", study, "--dir", f"runs/{study}", "--",
+                             *script)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+        tune(8, "one.db")
+        self.imports("one.db", "two.db")
+        self.imports("one.db", "three.db")
+        tables = ("trials", "trial_params", "trial_values", "trial_intermediate_values", "athanor_trials", "athanor_executions",
+                  "athanor_reports", "athanor_study")
+        for table in tables:
+            sql = f"select * from {table} order by 1, 2, 3"
+            self.assertEqual(self.rows("one.db", sql), self.rows("two.db", sql), table)
+        for study in ("one.db", "two.db"):
+            tune(12, study)
+        params = [[t["params"] for t in self.trials(study)] for study in ("one.db", "two.db", "three.db")]
+        self.assertEqual(params[0], params[1])
+        self.assertEqual((len(params[0]), params[0][:8]), (12, params[2]))
+
     def test_keras_tuner(self):
         said = json.loads((GOLDEN / "keras.json").read_text())["trials"]
         self.imports(GOLDEN / "keras", "runs/keras")
