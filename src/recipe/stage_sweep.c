@@ -108,25 +108,65 @@ static void unmake(const char *run, const char *folder) {
     }
 }
 
+/* The points in their order lie in points.json from before the first trial on. */
+static ath_status read_points(ath_ctx *ctx, athi_arena *arena, const char *path, athi_value **before) {
+    char *text = NULL;
+    int64_t size = 0;
+    *before = NULL;
+    if (!athi_file_exists(path)) return ATH_OK;
+    ATH_TRY(athi_file_read(ctx, path, false, INT64_MAX, &text, &size));
+    ath_status status = athi_json_read(ctx, arena, text, size, before);
+    athi_free(ctx, text);
+    if (status == ATH_OK && (*before)->type != ATHI_LIST)
+        status = athi_fail(ctx, ATH_E_DATA, "%s: not the points of a sweep; use --overwrite", path);
+    return status;
+}
+
+static ath_status write_points(ath_ctx *ctx, const char *path, const athi_value *points) {
+    athi_text text = {.ctx = ctx};
+    ath_status status = athi_json_write(&text, points, 0);
+    if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK) status = athi_file_write(ctx, path, text.text, text.length);
+    athi_text_free(&text);
+    return status;
+}
+
+/* The search itself. What cannot begin leaves nothing behind. */
+static ath_status search(making *m, const athi_run_opts *outer, const athi_run_opts *o, athi_value **report) {
+    const char *points = athi_arena_printf(m->arena, "%s/points.json", m->folder);
+    const char *study = athi_arena_printf(m->arena, "%s/study.db", m->folder);
+    if (!points || !study) return ATH_E_NOMEM;
+    const bool made = !athi_file_exists(m->folder);
+    ATH_TRY(athi_make_dirs(m->ctx, m->folder));
+    ath_status status = write_points(m->ctx, points, m->recipe->tune.points);
+    if (status == ATH_OK) status = athi_run(m->recipe, m->arena, o, report);
+    if (status == ATH_OK || !made || athi_file_exists(study)) return status;
+    unlink(points);
+    athi_folder_unmake(m->ctx, m->folder);
+    unmake(outer->directory, m->folder);
+    return status;
+}
+
 ath_status athi_sweep_run(const athi_recipe *recipe, athi_arena *arena, const athi_sweep_opts *sweep,
                           const athi_run_opts *opts, athi_value **entry) {
+    ath_ctx *ctx = recipe->ctx;
     athi_recipe *derived = NULL;
-    athi_value *report = NULL;
+    athi_value *report = NULL, *before = NULL;
     athi_run_opts o = *opts;
-    int threads = recipe->ctx->threads;
+    const int threads = ctx->threads;
     o.directory = athi_arena_printf(arena, "%s/sweeps/%s", opts->directory, sweep->name);
     o.only_tune = true, o.study = NULL, o.sweep = sweep;
     o.event = on_event, o.user = (void *)(uintptr_t)opts; /* on_event only reads it */
-    if (!o.directory) return ATH_E_NOMEM;
-    ATH_TRY(athi_sweep_recipe(recipe, sweep, &derived));
-    const bool made = !athi_file_exists(opts->directory);
-    ath_status status = athi_run(derived, arena, &o, &report);
-    if (status != ATH_OK) athi_sweep_sentence(recipe->ctx, status, recipe->path, sweep->name);
-    if (status != ATH_OK && made) unmake(opts->directory, o.directory);
-    making m = {recipe->ctx, arena, derived, sweep, o.directory, NULL};
+    const char *points = o.directory ? athi_arena_printf(arena, "%s/points.json", o.directory) : NULL;
+    if (!points) return ATH_E_NOMEM;
+    if (!opts->overwrite) ATH_TRY(read_points(ctx, arena, points, &before));
+    ATH_TRY(athi_sweep_recipe(recipe, sweep, before, &derived));
+    making m = {ctx, arena, derived, sweep, o.directory, NULL};
+    ath_status status = search(&m, opts, &o, &report);
+    if (status != ATH_OK) athi_sweep_sentence(ctx, status, recipe->path, sweep->name);
     if (status == ATH_OK) status = make_entry(&m, report, entry);
     athi_recipe_destroy(derived);
-    recipe->ctx->threads = threads; /* the search set its own */
+    ctx->threads = threads; /* the search set its own */
     return status;
 }
 
@@ -135,7 +175,7 @@ ath_status athi_sweep_run(const athi_recipe *recipe, athi_arena *arena, const at
 ath_status athi_stage_check_sweeps(athi_stages *s) {
     for (int i = 0; i < s->recipe->n_sweeps; i++) {
         athi_recipe *derived = NULL;
-        ATH_TRY(athi_sweep_recipe(s->recipe, &s->recipe->sweeps[i], &derived));
+        ATH_TRY(athi_sweep_recipe(s->recipe, &s->recipe->sweeps[i], NULL, &derived));
         ath_status status = athi_recipe_check(derived, s->data);
         athi_recipe_destroy(derived);
         if (status != ATH_OK) return athi_sweep_sentence(s->ctx, status, s->recipe->path, s->recipe->sweeps[i].name);

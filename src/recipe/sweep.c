@@ -99,6 +99,7 @@ typedef struct maker {
     athi_arena *arena;
     const athi_recipe *recipe;
     const athi_sweep_opts *o;
+    const athi_value *before; /* points of an earlier start, or NULL */
 } maker;
 
 /* The sentence ends with what is wrong; before it stands the whole assignment, which nobody has written. */
@@ -136,23 +137,36 @@ static ath_status put_value(const maker *m, athi_value *point, const char *path,
     return status;
 }
 
-/* Every combination, the last path fastest. */
-static ath_status make_points(const maker *m, athi_value **out, int64_t *n) {
+static bool is_among(const athi_value *list, const athi_value *v) {
+    for (int64_t i = 0; list && i < list->n; i++)
+        if (athi_value_equal(list->items[i], v)) return true;
+    return false;
+}
+
+/* Combination k, the last path fastest. */
+static ath_status make_point(const maker *m, int64_t k, int64_t n, athi_value **out) {
     const athi_value *over = m->o->over;
-    athi_value *points = *out = athi_value_new(m->arena, ATHI_LIST);
+    athi_value *point = *out = athi_value_new(m->arena, ATHI_MAP);
+    if (!point) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < over->n; i++) {
+        n /= over->items[i]->n;
+        ATH_TRY(put_value(m, point, over->keys[i], over->items[i]->items[k / n]));
+        k %= n;
+    }
+    return ATH_OK;
+}
+
+/* Every combination: first those of an earlier start in their order, since trial n of a search has point n. */
+static ath_status make_points(const maker *m, athi_value **out) {
+    athi_value *points = *out = athi_value_new(m->arena, ATHI_LIST), *point = NULL;
+    int64_t n = 1;
     if (!points) return ATH_E_NOMEM;
-    *n = 1;
-    for (int64_t i = 0; i < over->n; i++) *n *= over->items[i]->n;
-    for (int64_t k = 0; k < *n; k++) {
-        athi_value *point = athi_value_new(m->arena, ATHI_MAP);
-        int64_t rest = k, block = *n;
-        if (!point) return ATH_E_NOMEM;
-        for (int64_t i = 0; i < over->n; i++) {
-            block /= over->items[i]->n;
-            ATH_TRY(put_value(m, point, over->keys[i], over->items[i]->items[rest / block]));
-            rest %= block;
-        }
-        ATH_TRY(athi_value_append(m->arena, points, point));
+    for (int64_t i = 0; i < m->o->over->n; i++) n *= m->o->over->items[i]->n;
+    for (int64_t i = 0; m->before && i < m->before->n; i++)
+        ATH_TRY(athi_value_append(m->arena, points, athi_value_copy(m->arena, m->before->items[i])));
+    for (int64_t k = 0; k < n; k++) {
+        ATH_TRY(make_point(m, k, n, &point));
+        if (!is_among(m->before, point)) ATH_TRY(athi_value_append(m->arena, points, point));
     }
     return ATH_OK;
 }
@@ -177,13 +191,12 @@ static ath_status make_objective(const maker *m, athi_value **out) {
 
 static ath_status make_tune(const maker *m, athi_value **out) {
     athi_value *tune = *out = athi_value_new(m->arena, ATHI_MAP), *points = NULL, *objective = NULL;
-    int64_t n;
     if (!tune) return ATH_E_NOMEM;
-    ATH_TRY(make_points(m, &points, &n));
+    ATH_TRY(make_points(m, &points));
     ATH_TRY(make_objective(m, &objective));
     ATH_TRY(put(m, tune, "sampler", athi_value_string(m->arena, "random")));
     ATH_TRY(put(m, tune, "points", points));
-    ATH_TRY(put(m, tune, "max_trials", athi_value_int(m->arena, n)));
+    ATH_TRY(put(m, tune, "max_trials", athi_value_int(m->arena, points->n)));
     ATH_TRY(put(m, tune, "objective", objective));
     ATH_TRY(put(m, tune, "jobs", athi_value_int(m->arena, m->o->jobs)));
     return put(m, tune, "threads", athi_value_int(m->arena, m->o->threads));
@@ -222,10 +235,11 @@ ath_status athi_sweep_sentence(ath_ctx *ctx, ath_status status, const char *path
     return athi_fail(ctx, status, "%s: sweep %s: %s", path, name, rest);
 }
 
-ath_status athi_sweep_recipe(const athi_recipe *recipe, const athi_sweep_opts *sweep, athi_recipe **out) {
+ath_status athi_sweep_recipe(const athi_recipe *recipe, const athi_sweep_opts *sweep, const athi_value *before,
+                             athi_recipe **out) {
     athi_value *root = NULL;
     athi_text text = {.ctx = recipe->ctx};
-    maker m = {recipe->ctx, athi_arena_create(recipe->ctx), recipe, sweep};
+    maker m = {recipe->ctx, athi_arena_create(recipe->ctx), recipe, sweep, before};
     *out = NULL;
     if (!m.arena) return ATH_E_NOMEM;
     ath_status status = make_root(&m, &root);

@@ -23,8 +23,9 @@ extern const athi_row athi_sweep_row;
 ath_status athi_sweep_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_sweep_opts *out);
 /** The section `sweep:`, a map or a list of maps, into recipe->sweeps. */
 ath_status athi_sweeps_read(athi_recipe *recipe);
-/** The recipe that the search runs. */
-ath_status athi_sweep_recipe(const athi_recipe *recipe, const athi_sweep_opts *sweep, athi_recipe **out);
+/** The recipe that the search runs. `before`: the points of an earlier start, in their order; NULL: there was none. */
+ath_status athi_sweep_recipe(const athi_recipe *recipe, const athi_sweep_opts *sweep, const athi_value *before,
+                             athi_recipe **out);
 /** Its recipe is read from one line of JSON, whose places mean nothing to anybody: takes them out of the sentence that the
  *  context holds, and says which sweep it is about. Returns the status. */
 ath_status athi_sweep_sentence(ath_ctx *ctx, ath_status status, const char *path, const char *name);

@@ -157,14 +157,50 @@ static ath_status write_csv(const files *f, const athi_value *sweep) {
 
 /* ---- charts -------------------------------------------------------------------------------------- */
 
-/* A parameter's value as text, in the arena. */
+/* A value as text, in the arena; one with options by its name, as trials have it. */
 static const char *value_text(const files *f, const athi_value *v) {
     if (v && v->type == ATHI_STRING) return v->text;
+    if (v && v->type == ATHI_MAP && v->n == 1) return v->keys[0];
     athi_text one = {.ctx = f->ctx};
     const char *text =
         v && athi_json_write(&one, v, 0) == ATH_OK && one.text ? athi_arena_strdup(f->arena, one.text) : NULL;
     athi_text_free(&one);
     return text;
+}
+
+/* Which of a constant's values a trial has; -1: none. */
+static int64_t index_of(const files *f, const athi_value *values, const athi_value *v) {
+    const char *text = value_text(f, v);
+    for (int64_t k = 0; text && k < values->n; k++) {
+        const char *other = value_text(f, values->items[k]);
+        if (other && strcmp(text, other) == 0) return k;
+    }
+    return -1;
+}
+
+/* "data.batch 8, train.optimizer sgd": what line l has of the constants behind the first, in the arena. */
+static const char *line_name(const files *f, const athi_value *over, int64_t l, int64_t n_lines) {
+    athi_text name = {.ctx = f->ctx};
+    for (int64_t k = 1; k < over->n; k++) {
+        n_lines /= over->items[k]->n;
+        const char *text = value_text(f, over->items[k]->items[l / n_lines]);
+        athi_text_printf(&name, "%s%s %s", k > 1 ? ", " : "", over->keys[k], text ? text : "");
+        l %= n_lines;
+    }
+    const char *kept = name.text ? athi_arena_strdup(f->arena, name.text) : NULL;
+    athi_text_free(&name);
+    return kept;
+}
+
+/* The place of a trial's value: the line of the constants behind the first, and in it the first's. */
+static int64_t place_of(const files *f, const athi_value *over, const athi_value *params) {
+    int64_t line = 0, first = index_of(f, over->items[0], athi_value_get(params, over->keys[0]));
+    for (int64_t k = 1; k < over->n && first >= 0; k++) {
+        int64_t i = index_of(f, over->items[k], athi_value_get(params, over->keys[k]));
+        if (i < 0) return -1;
+        line = line * over->items[k]->n + i;
+    }
+    return first < 0 ? -1 : line * over->items[0]->n + first;
 }
 
 /* The value by the first constant; every combination of the others is a line of its own. */
@@ -183,31 +219,26 @@ static ath_status value_chart(const files *f, const athi_value *sweep) {
         if (!(names[i] = value_text(f, first->items[i]))) return ATH_E_NOMEM;
     }
     for (int64_t i = 0; i < n * n_lines; i++) y[i] = (double)NAN;
-    for (int64_t l = 0; l < n_lines; l++) {
-        athi_text name = {.ctx = f->ctx};
-        int64_t rest = l, block = n_lines;
-        for (int64_t k = 1; k < over->n; k++) {
-            block /= over->items[k]->n;
-            const char *text = value_text(f, over->items[k]->items[rest / block]);
-            athi_text_printf(&name, "%s%s %s", k > 1 ? ", " : "", over->keys[k], text ? text : "");
-            rest %= block;
-        }
-        lines[l] = (athi_chart_line){name.text ? athi_arena_strdup(f->arena, name.text) : NULL, x, y + l * n, n};
-        athi_text_free(&name);
+    for (int64_t l = 0; l < n_lines; l++)
+        lines[l] = (athi_chart_line){line_name(f, over, l, n_lines), x, y + l * n, n};
+    for (int64_t i = 0; i < trials->n; i++) {
+        int64_t at = place_of(f, over, athi_value_get(trials->items[i], "params"));
+        if (at >= 0) athi_number_at(trials->items[i], "value", &y[at]);
     }
-    /* Trials stand in the order of the combinations, the last constant fastest. */
-    for (int64_t i = 0; i < trials->n && i < n * n_lines; i++)
-        athi_number_at(trials->items[i], "value", &y[i % n_lines * n + i / n_lines]);
     bool timed = is_timed(sweep);
     const char *metric = athi_text_at(sweep, "objective", "value");
     const char *title = timed ? athi_arena_printf(f->arena, "Throughput by %s", over->keys[0])
                               : athi_arena_printf(f->arena, "%s by %s", metric, over->keys[0]);
-    athi_chart chart = {title, over->keys[0], timed ? "samples a second" : metric,
-                        lines, n_lines,       names,
-                        n,     timed,         false,
-                        0};
+    athi_chart chart = {.title = title,
+                        .x_title = over->keys[0],
+                        .y_title = timed ? "samples a second" : metric,
+                        .lines = lines,
+                        .n_lines = n_lines,
+                        .names = names,
+                        .n_names = n,
+                        .from_zero = timed};
     athi_text text = {.ctx = f->ctx};
-    athi_chart_svg(&text, &chart);
+    if (title) athi_chart_svg(&text, &chart);
     return write_file(f, timed ? "throughput.svg" : "values.svg", &text, title ? ATH_OK : ATH_E_NOMEM);
 }
 

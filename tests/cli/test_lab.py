@@ -131,10 +131,17 @@ class Lab(unittest.TestCase):
         self.assertEqual([len(line.get("points").split()) for line in lines], [2, 2, 2])
         self.assertEqual(json.loads((folder / "sweep.json").read_text())["trials"][5]["params"],
                          {"data.batch": 24, "model.1.conv2d.filters": 8})
-        # the same again runs nothing; one more value runs that one alone
+        # the same again runs nothing; a value more runs what is new alone
         again = self.sweep("--over", "data.batch=8,24", "--over", "model.1.conv2d.filters=2,4,8", "--steps", "3")
         self.assertNotIn("trial", again.stderr)
         self.assertEqual(again.stdout, done.stdout)
+        self.sweep("--over", "data.batch=8,24", "--over", "model.1.conv2d.filters=2,4,8,16", "--steps", "3")
+        more = self.rows(folder)
+        self.assertEqual(more[:6], rows)
+        self.assertEqual([(r["data.batch"], r["model.1.conv2d.filters"]) for r in more[6:]], [("8", "16"), ("24", "16")])
+        chart = xml.etree.ElementTree.parse(folder / "throughput.svg").getroot()
+        self.assertEqual([len(line.get("points").split()) for line in chart.findall("{http://www.w3.org/2000/svg}polyline")],
+                         [2, 2, 2, 2])
 
     def test_sweep_trains(self):
         done = json.loads(self.sweep("--over", "train.optimizer=sgd,adam", "--epochs", "3", "--objective", "val_accuracy",

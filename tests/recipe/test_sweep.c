@@ -24,7 +24,7 @@ static void test_points(void **state) {
     assert_string_equal(r->sweeps[0].name, "data.batch+train.optimizer");
     assert_int_equal(r->sweeps[0].steps, 8);
     assert_int_equal(r->sweeps[0].warm_up, 2);
-    assert_ok(ctx, athi_sweep_recipe(r, &r->sweeps[0], &s));
+    assert_ok(ctx, athi_sweep_recipe(r, &r->sweeps[0], NULL, &s));
     assert_json(s->tune.points, "[{\"data.batch\":8,\"train.optimizer\":\"sgd\"},{\"data.batch\":8,\"train.optimizer\":\"adam\"},"
                                 "{\"data.batch\":16,\"train.optimizer\":\"sgd\"},"
                                 "{\"data.batch\":16,\"train.optimizer\":\"adam\"}]");
@@ -47,7 +47,7 @@ static void test_trainings(void **state) {
     static const char *const objectives[] = {"\"val_accuracy\"", "\"val_loss\""};
     static const int64_t epochs[] = {3, 2};
     for (int i = 0; i < 2; i++) {
-        assert_ok(ctx, athi_sweep_recipe(r, &r->sweeps[i], &s));
+        assert_ok(ctx, athi_sweep_recipe(r, &r->sweeps[i], NULL, &s));
         assert_json(s->tune.objective, objectives[i]);
         assert_int_equal(athi_value_get(athi_value_get(s->root, "train"), "epochs")->integer, epochs[i]);
         assert_int_equal(s->space->n, i + 1); /* the first takes the place of the range */
@@ -95,7 +95,7 @@ static void test_mistakes(void **state) {
         athi_recipe *r, *s;
         snprintf(text, sizeof text, "%ssweep: %s\n", BODY, late[i].sweep);
         assert_ok(ctx, parse(text, &r));
-        assert_fails(ctx, athi_sweep_recipe(r, &r->sweeps[0], &s), ATH_E_OPTION, late[i].sentence);
+        assert_fails(ctx, athi_sweep_recipe(r, &r->sweeps[0], NULL, &s), ATH_E_OPTION, late[i].sentence);
         athi_recipe_destroy(r);
     }
 }

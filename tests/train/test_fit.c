@@ -258,7 +258,7 @@ static void augmented_from_c(void **unused) {
     assert_ok(ctx, ath_model_create(ctx, &m));
     ath_tensor *x = ath_flatten(ath_input(m, .shape = ATH_INTS(28, 28)));
     ath_dense(x, .units = 10, .activation = ATH_SOFTMAX);
-    assert_ok(ctx, ath_model_compile(m, d, .loss = {"categorical_crossentropy"}, .metrics = {{"accuracy"}}));
+    assert_ok(ctx, ath_model_compile(m, d, .loss = {"categorical_crossentropy", NULL}, .metrics = {{"accuracy", NULL}}));
     assert_ok(ctx, ath_model_fit(m, d, .epochs = 2));
     ath_model_destroy(m);
     ath_data_close(d);
