@@ -24,7 +24,7 @@ static double modulo(double at, double period) {
 }
 
 /* Inside [0, n - 1], where a border of fill values is not asked for. */
-static double inside(athi_border border, double at, int64_t n) {
+static double brought_inside(athi_border border, double at, int64_t n) {
     double size = (double)n, last = size - 1;
     if (at >= 0 && at <= last) return at;
     switch (border) {
@@ -47,7 +47,7 @@ static tap tap_at(const athi_affine_map *a, double at, int64_t n) {
     if (a->border == ATHI_BORDER_BLEND)
         at = fmin(fmax(at, -2), size + 1); /* far enough outside, and a safe integer */
     else
-        at = wraps ? modulo(at, size) : inside(a->border, at, n);
+        at = wraps ? modulo(at, size) : brought_inside(a->border, at, n);
     double low = a->nearest ? round(at) : floor(at);
     tap t = {(int64_t)low, (int64_t)low, a->nearest ? 0 : (float)(at - low)};
     if (t.part > 0) t.high++;
@@ -78,9 +78,12 @@ static void mixture(const source *s, tap row, tap column, float *y) {
     }
 }
 
-/* A row of pixels none of which lies beyond the border, in one channel. */
-static void grey_line(const source *s, tap row, const tap *columns, int64_t n, float *y) {
+/* A row of pixels none of which lies beyond the border, in one channel. `whole`: its columns are pixels of the input, as for
+ * flips and whole shifts, which only copy. */
+static void grey_line(const source *s, tap row, const tap *columns, int64_t n, bool whole, float *y) {
     const float *top = s->x + row.low * s->frame.width, *bottom = s->x + row.high * s->frame.width;
+    for (int64_t j = 0; whole && row.part == 0 && j < n; j++) y[j] = top[columns[j].low];
+    if (whole && row.part == 0) return;
     for (int64_t j = 0; j < n; j++) {
         tap c = columns[j];
         float upper = top[c.low] + c.part * (top[c.high] - top[c.low]),
@@ -97,16 +100,17 @@ static void apply_separable(const athi_affine_map *a, const source *s, float *y,
     tap columns[CHUNK];
     for (int64_t begin = 0; begin < out.width; begin += CHUNK) {
         int64_t n = ATHI_MIN(out.width - begin, CHUNK);
-        bool whole = true;
+        bool inside = true, whole = true;
         for (int64_t j = 0; j < n; j++) {
             columns[j] = tap_at(a, a->m[4] * (double)(begin + j) + a->m[5], s->frame.width);
-            whole = whole && columns[j].low >= 0 && columns[j].high >= 0;
+            inside = inside && columns[j].low >= 0 && columns[j].high >= 0;
+            whole = whole && columns[j].part == 0;
         }
         for (int64_t r = 0; r < out.height; r++) {
             tap row = tap_at(a, a->m[0] * (double)r + a->m[2], s->frame.height);
             float *to = y + (r * out.width + begin) * out.channels;
-            if (out.channels == 1 && whole && row.low >= 0 && row.high >= 0) {
-                grey_line(s, row, columns, n, to);
+            if (out.channels == 1 && inside && row.low >= 0 && row.high >= 0) {
+                grey_line(s, row, columns, n, whole, to);
                 continue;
             }
             for (int64_t j = 0; j < n; j++) mixture(s, row, columns[j], to + j * out.channels);

@@ -1,7 +1,6 @@
 /* `data.augment`: reading it, and training batches with it.
  *
- *   stored sample ─> f32 ─> its augmentations, one after another ─> scale, normalize ─> batch
- *                                            └─> whole batch, mix_up, cut_mix ─> scale, normalize
+ *   stored samples ─> f32 ─> each sample's augmentations, or the whole batch mixed, in order ─> scale, normalize
  *
  * They see the values as they are stored, as ImageDataGenerator does: u8 pixels are 0 to 255. */
 #include "data/data.h"
@@ -98,47 +97,44 @@ ath_status athi_augment_fit(ath_ctx *ctx, athi_augment_list *list, athi_shape s)
 
 /* ---- batches ------------------------------------------------------------------------------------- */
 
-/* Two images of one sample; with mixing also a copy of the batch, of its targets, and the partners. */
+/* An image; with mixing also a copy of the batch, of its targets, and the partners. */
 int64_t athi_augment_scratch(const athi_augment_list *list, int64_t batch, int64_t classes) {
-    int64_t size = athi_frame_count(list->frame);
+    int64_t size = athi_frame_count(list->frame), partners = batch * (int64_t)(sizeof(int64_t) / sizeof(float));
     if (!list->n) return 0;
-    int64_t partners = batch * (int64_t)(sizeof(int64_t) / sizeof(float));
-    return 2 * size + (list->mixes ? batch * (size + classes) + partners + 2 : 0);
+    return size + (list->mixes ? batch * (size + classes) + partners + 2 : 0); /* 2: partners are aligned */
 }
 
 typedef struct working {
     const athi_augment_list *list;
     const athi_batch_key *key;
+    const int64_t *order;
     int64_t n, size, classes;
     float *x, *targets; /* of the batch */
-    float *images[2];   /* of one sample */
+    float *image;
     float *x_copy, *targets_copy;
     int64_t *partner;
 } working;
 
-static working lay_out(const athi_augment_list *list, const athi_batch_key *key, int64_t n, int64_t classes, float *x,
-                       float *targets, float *scratch) {
-    working w = {.list = list, .key = key, .n = n, .size = athi_frame_count(list->frame), .classes = classes};
-    w.x = x, w.targets = targets;
-    uintptr_t partner = ((uintptr_t)scratch + 7) / 8 * 8;
-    w.partner = (int64_t *)partner;
-    if (list->mixes) scratch = (float *)(void *)(w.partner + n);
-    w.images[0] = scratch, w.images[1] = scratch + w.size;
-    w.x_copy = w.images[1] + w.size, w.targets_copy = w.x_copy + n * w.size;
-    return w;
+static void lay_out(working *w, float *scratch) {
+    w->image = scratch, scratch += w->size;
+    if (!w->list->mixes) return;
+    w->partner = (int64_t *)(((uintptr_t)scratch + 7) / 8 * 8);
+    w->x_copy = (float *)(void *)(w->partner + w->n), w->targets_copy = w->x_copy + w->n * w->size;
 }
 
-/* The augmentations [from, to) of one sample, from image *at on; *at is where the result lies. */
-static void change_sample(const working *w, int from, int to, int64_t sample, float *at[2]) {
+/* The augmentations [from, to) of sample i of the batch. */
+static void change_sample(const working *w, int from, int to, int64_t i) {
+    float *at = w->x + i * w->size, *other = w->image;
     athi_frame f = w->list->frame;
     for (int k = from; k < to; k++) {
         const athi_augment *a = &w->list->items[k];
         athi_rng rng =
-            athi_augment_rng(w->key->seed, ATHI_PURPOSE(ATHI_RNG_AUGMENT, w->key->epoch), (uint64_t)sample, k);
-        if (!((const athi_augment_impl *)a->row->impl)->image(a->opts, &rng, at[0], f, at[1], f)) continue;
-        float *t = at[0];
-        at[0] = at[1], at[1] = t;
+            athi_augment_rng(w->key->seed, ATHI_PURPOSE(ATHI_RNG_AUGMENT, w->key->epoch), (uint64_t)w->order[i], k);
+        if (!((const athi_augment_impl *)a->row->impl)->image(a->opts, &rng, at, f, other, f)) continue;
+        float *t = at;
+        at = other, other = t;
     }
+    if (at == w->image) memcpy(w->x + i * w->size, at, (size_t)w->size * sizeof *at);
 }
 
 /* Of the batch whose first sample is `first`: numbers of batches and of samples never meet. */
@@ -164,33 +160,18 @@ static int next_mix(const athi_augment_list *list, int from) {
     return from;
 }
 
-/* What comes before the first mixing, and all of it where nothing is mixed, goes sample by sample through two small images
- * that stay in the cache. */
 void athi_batch_augmented(const athi_part *part, const athi_preprocess *p, const athi_augment_list *list,
                           const athi_batch_key *key, const int64_t *order, int64_t n, float *x, float *targets,
                           int64_t classes, float *scratch) {
     static const float one = 1, zero = 0;
     const athi_preprocess as_stored = {.scale = 1, .factor = &one, .shift = &zero, .period = 1, .threads = 1};
-    working w = lay_out(list, key, n, classes, x, targets, scratch);
-    int mixed = next_mix(list, 0);
-    for (int64_t i = 0; i < n; i++) {
-        float *at[2] = {w.images[0], w.images[1]};
-        athi_batch_x(part, &as_stored, &order[i], 1, at[0]);
-        change_sample(&w, 0, mixed, order[i], at);
-        if (list->mixes)
-            memcpy(x + i * w.size, at[0], (size_t)w.size * sizeof *x);
-        else
-            athi_preprocess_apply(p, at[0], w.size, x + i * w.size);
+    working w = {list, key, order, n, athi_frame_count(list->frame), classes, x, targets, NULL, NULL, NULL, NULL};
+    lay_out(&w, scratch);
+    athi_batch_x(part, &as_stored, order, n, x);
+    for (int from = 0, to; from < list->n; from = to + 1) {
+        to = next_mix(list, from);
+        for (int64_t i = 0; i < n; i++) change_sample(&w, from, to, i);
+        if (to < list->n) mix_batch(&w, to);
     }
-    while (mixed < list->n) {
-        mix_batch(&w, mixed);
-        int next = next_mix(list, mixed + 1);
-        for (int64_t i = 0; i < n; i++) {
-            float *at[2] = {x + i * w.size, w.images[0]};
-            change_sample(&w, mixed + 1, next, order[i], at);
-            if (at[0] != x + i * w.size) memcpy(x + i * w.size, at[0], (size_t)w.size * sizeof *x);
-        }
-        mixed = next;
-    }
-    for (int64_t i = 0; list->mixes && i < n; i++) athi_preprocess_apply(p, x + i * w.size, w.size, x + i * w.size);
+    athi_preprocess_apply(p, x, n, w.size, x);
 }

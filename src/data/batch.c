@@ -70,7 +70,7 @@ void athi_batch_x(const athi_part *part, const athi_preprocess *p, const int64_t
     for (int64_t i = 0; i < n; i++, x += row) {
         const char *from = (const char *)part->x.data + (part->begin + row_of(part, order[i])) * bytes;
         convert(part->x.dtype, from, row, 1, x);
-        athi_preprocess_apply(p, x, row, x);
+        athi_preprocess_apply(p, x, 1, row, x);
     }
 }
 

@@ -86,8 +86,8 @@ typedef struct athi_preprocess {
 } athi_preprocess;
 /** Prepares the fast gather, unless the numbers are each sample's own; without it batches are converted by a plain loop. */
 ath_status athi_preprocess_ready(ath_ctx *ctx, athi_arena *arena, athi_preprocess *p);
-/** The n values of a sample as they are stored -> as the model sees them; `to` may be `from`. */
-void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, float *to);
+/** n samples of `size` values each as they are stored -> as the model sees them; `to` may be `from`. */
+void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, int64_t size, float *to);
 ath_status athi_preprocess_write(athi_arena *arena, const athi_preprocess *p, athi_value **out);
 ath_status athi_preprocess_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_preprocess *out);
 

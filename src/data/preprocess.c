@@ -39,15 +39,17 @@ static void standardize_sample(const athi_preprocess *p, float *x, int64_t n) {
     for (int64_t j = 0; j < n; j++) x[j] = (float)(((double)x[j] - mean) / std);
 }
 
-void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, float *to) {
-    if (p->factor) { /* by the processor's kernel */
-        athi_cpu()->gather_f32(1, 1, n, from, &(int64_t){0}, p->factor, p->shift, p->period, to);
+void athi_preprocess_apply(const athi_preprocess *p, const float *from, int64_t n, int64_t size, float *to) {
+    if (p->factor) { /* by the processor's kernel, as one long sample: the period divides its size */
+        athi_cpu()->gather_f32(1, 1, n * size, from, &(int64_t){0}, p->factor, p->shift, p->period, to);
         return;
     }
     float scale = (float)p->scale;
-    for (int64_t j = 0; j < n; j++) to[j] = from[j] * scale;
-    if (is_featurewise(p)) standardize(p, to, n);
-    if (is_samplewise(p)) standardize_sample(p, to, n);
+    for (int64_t i = 0; i < n; i++, from += size, to += size) {
+        for (int64_t j = 0; j < size; j++) to[j] = from[j] * scale;
+        if (is_featurewise(p)) standardize(p, to, size);
+        if (is_samplewise(p)) standardize_sample(p, to, size);
+    }
 }
 
 /* ---- fitting ------------------------------------------------------------------------------------- */
