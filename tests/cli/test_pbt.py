@@ -38,20 +38,21 @@ tune: {sampler: random, max_trials: 6, jobs: 2, deterministic: true, scheduler: 
 
 # Its state is one number, which falls as its rate allows; it ends by itself where it is to pause.
 PROGRAM = """import json, math, os, sys, time
-def report():
-    print(json.dumps({"step": step, "loss": math.log(error)}), flush=True)
+def report(step):
+    print(json.dumps({"step": step, "loss": math.log(errors[step - 1])}), flush=True)
 rate, state = float(sys.argv[1]), os.environ["ATHANOR_DIR"] + "/state"
-step, error, rates = 0, 1.0, []
+errors, rates = [], []
 if os.environ["ATHANOR_RESUMED"] and os.path.exists(state):
-    step, error, rates = json.load(open(state))
-    report()  # again: it may have been lost with who read it
-while step < int(os.environ["ATHANOR_BUDGET"]):
-    step, error = step + 1, error * (1 - rate) ** 2 + 0.1 * rate ** 2
+    errors, rates = json.load(open(state))
+for step in range(1, len(errors) + 1):
+    report(step)  # again: it may have been lost with who read it
+while len(errors) < int(os.environ["ATHANOR_BUDGET"]):
+    errors.append((errors[-1] if errors else 1) * (1 - rate) ** 2 + 0.1 * rate ** 2)
     rates.append(rate)
     with open(state + ".new", "w") as f:
-        json.dump([step, error, rates], f)
+        json.dump([errors, rates], f)
     os.rename(state + ".new", state)
-    report()
+    report(len(errors))
     time.sleep(float(os.environ.get("PAUSE", 0)))
 """
 
@@ -104,8 +105,8 @@ class Pbt(unittest.TestCase):
     def command(self, *options, folder="run"):
         return ("tune", "--param", "rate=!float {min: 1e-3, max: 1, prior: log}", "--set", "objective=loss", "--set",
                 "sampler=random", "--set", "max_trials=6", "--set", "resumable=true", "--set",
-                "scheduler={pbt: {max_t: 20, perturbation_interval: 5}}", "--dir", folder, *options, "--", sys.executable,
-                "program.py", "{rate}")
+                "scheduler={pbt: {max_t: 12, perturbation_interval: 4}}", "--dir", folder, *options, "--", sys.executable,
+                "-SE", "program.py", "{rate}")
 
     def trials(self, folder):
         """[(state, params, curve, parent, step)]"""
@@ -162,26 +163,26 @@ class Pbt(unittest.TestCase):
     def test_a_command(self):
         self.succeeds(*self.command("--jobs", "2", "--set", "deterministic=true"))
         trials = self.trials("run")
-        self.assertEqual(len(trials), 6 + 3 * 2)
+        self.assertEqual(len(trials), 6 + 2 * 2)
         for number, (state, params, curve, parent, step) in enumerate(trials):
-            at, error, rates = json.loads((self.folder / f"run/trials/{number}/0/state").read_text())
-            self.assertEqual(at, len(curve))
+            errors, rates = json.loads((self.folder / f"run/trials/{number}/0/state").read_text())
+            self.assertEqual(len(errors), len(curve))
             begin = step or 0
-            self.assertEqual(rates[begin:], [params["rate"]] * (at - begin))
+            self.assertEqual(rates[begin:], [params["rate"]] * (len(rates) - begin))
             if parent is not None:  # its state is its parent's at that step, which went on by itself
-                rates_there = json.loads((self.folder / f"run/trials/{parent}/0/state").read_text())[2]
+                rates_there = json.loads((self.folder / f"run/trials/{parent}/0/state").read_text())[1]
                 self.assertEqual(rates[:begin], rates_there[:begin])
-        final = min(curve[-1][1] for *_, curve, _, _ in trials if len(curve) == 20)
-        first = min(curve[-1][1] for *_, curve, parent, _ in trials if len(curve) == 20 and parent is None)
+        final = min(curve[-1][1] for *_, curve, _, _ in trials if len(curve) == 12)
+        first = min(curve[-1][1] for *_, curve, parent, _ in trials if len(curve) == 12 and parent is None)
         self.assertLessEqual(final, first)
 
     def test_killed_again_and_again(self):
         """With all that it had started, in the middle of its steps: the same trials in the end."""
         self.succeeds(*self.command("--jobs", "2", "--set", "deterministic=true"))
         killed = self.command("--jobs", "2", "--set", "deterministic=true", folder="killed")
-        for i in range(4):
+        for i in range(3):
             process = self.start(*killed, pause=0.02)
-            time.sleep(0.3 + 0.1 * i)
+            time.sleep(0.3 + 0.2 * i)
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
         self.succeeds(*killed)
