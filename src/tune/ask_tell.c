@@ -245,7 +245,7 @@ static ath_status report(const request *q, athi_value *answer) {
     ATH_TRY(read_count(q, "step", 1, INT64_MAX, &step));
     ATH_TRY(read_values(q, &values, told));
     ATH_TRY(claim(q, &task));
-    static const char *const actions[] = {"continue", "pause", "prune"};
+    static const char *const actions[] = {"continue", "pause", "prune", "continue" /* and tell, at the end */};
     athi_action action;
     ATH_TRY(athi_search_report(q->server->search, &task, step, values));
     ATH_TRY(athi_search_action(q->server->search, &task, &action));

@@ -5,7 +5,7 @@
  *   <- {"step":1,"values":{"val_accuracy":0.81,…},"peak_rss":…}      any number; without step: a final value
  *   <- {"done":true,…}  or  {"failed":"reason name","message":"…"}
  *   -> {"op":"stop"}   the scheduler stops the task: its state is saved, and it answers {"stopped":true}, as it does by
- *                      itself after the step that the task gives as "until"
+ *                      itself after the step that the task gives as "until", if it has not ended there
  *   -> end of file: the worker leaves
  *
  * Standard error goes to <dir>/stderr.log. A worker that dies, runs out of memory, hangs or answers with

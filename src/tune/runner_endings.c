@@ -169,15 +169,17 @@ ath_status athi_slot_stop(athi_runner *r, athi_slot *w, athi_action action) {
         athi_process_signal(&w->process, SIGTERM);
         return ATH_OK;
     }
-    return w->task.until && action == ATHI_ACTION_PAUSE ? ATH_OK /* it knows where */
-                                                        : athi_process_send(&w->process, "{\"op\":\"stop\"}");
+    return w->task.budget && action != ATHI_ACTION_PRUNE ? ATH_OK /* it knows where */
+                                                         : athi_process_send(&w->process, "{\"op\":\"stop\"}");
 }
 
 ath_status athi_slot_stopped(athi_runner *r, athi_slot *w) {
     if (w->stop == ATHI_ACTION_CONTINUE) /* nobody told it to: it goes on when it can */
         return athi_slot_fail(r, w, ATHI_REASON_LOST, "the worker stopped before its task was done");
-    return conclude(r, w, w->stop == ATHI_ACTION_PAUSE ? ATHI_VERDICT_PAUSED : ATHI_VERDICT_PRUNED, ATHI_REASON_NONE,
-                    "");
+    static const athi_verdict verdict[] = {[ATHI_ACTION_PAUSE] = ATHI_VERDICT_PAUSED,
+                                           [ATHI_ACTION_PRUNE] = ATHI_VERDICT_PRUNED,
+                                           [ATHI_ACTION_FINISH] = ATHI_VERDICT_DONE};
+    return conclude(r, w, verdict[w->stop], ATHI_REASON_NONE, "");
 }
 
 /* Nothing that would begin now could be saved. */

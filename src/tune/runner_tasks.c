@@ -36,7 +36,7 @@ static ath_status write_request(athi_runner *r, athi_slot *w) {
     ATH_TRY(athi_value_set(a, map, "dir", athi_value_string(a, w->folder)));
     ATH_TRY(athi_value_set(a, map, "params", params));
     ATH_TRY(athi_value_set(a, map, "resumed", athi_value_bool(a, w->task.resumed)));
-    if (w->task.until) ATH_TRY(athi_value_set(a, map, "until", athi_value_int(a, w->task.until)));
+    if (w->task.budget) ATH_TRY(athi_value_set(a, map, "until", athi_value_int(a, w->task.budget)));
     athi_text text = {.ctx = r->ctx};
     ath_status status = athi_json_write(&text, map, 0);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;

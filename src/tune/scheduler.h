@@ -14,7 +14,12 @@
 
 #include "tune/sampler.h"
 
-typedef enum athi_action { ATHI_ACTION_CONTINUE, ATHI_ACTION_PAUSE, ATHI_ACTION_PRUNE } athi_action;
+typedef enum athi_action {
+    ATHI_ACTION_CONTINUE,
+    ATHI_ACTION_PAUSE,
+    ATHI_ACTION_PRUNE,
+    ATHI_ACTION_FINISH, /* it has come to max_t: complete */
+} athi_action;
 
 /* What a decision may look at. */
 typedef struct athi_schedule {

@@ -75,9 +75,12 @@ ath_status athi_search_report(athi_search *search, const athi_task *task, int64_
 ath_status athi_search_finish(athi_search *search, const athi_task *task);
 ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_reason reason, const char *message);
 /** What becomes of a task after its latest report: PAUSE, stop it with its state saved, then athi_search_pause; PRUNE, stop
- *  it, then athi_search_prune. */
+ *  it, then athi_search_prune; FINISH, it may end by itself, and what it reports from now on is too much; then
+ *  athi_search_finish. */
 ath_status athi_search_action(athi_search *search, const athi_task *task, athi_action *action);
 ath_status athi_search_pause(athi_search *search, const athi_task *task);
+/** Does this step lie beyond the scheduler's max_t? */
+bool athi_search_beyond(const athi_search *search, int64_t step);
 /** Puts another point in place of a running trial's (a define-by-run function found new parameters). */
 ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
 /** The execution begins anew: what it reported before is forgotten. */

@@ -57,13 +57,20 @@ int64_t athi_search_max_t(const athi_search *s) {
                                                : s->opts.max_t;
 }
 
+bool athi_search_beyond(const athi_search *s, int64_t step) {
+    int64_t max_t = s->scheduler ? athi_search_max_t(s) : 0;
+    return max_t > 0 && step > max_t;
+}
+
 ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action *action) {
     const athi_trial *const *trials;
     int64_t n;
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     *action = ATHI_ACTION_CONTINUE;
-    if (!e || !s->scheduler || a->rescored || e->last_step == e->judged_step) return ATH_OK;
+    if (!e || !s->scheduler || a->rescored) return ATH_OK;
+    if (athi_search_beyond(s, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
+    if (e->last_step == e->judged_step) return ATH_OK;
     int64_t before = e->judged_step;
     e->judged_step = e->last_step;
     if (s->scheduler->until && e->until && e->last_step >= e->until) return *action = ATHI_ACTION_PAUSE, ATH_OK;

@@ -140,7 +140,7 @@ static ath_status end_step(simulation *s, const athi_task *task, bool *idle) {
     ATH_TRY(athi_search_action(search, task, &action));
     if (action == ATHI_ACTION_PRUNE) return athi_search_prune(search, task, NULL);
     if (action == ATHI_ACTION_PAUSE) return athi_search_pause(search, task);
-    if (p->step == s->o->steps) return athi_search_finish(search, task);
+    if (action == ATHI_ACTION_FINISH || p->step == s->o->steps) return athi_search_finish(search, task);
     push(s, task, s->now + p->curve->seconds);
     *idle = false;
     return ATH_OK;

@@ -387,6 +387,19 @@ class Command(unittest.TestCase):
             self.assertEqual(self.steps(2), [(1, 2.1)])
             self.assertIn("trial 2", done.stderr)
 
+    def test_a_command_that_runs_past_max_t(self):
+        """It is told to end there, and complete with what it was worth by then; one that ends by itself has its time."""
+        script = ('trap "touch {dir}/told; exit 1" TERM; for n in 1 2 3 4 5 6; do echo "{{\\"step\\": $n, \\"loss\\": -$n.{trial}}"; '
+                  'sleep 0.05; done; sleep 30 & wait')
+        asha = ("--set", "scheduler={asha: {max_t: 3, type: stopping}}")
+        self.tunes(*self.sh(script, *asha, trials=2))
+        self.assertEqual(self.study(), {0: ("COMPLETE", -3), 1: ("COMPLETE", -3.1)})
+        self.assertEqual(self.steps(1), [(1, -1.1), (2, -2.1), (3, -3.1)])
+        self.assertTrue((self.folder / "run/trials/1/0/told").exists())
+        script = 'for n in 1 2 3; do echo "{{\\"step\\": $n, \\"loss\\": $n}"; done; sleep 0.2; echo \'{{"loss": 7}\''
+        self.tunes(*self.sh(script, "--overwrite", *asha, trials=1))
+        self.assertEqual(self.study()[0], ("COMPLETE", 7))
+
     def test_several_drivers(self):
         """worker joins, does its part, and leaves when all is done; so does one that comes too late."""
         process = self.start(*self.sh("sleep 0.1; " + REPORT, trials=14))

@@ -146,6 +146,12 @@ class Pbt(unittest.TestCase):
         self.succeeds("tune", "points.yaml", "--dir", "again", "--jobs", "1")  # one job gives the same
         self.assertEqual(trials, self.trials("again"))
 
+    def test_max_t_is_less_than_the_epochs(self):
+        self.succeeds("tune", "points.yaml", "--dir", "run", "--set", "tune.scheduler={pbt: {max_t: 4, perturbation_interval: 2}}")
+        trials = self.trials("run")
+        self.assertEqual(sum(state == "complete" for state, *_ in trials), 6)
+        self.assertEqual({len(curve) for state, _, curve, *_ in trials if state == "complete"}, {4})
+
     def test_a_recipe_that_nothing_can_change(self):
         fixed = RECIPE
         for line, instead in (("!int {min: 5, max: 40, prior: log, name: batch}", "20"),

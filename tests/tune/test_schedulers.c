@@ -56,8 +56,9 @@ static void run_task(campaign *c, const athi_task *task) {
         assert_ok(c->t->f.ctx, athi_search_action(c->search, task, &action));
         if (action == ATHI_ACTION_PRUNE) assert_ok(c->t->f.ctx, athi_search_prune(c->search, task, NULL));
         if (action == ATHI_ACTION_PAUSE) assert_ok(c->t->f.ctx, athi_search_pause(c->search, task));
-        if (action != ATHI_ACTION_CONTINUE) return;
+        if (action == ATHI_ACTION_PRUNE || action == ATHI_ACTION_PAUSE) return;
         if (step == c->most) break;
+        assert_int_equal(action, ATHI_ACTION_CONTINUE);
     }
     assert_ok(c->t->f.ctx, athi_search_finish(c->search, task));
 }
