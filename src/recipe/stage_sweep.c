@@ -188,9 +188,11 @@ ath_status athi_stage_sweeps(athi_stages *s) {
     s->working = true;
     s->sweeps = athi_value_new(s->arena, ATHI_LIST);
     if (!s->sweeps) return ATH_E_NOMEM;
+    athi_run_opts opts = *s->opts;
+    opts.jobs = 0; /* those of the search would disturb what is timed */
     for (int i = 0; i < s->recipe->n_sweeps; i++) {
         athi_value *entry = NULL;
-        ATH_TRY(athi_sweep_run(s->recipe, s->arena, &s->recipe->sweeps[i], s->opts, &entry));
+        ATH_TRY(athi_sweep_run(s->recipe, s->arena, &s->recipe->sweeps[i], &opts, &entry));
         ATH_TRY(athi_value_append(s->arena, s->sweeps, entry));
     }
     return ATH_OK;

@@ -204,7 +204,7 @@ static ath_status make_tune(const maker *m, athi_value **out) {
 
 /* What is measured stands in the name, which belongs to the study's definition: 8 steps cannot go on as 16. */
 static ath_status make_root(const maker *m, athi_value **out) {
-    static const char *const kept[] = {"seed", "data", "model", "train"};
+    static const char *const stages[] = {"name", "sweep", "tune", "retrain", "ensemble", "quantize"}; /* not its own */
     athi_value *root = *out = athi_value_new(m->arena, ATHI_MAP), *tune = NULL;
     const char *name = m->o->epochs ? athi_arena_printf(m->arena, "%s: %s, %lld epochs", m->recipe->name, m->o->name,
                                                         (long long)m->o->epochs)
@@ -212,9 +212,11 @@ static ath_status make_root(const maker *m, athi_value **out) {
                                                         m->o->name, (long long)m->o->steps, (long long)m->o->warm_up);
     if (!root || !name) return ATH_E_NOMEM;
     ATH_TRY(put(m, root, "name", athi_value_string(m->arena, name)));
-    for (int i = 0; i < ATHI_COUNT(kept); i++) {
-        const athi_value *v = athi_value_get(m->recipe->root, kept[i]);
-        if (v) ATH_TRY(put(m, root, kept[i], athi_value_copy(m->arena, v)));
+    const athi_value *given = m->recipe->root;
+    for (int64_t i = 0; i < given->n; i++) {
+        bool stage = false;
+        for (int k = 0; k < ATHI_COUNT(stages); k++) stage = stage || strcmp(given->keys[i], stages[k]) == 0;
+        if (!stage) ATH_TRY(put(m, root, given->keys[i], athi_value_copy(m->arena, given->items[i])));
     }
     char epochs[64];
     snprintf(epochs, sizeof epochs, "train.epochs=%lld", (long long)m->o->epochs);
