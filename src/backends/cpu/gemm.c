@@ -31,6 +31,7 @@ typedef struct {
     int64_t k;      /* steps */
     const float *a; /* element (row i, step k) at a[i * lda + k], or a[k * lda + i] if transposed */
     int64_t lda;
+    bool far;           /* A lies beyond the second-level cache */
     const float *panel; /* [k][PANEL] */
     float *c;
     int64_t ldc;
@@ -78,7 +79,8 @@ ATHI_INLINE void compute(const tile *t, const int rows, const int vectors, const
 #pragma GCC unroll 4
 #endif
     for (int64_t k = 0; k < t->k; k++, b += PANEL, a += transposed ? lda : 1) {
-        __builtin_prefetch(transposed ? a + 2 * rows - 1 : next + (k & (LINE - 1)) * lda + (k & ~(LINE - 1)));
+        if (t->far)
+            __builtin_prefetch(transposed ? a + 2 * rows - 1 : next + (k & (LINE - 1)) * lda + (k & ~(LINE - 1)));
         vf right[TILE_VECTORS];
         ATHI_UNROLL
         for (int j = 0; j < vectors; j++) right[j] = vload(b + j * VW);
@@ -218,6 +220,7 @@ static void region(const athi_gemm *g, int64_t m0, int64_t m1, int64_t n0, int64
                 int columns = (int)lower(n1 - j, PANEL);
                 tile t = {.k = kc,
                           .lda = g->lda,
+                          .far = g->panels != NULL,
                           .panel = g->panels ? g->panels + j * g->K + k * PANEL : pack(g, k, kc, j, columns, panel),
                           .ldc = g->ldc,
                           .columns = columns,

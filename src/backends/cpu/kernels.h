@@ -35,7 +35,8 @@ typedef struct athi_gemm {
     int64_t lda;
     const float *b;
     int64_t ldb;
-    const float *panels; /* B in panels (instance.h) instead of b, so that nothing is copied; or NULL */
+    const float *panels; /* B in panels (instance.h) instead of b, for products of what a kernel has just made, more
+                          * than the caches near by hold; or NULL */
     float *c;
     int64_t ldc;
     const float *bias; /* [N], or NULL */
