@@ -36,7 +36,7 @@ double athi_standardise(double *y, int64_t n, double *scale) {
 double athi_gp_warp_apply(const athi_gp_warp *w, double *y, int64_t n) {
     double slopes = 0, scale;
     for (int64_t i = 0; i < n && isfinite(w->offset); i++) {
-        double from_best = w->offset + (y[i] - w->least) / w->scale;
+        double from_best = w->offset + fmax(y[i] - w->least, 0) / w->scale;
         slopes -= log(from_best * w->scale);
         y[i] = log(from_best);
     }

@@ -16,7 +16,8 @@ extern const double athi_gp_warp_offsets[ATHI_GP_WARPS];
 
 /** For these values; the offset is infinity. */
 ath_status athi_gp_warp_measure(athi_arena *arena, const double *y, int64_t n, athi_gp_warp *warp);
-/** Warps and standardises. The logarithm of the density of y is that of the result plus what is returned. */
+/** Warps and standardises. What lies below `least`, as values that were not measured may, is taken for it. The logarithm
+ * of the density of y is that of the result plus what is returned. */
 double athi_gp_warp_apply(const athi_gp_warp *warp, double *y, int64_t n);
 
 /** To mean 0 and deviation 1. *scale: the deviation before, 1 if there was none; NULL: not asked for. Returns what 0 has

@@ -3,6 +3,8 @@
  *   first points   as for bayesian: the default, then a Latin hypercube that meets every branch twice
  *   weights        how likely each model finds every trial's value when it has not seen it (leave one out; out of bag):
  *                  the process is smooth and sees far, the forest finds steps, choices and conditions
+ *   turns          the process looks at values as they are or warped, at all trials or closely at the best (gp_surrogate.h);
+ *                  a close look needs no forest
  *   suggestion     of the process's best point, moves of the best trials and draws: the one whose ranks under both
  *                  acquisitions, weighted, are the best together
  *   noise          where it is most of what the values differ by, the last REPEATED of a known budget are repeats of the

@@ -212,6 +212,9 @@ static void warping(void **state) {
         assert_true(z[1] < z[3] && z[3] < z[0] && z[0] < z[4] && z[4] < z[2]);
         assert_true(fabs(mean) < 1e-12 && fabs(squares - 1) < 1e-12);
         if (fabs(got - expected) > 1e-5) fail_msg("offset %g: %.8g, by differences %.8g", w.offset, got, expected);
+        const double below = -3;
+        memcpy(z, y, sizeof y), z[LEAST] = below;
+        assert_true(isfinite(athi_gp_warp_apply(&w, z, N_VALUES)) && isfinite(z[LEAST]));
     }
 }
 
