@@ -191,6 +191,9 @@ ath_status athi_sqlite_fail(athi_store *s, int rc);
 
 /* ---- store_schema.c ------------------------------------------------------------------------------ */
 
+#define ATHI_OPTUNA_SCHEMA "v3.2.0.a" /* alembic_version of Optuna 3.2 to 5.0 */
+/** Are the tables of the version that we write? `place`: "file" or "database", for the sentence. */
+ath_status athi_schema_version(athi_store *s, const char *version, const char *place);
 /** Opens the file; create: makes file and tables where missing. Otherwise nothing in the file is changed. */
 ath_status athi_schema_open(athi_store *s, bool create);
 

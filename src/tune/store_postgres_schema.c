@@ -4,8 +4,6 @@
 
 #ifdef ATHI_POSTGRES
 
-#define OPTUNA_SCHEMA "v3.2.0.a"
-
 /* A table of attributes of a study or trial. */
 #define ATTRIBUTES(name, id, owner)                                                                                  \
     "CREATE TABLE " name "s (" name "_id serial PRIMARY KEY, " id " integer REFERENCES " owner "(" id "), key"       \
@@ -18,7 +16,7 @@ static const char optuna_tables[] =
     "CREATE TYPE trialvaluetype AS ENUM ('FINITE', 'INF_POS', 'INF_NEG');"
     "CREATE TABLE alembic_version (version_num character varying(32) NOT NULL,"
     " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));"
-    "INSERT INTO alembic_version VALUES ('" OPTUNA_SCHEMA "');"
+    "INSERT INTO alembic_version VALUES ('" ATHI_OPTUNA_SCHEMA "');"
     "CREATE TABLE version_info (version_info_id integer PRIMARY KEY, schema_version integer,"
     " library_version character varying(256), CONSTRAINT version_info_version_info_id_check"
     " CHECK (version_info_id = 1));"
@@ -91,12 +89,7 @@ static ath_status check(athi_store *s, bool *fresh) {
                      : ATH_OK;
     }
     ATH_TRY(athi_postgres_script(s, "SELECT version_num FROM alembic_version", &version));
-    if (version && !strcmp(version, OPTUNA_SCHEMA)) return ATH_OK;
-    return athi_fail(
-        s->ctx, ATH_E_STATE,
-        "%s: the study tables have version '%s', expected '" OPTUNA_SCHEMA
-        "' (Optuna 3.2 to 5.0); bring an older one up with: optuna storage upgrade, or name another database",
-        s->path, version ? version : "");
+    return athi_schema_version(s, version, "database");
 }
 
 static ath_status create_tables(athi_store *s, void *args) {

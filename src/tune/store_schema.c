@@ -6,14 +6,12 @@
 
 #include <sys/stat.h>
 
-#define OPTUNA_SCHEMA "v3.2.0.a"
-
 /* As Optuna 5.0 creates them, so that not even the text in sqlite_master differs. */
 static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
                                     "\tversion_num VARCHAR(32) NOT NULL, \n"
                                     "\tCONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n"
                                     ");"
-                                    "INSERT INTO \"alembic_version\" VALUES('v3.2.0.a');"
+                                    "INSERT INTO \"alembic_version\" VALUES('" ATHI_OPTUNA_SCHEMA "');"
                                     "CREATE TABLE studies (\n"
                                     "\tstudy_id INTEGER NOT NULL, \n"
                                     "\tstudy_name VARCHAR(512) NOT NULL, \n"
@@ -192,6 +190,14 @@ static ath_status first_text(athi_store *s, const char *sql, const char **out) {
     return status;
 }
 
+ath_status athi_schema_version(athi_store *s, const char *version, const char *place) {
+    if (version && !strcmp(version, ATHI_OPTUNA_SCHEMA)) return ATH_OK;
+    return athi_fail(s->ctx, ATH_E_STATE,
+                     "%s: the study tables have version '%s', expected '" ATHI_OPTUNA_SCHEMA
+                     "' (Optuna 3.2 to 5.0); bring an older one up with: optuna storage upgrade, or name another %s",
+                     s->path, version ? version : "", place);
+}
+
 /* Whose file it is. *fresh: nothing is in it yet. */
 static ath_status check(athi_store *s, bool *fresh) {
     const char *table = NULL, *version = NULL;
@@ -208,12 +214,7 @@ static ath_status check(athi_store *s, bool *fresh) {
     }
     *fresh = false;
     ATH_TRY(first_text(s, "SELECT version_num FROM alembic_version", &version));
-    if (version && !strcmp(version, OPTUNA_SCHEMA)) return ATH_OK;
-    return athi_fail(
-        s->ctx, ATH_E_STATE,
-        "%s: the study tables have version '%s', expected '" OPTUNA_SCHEMA
-        "' (Optuna 3.2 to 5.0); bring an older one up with: optuna storage upgrade, or name another file",
-        s->path, version ? version : "");
+    return athi_schema_version(s, version, "file");
 }
 
 static ath_status create_tables(athi_store *s, void *args) {
