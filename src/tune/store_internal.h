@@ -100,6 +100,7 @@ typedef struct athi_database {
     ath_status (*end)(athi_store *s, ath_status status); /* commits if it is ATH_OK, else rolls back */
     bool (*again)(athi_store *s, ath_status *status);    /* should what ended so be done again? NULL: never */
     ath_status (*version)(athi_store *s, int64_t *version);
+    bool defers; /* a statement is run when its rows are wanted, or with the commit; it goes wrong there then */
 } athi_database;
 
 /* One allocation holds a trial and its arrays, so that reading a changed one again is one exchange. */

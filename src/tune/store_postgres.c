@@ -11,14 +11,29 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TRIES = 5, VALUES_MAX = 8, INT8 = 20, FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */ };
+enum {
+    TRIES = 5,
+    PENDING_MAX = 64,
+    VALUES_MAX = 8,
+    INT8 = 20,
+    FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */
+};
 
 #define IN_THE_WAY "40" /* class of error codes: a serialisation failure, a deadlock */
 
 #define STUDIES_LOCK 0x617468616e6f72LL /* "athanor": held by who makes tables and studies */
 
+/* A statement that was sent within a transaction, and whose result nobody has waited for. */
+typedef struct sent {
+    athi_sql which;
+    bool prepares;   /* it, rather than runs it */
+    athi_rows *rows; /* where its result goes, NULL: nowhere */
+} sent;
+
 struct athi_connection {
     PGconn *pg;
+    sent pending[PENDING_MAX]; /* in libpq's pipeline */
+    int n_pending;
     bool prepared[SQL_COUNT];
     bool within;     /* a transaction */
     bool in_the_way; /* the last one was: others were, and it may be done again */
@@ -58,7 +73,8 @@ static ath_status fail(athi_store *s, const PGresult *result) {
     if (is_lost(s))
         return athi_fail(
             s->ctx, ATH_E_BUSY,
-            "%s: the connection is lost; see that the server runs, and try again; no finished trial is lost", s->path);
+            "%s: the connection is lost; see that the server runs, and try again; no finished trial is lost",
+            s->path);
     s->connection->in_the_way = code && !strncmp(code, IN_THE_WAY, strlen(IN_THE_WAY));
     for (int i = 0; code && i < ATHI_COUNT(failures); i++)
         if (!strncmp(code, failures[i].code, strlen(failures[i].code)))
@@ -111,6 +127,7 @@ static ath_status connect_once(athi_store *s) {
     const char *const values[] = {url, "10", "athanor", "UTF8", NULL};
     if (c->pg) PQfinish(c->pg);
     memset(c->prepared, 0, sizeof c->prepared);
+    c->n_pending = 0;
     c->within = false;
     c->pg = PQconnectdbParams(keys, values, 1);
     athi_free(s->ctx, url);
@@ -154,12 +171,55 @@ static ath_status open_database(athi_store *s, bool create) {
 
 /* ---- statements ---------------------------------------------------------------------------------- */
 
-ath_status athi_postgres_script(athi_store *s, const char *script, const char **first) {
-    PGresult *result = PQexec(s->connection->pg, script);
+static bool is_good(const PGresult *result) {
     ExecStatusType kind = PQresultStatus(result);
-    ath_status status = kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
+    return kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK;
+}
+
+/* Waits for all that was sent. The first that went wrong is what is told: the others were not run. */
+static ath_status receive(athi_store *s) {
+    struct athi_connection *c = s->connection;
+    PGresult *bad = NULL;
+    bool good = c->n_pending == 0 || PQpipelineSync(c->pg);
+    for (int i = 0; i < c->n_pending; i++) {
+        const sent *p = &c->pending[i];
+        PGresult *result = PQgetResult(c->pg);
+        if (result) PQclear(PQgetResult(c->pg)); /* NULL: there is one of each */
+        const bool ran = is_good(result);
+        good &= ran;
+        if (p->prepares) c->prepared[p->which] = ran;
+        if (p->rows && ran) {
+            PQclear(p->rows->handle);
+            p->rows->handle = result, p->rows->n = PQntuples(result);
+        } else if (!ran && !bad) {
+            bad = result;
+        } else {
+            PQclear(result);
+        }
+    }
+    if (c->n_pending) PQclear(PQgetResult(c->pg)); /* the end of the pipeline, or of the connection */
+    c->n_pending = 0;
+    ath_status status = good ? ATH_OK : fail(s, bad);
+    PQclear(bad);
+    return status;
+}
+
+/* The same, and statements are waited for one by one again. */
+static ath_status leave_pipeline(athi_store *s) {
+    if (PQpipelineStatus(s->connection->pg) == PQ_PIPELINE_OFF) return ATH_OK;
+    ath_status status = receive(s);
+    PQexitPipelineMode(s->connection->pg);
+    return status;
+}
+
+static void push(struct athi_connection *c, sent one) { c->pending[c->n_pending++] = one; }
+
+ath_status athi_postgres_script(athi_store *s, const char *script, const char **first) {
+    ATH_TRY(leave_pipeline(s));
+    PGresult *result = PQexec(s->connection->pg, script);
+    ath_status status = is_good(result) ? ATH_OK : fail(s, result);
     if (first) *first = NULL;
-    if (status == ATH_OK && first && kind == PGRES_TUPLES_OK && PQntuples(result)) {
+    if (status == ATH_OK && first && PQntuples(result)) {
         *first = athi_arena_strdup(s->scratch, PQgetvalue(result, 0, 0));
         if (!*first) status = ATH_E_NOMEM;
     }
@@ -169,35 +229,34 @@ ath_status athi_postgres_script(athi_store *s, const char *script, const char **
 
 static void statement_name(athi_sql which, char name[16]) { snprintf(name, 16, "s%d", (int)which); }
 
-static ath_status prepare(athi_store *s, athi_sql which, const char *types) {
+static ath_status send_prepare(athi_store *s, athi_sql which, const char *name, const char *types) {
     Oid oids[VALUES_MAX];
     int n = (int)strlen(types);
-    char name[16];
     for (int i = 0; i < n; i++) oids[i] = types[i] == 'i' ? INT8 : types[i] == 'd' ? FLOAT8 : 0;
     static const athi_dialect dialect = {"$", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)",
                                          " RETURNING *"};
     char *text = athi_sql_text_of(s->ctx, which, &dialect);
     if (!text) return ATH_E_NOMEM;
-    statement_name(which, name);
-    PGresult *result = PQprepare(s->connection->pg, name, text, n, oids);
+    bool good = PQsendPrepare(s->connection->pg, name, text, n, oids);
     athi_free(s->ctx, text);
-    ath_status status = PQresultStatus(result) == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
-    PQclear(result);
-    s->connection->prepared[which] = status == ATH_OK;
-    return status;
+    if (!good) return fail(s, NULL);
+    s->connection->prepared[which] = true; /* unless it turns out otherwise */
+    push(s->connection, (sent){.which = which, .prepares = true});
+    return ATH_OK;
 }
 
+/* Nobody waits until a result is looked at: a transaction is a few exchanges then, though it is a dozen statements. */
 static ath_status execute(athi_store *s, athi_sql which, athi_rows *q, const char *types, const char *const *values) {
+    struct athi_connection *c = s->connection;
     char name[16];
     statement_name(which, name);
-    if (!s->connection->prepared[which]) ATH_TRY(prepare(s, which, types));
-    PQclear(q->handle);
-    PGresult *result = PQexecPrepared(s->connection->pg, name, (int)strlen(types), values, NULL, NULL, 0);
-    q->handle = result;
-    q->at = -1;
-    q->n = PQntuples(result);
-    ExecStatusType kind = PQresultStatus(result);
-    return kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK ? ATH_OK : fail(s, result);
+    if (c->n_pending + 2 > PENDING_MAX) ATH_TRY(receive(s));
+    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(c->pg)) return fail(s, NULL);
+    if (!c->prepared[which]) ATH_TRY(send_prepare(s, which, name, types));
+    if (!PQsendQueryPrepared(c->pg, name, (int)strlen(types), values, NULL, NULL, 0)) return fail(s, NULL);
+    push(c, (sent){.which = which, .rows = q});
+    q->at = -1, q->n = 0;
+    return ATH_OK;
 }
 
 static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char *types, va_list args) {
@@ -220,13 +279,16 @@ static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char 
     for (int i = 0; i < TRIES && status == ATH_E_BUSY; i++) {
         if (is_lost(s)) ATH_TRY(reconnect(s));
         status = execute(s, which, q, types, values);
+        ath_status ended = leave_pipeline(s);
+        if (status == ATH_OK) status = ended;
         if (!is_lost(s)) break;
     }
     return status;
 }
 
 static ath_status step(athi_store *s, athi_rows *q, bool *row) {
-    (void)s;
+    *row = false;
+    if (s->connection->n_pending) ATH_TRY(receive(s));
     *row = ++q->at < q->n;
     return ATH_OK;
 }
@@ -299,10 +361,26 @@ static ath_status begin(athi_store *s, athi_simple kind, bool again, bool *done)
     return status;
 }
 
+/* The commit goes with the last statements; where one of them was wrong, it is not run. */
+static ath_status commit(athi_store *s) {
+    struct athi_connection *c = s->connection;
+    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF) return athi_postgres_script(s, "COMMIT", NULL);
+    if (c->n_pending == PENDING_MAX) ATH_TRY(receive(s));
+    if (!PQsendQueryParams(c->pg, "COMMIT", 0, NULL, NULL, NULL, NULL, 0)) return fail(s, NULL);
+    push(c, (sent){.rows = NULL});
+    return leave_pipeline(s);
+}
+
 static ath_status end(athi_store *s, ath_status status) {
     s->connection->within = false;
-    if (status == ATH_OK) return athi_postgres_script(s, "COMMIT", NULL);
-    if (!is_lost(s)) PQclear(PQexec(s->connection->pg, "ROLLBACK"));
+    if (status == ATH_OK) status = commit(s);
+    if (status == ATH_OK || is_lost(s)) return status;
+    char sentence[ATHI_ERRMSG_MAX]; /* of what went wrong first */
+    memcpy(sentence, s->ctx->errmsg, sizeof sentence);
+    ath_status left = leave_pipeline(s);
+    (void)left;
+    memcpy(s->ctx->errmsg, sentence, sizeof sentence);
+    PQclear(PQexec(s->connection->pg, "ROLLBACK"));
     return status;
 }
 
@@ -350,5 +428,6 @@ static void close_connection(athi_store *s) { (void)s; }
 
 #endif
 
-const athi_database athi_postgres = {open_database, close_connection, query, step,  reset, given, is_null,
-                                     integer,       number,           text,  begin, end,   again, version};
+const athi_database athi_postgres = {open_database, close_connection, query,  step, reset, given,
+                                     is_null,       integer,          number, text, begin, end,
+                                     again,         version,          true};

@@ -194,7 +194,7 @@ ath_status athi_sql_run(athi_store *s, athi_sql which, const char *types, ...) {
     ath_status status = s->database->query(s, which, q, types, args);
     va_end(args);
     bool row = false;
-    if (status == ATH_OK) status = athi_sql_step(s, q, &row);
+    if (status == ATH_OK && !s->database->defers) status = athi_sql_step(s, q, &row);
     if (row) athi_sql_reset(q);
     return status;
 }

@@ -128,5 +128,5 @@ static void close_file(athi_store *s) {
     if (s->db) sqlite3_close_v2(s->db);
 }
 
-const athi_database athi_sqlite = {athi_schema_open, close_file, query, step,  reset, given, is_null,
-                                   integer,          number,     text,  begin, end,   NULL,  version};
+const athi_database athi_sqlite = {athi_schema_open, close_file, query, step, reset, given,   is_null, integer,
+                                   number,           text,       begin, end,  NULL,  version, false};

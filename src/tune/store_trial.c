@@ -179,8 +179,8 @@ static ath_status begin_walks(athi_store *s, walk walks[TABLES], int64_t first, 
         athi_rows *q;
         ATH_TRY(athi_sql_query(s, tables[i].rows, &q, "ii", first, last));
         walks[i].q = q;
-        ATH_TRY(go_on(s, &walks[i]));
     }
+    for (int i = 0; i < TABLES; i++) ATH_TRY(go_on(s, &walks[i])); /* all were asked for together */
     return ATH_OK;
 }
 
