@@ -32,7 +32,8 @@ void *athi_plan_input(const athi_plan *plan, int slot, const ath_tensor **tensor
 const void *athi_plan_output(const athi_plan *plan, int index, const ath_tensor **tensor);
 /** One step. Never fails: what could fail did so in athi_compile. */
 void athi_plan_run(const athi_plan *plan);
-/** The same with seconds per call added to `seconds` [number of units]. */
+/** The same with seconds per call added to `seconds` [number of units]; of one thread its processor time, which other
+ *  programs on the machine do not disturb. */
 void athi_plan_run_profiled(const athi_plan *plan, double *seconds);
 const athi_graph *athi_plan_graph(const athi_plan *plan);
 

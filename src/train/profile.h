@@ -7,7 +7,7 @@
 
 typedef struct athi_profile_unit {
     const athi_unit *unit;
-    double seconds;      /* median over the steps; 0: nothing is called for it */
+    double seconds;      /* median over the steps, of one thread its processor time; 0: nothing is called for it */
     double flops, bytes; /* of a convolution as it is defined, though a kernel may need fewer (Winograd) */
     double bound;        /* seconds at least */
     bool by_memory;      /* the bandwidth is what bounds it */
