@@ -80,10 +80,14 @@ typedef struct athi_cpu_fold {
 bool athi_cpu_fold_axes(athi_shape x, uint32_t mask, athi_cpu_fold *out);
 /** The pooling of x to y; a blocked x is taken as N C/b images of b channels. */
 athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath_tensor *y);
-/** How x, [N, H, W, C] or with as many axes as it has, lies. */
-athi_images athi_cpu_images(const ath_tensor *x);
 /** The axes over which sum_to folds `from` to get `to`. */
 uint32_t athi_cpu_sum_to_mask(athi_shape from, athi_shape to);
+/** How x, [N, H, W, C] or with as many axes as it has, lies. */
+static inline athi_images athi_cpu_images(const ath_tensor *x) {
+    const int64_t C = athi_cpu_last(x->shape), N = x->shape.rank > 1 ? x->shape.dim[0] : 1, all = athi_cpu_count(x);
+    const int64_t block = x->layout == ATHI_PLAIN ? 0 : athi_layout_block(x->layout);
+    return (athi_images){.N = N, .pixels = all ? all / N / C : 0, .C = C, .block = block};
+}
 /** A matrix [M, N] by its last axis. */
 static inline int64_t athi_cpu_rows(const ath_tensor *t) {
     int64_t n = athi_cpu_last(t->shape);

@@ -25,14 +25,6 @@ athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath
                        .out_w = y->shape.dim[2]};
 }
 
-athi_images athi_cpu_images(const ath_tensor *x) {
-    const int64_t C = athi_cpu_last(x->shape), N = x->shape.rank > 1 ? x->shape.dim[0] : 1, all = athi_cpu_count(x);
-    return (athi_images){.N = N,
-                         .pixels = all ? all / N / C : 0,
-                         .C = C,
-                         .block = x->layout == ATHI_PLAIN ? 0 : athi_layout_block(x->layout)};
-}
-
 static bool accepts_window(const athi_unit *unit, const athi_node *node, char why[ATHI_WHY_MAX]) {
     if (!athi_cpu_is_f32(unit, why)) return false;
     if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");

@@ -31,11 +31,12 @@ enum {
 static int64_t pieces(int64_t n, int64_t most) { return (n + most - 1) / most; }
 static int64_t up(int64_t n, int64_t unit) { return pieces(n, unit) * unit; }
 
-/* An image batch as the transforms see it: channel c of pixel (0, 0) of image n, floats from pixel to pixel. */
+/* A batch of images: from pixel to pixel there are `block` floats, which is all channels where they lie plain. */
 typedef struct {
     const float *p;
     int64_t H, W, channels, block;
 } images;
+/* Where channel c of pixel (0, 0) of image n lies. */
 static int64_t first_pixel(const images *im, int64_t n, int64_t c) {
     return (n * (im->channels / im->block) + c / im->block) * im->H * im->W * im->block + c % im->block;
 }
