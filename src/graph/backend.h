@@ -36,6 +36,9 @@ typedef struct athi_spaces {
     int64_t trainable_offset;     /* where that region starts in the block */
     athi_variable *const *variables; /* of the graph, for per-variable norms; filled in by the plan */
     int64_t n_variables;
+    /* Counts the changes of the block's weights: a call may keep what it derived from them while it stays the same.
+     * NULL: they may change before any call. */
+    const int64_t *version;
 } athi_spaces;
 
 /* One kernel call of a plan. Elementwise ops of one node (unary.def and their gradients, add .. greater_equal,

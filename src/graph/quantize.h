@@ -12,10 +12,10 @@
 /** The scale under which the largest magnitude becomes 127. */
 static inline float athi_quantize_scale(float abs_max) { return 127.0f / (abs_max + ATHI_QUANTIZE_EPSILON); }
 
-/** To the nearest integer, half to even, within -127 .. 127; NaN gives 0. */
+/** To the nearest integer, half to even, within -127 .. 127; NaN gives -127. */
 static inline int8_t athi_quantize(float x, float scale) {
     const float q = rintf(x * scale);
-    if (!(q > -127.0f)) return q <= -127.0f ? -127 : 0;
+    if (!(q > -127.0f)) return -127;
     return q < 127.0f ? (int8_t)q : 127;
 }
 

@@ -146,6 +146,7 @@ static ath_status step(run *r, int64_t first, int64_t n) {
     set_rate(r);
     fill(r, plan, first, n);
     athi_plan_run(plan);
+    r->model->version++;
     r->progress[ATHI_BATCHES_DONE]++;
     r->samples += n;
     return ATH_OK;
@@ -255,6 +256,7 @@ static ath_status begin(run *r) {
     ATH_TRY(athi_callbacks_check(m, o->callbacks, o->n_callbacks, r->names, r->n_reports));
     bool resumed = o->resume && o->state_path && athi_file_exists(o->state_path), stop = false;
     if (resumed) ATH_TRY(athi_state_load(r->ctx, m->state, o->state_path));
+    m->version++;
     if (o->log_path) ATH_TRY(athi_lines_keep(r->ctx, o->log_path, r->progress[ATHI_EPOCHS_DONE]));
     if (resumed) ATH_TRY(replay(r));
     r->saved_at = athi_now();

@@ -94,7 +94,8 @@ static ath_status bind(ath_model *m, struct athi_plan *plan) {
                           .grads = m->grads,
                           .trainable_bytes = m->state->trainable_bytes,
                           .variables = m->net->graph->variables,
-                          .n_variables = m->net->graph->n_variables};
+                          .n_variables = m->net->graph->n_variables,
+                          .version = &m->version};
     return athi_plan_bind(plan, &spaces);
 }
 
@@ -178,7 +179,10 @@ static void copy_snapshot(ath_model *m, athi_snapshot snapshot, bool keep) {
     }
 }
 void athi_model_keep(ath_model *m, athi_snapshot snapshot) { copy_snapshot(m, snapshot, true); }
-void athi_model_restore(ath_model *m, athi_snapshot snapshot) { copy_snapshot(m, snapshot, false); }
+void athi_model_restore(ath_model *m, athi_snapshot snapshot) {
+    copy_snapshot(m, snapshot, false);
+    m->version++;
+}
 
 /* ---- model files --------------------------------------------------------------------------------- */
 
@@ -227,6 +231,7 @@ ath_status athi_model_load(ath_model *m, const char *path) {
     for (int64_t i = 0; status == ATH_OK && i < m->net->graph->n_variables; i++)
         if (is_weight(m->net->graph->variables[i]))
             status = load_weight(m, path, &c, map.data + begin, m->net->graph->variables[i]);
+    m->version++;
     athi_file_unmap(&map);
     athi_arena_destroy(arena);
     return status;

@@ -181,6 +181,7 @@ ath_status athi_model_fill_int8(ath_model *to, const ath_model *from, athi_arena
                                 int64_t n, const float *abs_max) {
     filling f = {to, from, arena};
     copy_common(&f);
+    to->version++;
     for (int64_t i = 0; i < n; i++) {
         const athi_quantizable *q = &list[i];
         if (q->refusal) continue;

@@ -62,6 +62,7 @@ struct ath_model {
     int64_t clock;
     char *slab, *grads;
     int64_t slab_bytes;
+    int64_t version; /* counts the changes of the weights: see athi_spaces */
     int n_snapshots; /* how many copies of the weights best/… holds */
 };
 

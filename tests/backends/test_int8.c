@@ -1,6 +1,7 @@
 /* int8 inference: Keras's worked example, and that every backend and instruction set gives the reference's bits. */
 #include "backends/cpu/cpu.h"
 #include "base/philox.h"
+#include "graph/quantize.h"
 #include "passes/passes.h"
 #include "test.h"
 
@@ -110,7 +111,95 @@ static void rows_round_half_to_even(void **state) {
     }
 }
 
+/* ---- every instruction set against the reference, bit for bit ---------------------------------------- */
+
+typedef struct shape {
+    int64_t n, h, w, c, f, kernel_h, kernel_w, stride, dilation;
+    bool same;
+} shape;
+
+static float uniform(athi_rng *rng) { return (float)(2 * athi_rng_uniform(rng) - 1); }
+
+enum { MOST = 40000 };
+static float input_values[MOST], bias[256], scales[256];
+static int8_t weights[MOST];
+
+static void fill(uint64_t seed, bool positive) {
+    athi_rng rng = athi_rng_at(seed, ATHI_PURPOSE(ATHI_RNG_TEST, 8));
+    for (int i = 0; i < MOST; i++) input_values[i] = positive ? fabsf(uniform(&rng)) : uniform(&rng);
+    for (int i = 0; i < MOST; i++) weights[i] = athi_quantize(uniform(&rng), 140); /* the largest too */
+    for (int i = 0; i < 256; i++) bias[i] = uniform(&rng), scales[i] = 100 + 50 * uniform(&rng);
+}
+
+/* conv + bias + relu in float and, through another input scale, in bytes, pooled; and a dense layer's two products. */
+static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[4]) {
+    static const float in_scale = 130, out_scale = 35;
+    const athi_attr attr = {
+        .window = {.stride = {s->stride, s->stride}, .dilation = {s->dilation, s->dilation}, .same = s->same}};
+    athi_graph *g = m->graph;
+    ath_tensor *input = given(m, athi_dims(s->n, s->h, s->w, s->c), ATH_F32, input_values),
+               *scale = given(m, ATHI_SCALAR, ATH_F32, &in_scale),
+               *wanted = given(m, ATHI_SCALAR, ATH_F32, &out_scale);
+    ath_tensor *in[] = {athi_op2(g, ATHI_OP_QUANTIZE, input, scale, NULL),
+                        given(m, athi_dims(s->kernel_h, s->kernel_w, s->c, s->f), ATH_I8, weights), scale,
+                        given(m, athi_dims(s->f), ATH_F32, scales)};
+    ath_tensor *offset = given(m, athi_dims(s->f), ATH_F32, bias);
+    for (int i = 0; i < 2; i++) { /* the first is kept in float, the second only as bytes */
+        ath_tensor *y = athi_node_add(g, ATHI_OP_QUANTIZED_CONV2D, in, 4, &attr);
+        y = athi_op2(g, ATHI_OP_ADD, y, offset, NULL);
+        if (i) y = athi_op2(g, ATHI_OP_QUANTIZE, athi_op1(g, ATHI_OP_RELU, y, NULL), wanted, NULL);
+        outputs[i] = y;
+    }
+    outputs[2] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[1],
+                          &(athi_attr){.window = {.size = {3, 2}, .stride = {2, 2}, .same = true}});
+    ath_tensor *flat = athi_op1(g, ATHI_OP_RESHAPE, input, &(athi_attr){.shape = {athi_dims(s->n, -1)}});
+    ath_tensor *q = athi_op1(g, ATHI_OP_QUANTIZE_ROWS, flat, NULL);
+    ath_tensor *dense[] = {q, given(m, athi_dims(flat->shape.dim[1], 17), ATH_I8, weights), &q->node->out[1],
+                           given(m, athi_dims(17), ATH_F32, scales)};
+    outputs[3] = athi_node_add(g, ATHI_OP_QUANTIZED_MATMUL, dense, 4, NULL);
+    return 4;
+}
+
+static void check_shape(const shape *s, int threads, const char *isa) {
+    ath_tensor *expected[4], *got[4];
+    machine ref = machine_open(), cpu = machine_open();
+    int n = make_outputs(&ref, s, expected);
+    make_outputs(&cpu, s, got);
+    machine_run(&ref, expected, n, "ref", 1);
+    machine_run(&cpu, got, n, "cpu", threads);
+    for (int i = 0; i < n; i++) {
+        const ath_tensor *t;
+        const char *a = athi_plan_output(ref.plan, i, &t), *b = athi_plan_output(cpu.plan, i, NULL);
+        if (memcmp(a, b, (size_t)(athi_shape_count(t->shape) * athi_dtype_size(t->dtype))) != 0)
+            fail_msg("%s, %d threads: output %d of [%lld, %lld, %lld, %lld] x [%lld, %lld] to %lld differs", isa,
+                     threads, i, (long long)s->n, (long long)s->h, (long long)s->w, (long long)s->c,
+                     (long long)s->kernel_h, (long long)s->kernel_w, (long long)s->f);
+    }
+    const athi_graph *g = athi_plan_graph(cpu.plan);
+    for (int64_t u = 0; u < g->n_units; u++) /* nothing of it falls back */
+        if (strncmp(g->units[u]->kernel->name, "ref:", 4) == 0 && g->units[u]->nodes[0]->op != ATHI_OP_RESHAPE)
+            fail_msg("%s runs %s", isa, g->units[u]->kernel->name);
+    machine_close(&ref), machine_close(&cpu);
+}
+
+static void all_give_the_same_bits(void **state) {
+    (void)state;
+    static const shape shapes[] = {{2, 6, 5, 3, 20, 3, 3, 1, 1, true},  {1, 9, 8, 4, 70, 3, 3, 1, 1, false},
+                                   {3, 5, 5, 1, 7, 3, 3, 1, 1, false},  {2, 8, 7, 5, 33, 3, 2, 2, 1, true},
+                                   {1, 9, 9, 6, 16, 3, 3, 1, 2, false}, {2, 4, 4, 64, 130, 1, 1, 1, 1, false},
+                                   {4, 7, 7, 16, 64, 3, 3, 1, 1, true}, {1, 3, 3, 130, 5, 3, 3, 1, 1, true}};
+    static const athi_cpu_isa sets[] = {ATHI_CPU_BASELINE, ATHI_CPU_AVX2, ATHI_CPU_BEST};
+    for (int i = 0; i < ATHI_COUNT(shapes); i++)
+        for (int k = 0; k < ATHI_COUNT(sets); k++) {
+            fill((uint64_t)i, i % 2);
+            athi_cpu_limit(sets[k]);
+            check_shape(&shapes[i], 1 + i % 2, athi_cpu()->int8_name);
+        }
+    athi_cpu_limit(ATHI_CPU_BEST);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keras_example), cmocka_unit_test(rows_round_half_to_even)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keras_example), cmocka_unit_test(rows_round_half_to_even),
+                                       cmocka_unit_test(all_give_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

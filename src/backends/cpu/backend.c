@@ -119,6 +119,8 @@ static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_SPARSE_CORRECT] = athi_cpu_sparse_correct,
     [ATHI_OP_CONV2D] = athi_cpu_conv,     [ATHI_OP_CONV2D_GRAD_X] = athi_cpu_conv_grad_x,
     [ATHI_OP_CONV2D_GRAD_W] = athi_cpu_conv_grad_w,
+    [ATHI_OP_QUANTIZE] = athi_cpu_quantize,       [ATHI_OP_QUANTIZE_ROWS] = athi_cpu_quantize_rows,
+    [ATHI_OP_QUANTIZED_MATMUL] = athi_cpu_int8,   [ATHI_OP_QUANTIZED_CONV2D] = athi_cpu_int8,
     [ATHI_OP_MAX_POOL2D] = athi_cpu_pool,         [ATHI_OP_MAX_POOL2D_GRAD] = athi_cpu_pool,
     [ATHI_OP_AVERAGE_POOL2D] = athi_cpu_pool,     [ATHI_OP_AVERAGE_POOL2D_GRAD] = athi_cpu_pool,
     [ATHI_OP_BATCH_NORM_TRAIN] = athi_cpu_norm,   [ATHI_OP_BATCH_NORM_INFER] = athi_cpu_norm,

@@ -125,6 +125,9 @@ extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_s
 extern const athi_kernel athi_cpu_conv[], athi_cpu_conv_grad_x[], athi_cpu_conv_grad_w[], athi_cpu_pool[],
     athi_cpu_pool_relu_grad[], athi_cpu_conv1_pool[], athi_cpu_pool_conv1_grad[], athi_cpu_norm[],
     athi_cpu_norm_grad[], athi_cpu_relu_norm_grad[], athi_cpu_reorder[];
+extern const athi_kernel athi_cpu_int8[], athi_cpu_quantize[], athi_cpu_quantize_rows[];
+bool athi_cpu_accepts_int8_pool(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+ath_status athi_cpu_make_int8_pool(athi_make *m, const athi_unit *unit, athi_call *call);
 extern const athi_kernel athi_cpu_accumulate[], athi_cpu_gradient[], athi_cpu_clip_gradients[], athi_cpu_update[];
 
 #endif

@@ -7,6 +7,9 @@
 void athi_cpu_fill_baseline(athi_cpu_kernels *k);
 void athi_cpu_fill_avx2(athi_cpu_kernels *k);
 void athi_cpu_fill_avx512(athi_cpu_kernels *k);
+void athi_cpu_fill_int8_baseline(athi_cpu_kernels *k);
+void athi_cpu_fill_int8_avx2(athi_cpu_kernels *k);
+void athi_cpu_fill_int8_vnni(athi_cpu_kernels *k);
 
 static bool has_baseline(void) { return true; }
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -31,10 +34,25 @@ athi_cpu_isa athi_cpu_best_isa(void) {
     return (athi_cpu_isa)isa;
 }
 
+/* AVX-512 without VNNI (Skylake) multiplies bytes as AVX2 does. */
+static void fill_int8(athi_cpu_kernels *k) {
+    if (k->isa == ATHI_CPU_AVX512 && __builtin_cpu_supports("avx512vnni")) {
+        k->int8_name = "vnni";
+        athi_cpu_fill_int8_vnni(k);
+    } else if (k->isa >= ATHI_CPU_AVX2) {
+        k->int8_name = "avx2";
+        athi_cpu_fill_int8_avx2(k);
+    } else {
+        k->int8_name = "x86-64";
+        athi_cpu_fill_int8_baseline(k);
+    }
+}
+
 void athi_cpu_kernels_init(athi_cpu_kernels *k, athi_cpu_isa highest) {
     athi_cpu_isa best = athi_cpu_best_isa(), isa = highest < best ? highest : best;
     *k = (athi_cpu_kernels){.isa = isa, .name = instances[isa].name};
     instances[isa].fill(k);
+    fill_int8(k);
 }
 
 void athi_cpu_flush_denormals(void) {

@@ -19,6 +19,7 @@ void ATHI_INSTANCE(athi_cpu_fill_norm)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_dropout)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_peak)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k);
+void ATHI_INSTANCE(athi_cpu_fill_int8)(athi_cpu_kernels *k); /* in instances of its own */
 
 /* The matrix product for kernels that are made of products. What is multiplied from the right is wanted in panels:
  * column j of B [K, N] is column j % ATHI_GEMM_PANEL of panel j / ATHI_GEMM_PANEL, which is [K][ATHI_GEMM_PANEL] and

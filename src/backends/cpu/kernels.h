@@ -113,7 +113,11 @@ typedef enum athi_step {
 typedef void athi_cpu_step(int threads, int64_t n, float *w, const float *g, float *const *slots,
                            const float *h);
 
+struct athi_int8_kernels;
+
 typedef struct athi_cpu_kernels {
+    const struct athi_int8_kernels *int8; /* int8.h; its instruction set is chosen apart, since few have VNNI */
+    const char *int8_name;                /* "vnni", "avx2", "x86-64" */
     athi_cpu_isa isa;
     const char *name; /* "x86-64", "avx2", "avx512" */
     int width;        /* floats in a vector: also the channel block of blocked layouts */
