@@ -53,6 +53,7 @@ typedef struct athi_tune_opts {
     double max_seconds;           /* of running trials, 0: any */
     int64_t max_pending;          /* trials under way at a time, 0: any */
     ath_spec scheduler;           /* of athi_schedulers */
+    ath_spec prune;               /* of these, one that only stops */
     ath_spec stop;                /* of athi_stop_rules */
     int64_t rescore;              /* trials of the winner after the search */
     int64_t executions_per_trial; /* 1 */

@@ -84,8 +84,6 @@ int64_t athi_tune_executions(const athi_tune_opts *tune) {
 
 ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opts *tune, const char *where,
                             const athi_space *space, uint64_t seed, athi_store *store, athi_search_opts *search) {
-    const char *sampler = athi_arena_printf(arena, "%ssampler", where);
-    void *sampler_opts = NULL;
     *search = (athi_search_opts){.space = space,
                                  .store = store,
                                  .seed = seed,
@@ -97,23 +95,22 @@ ath_status athi_tune_search(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
                                  .jobs = (int)tune->jobs,
                                  .deterministic = tune->deterministic,
                                  .last_value = tune->value != 0};
-    if (!sampler) return ATH_E_NOMEM;
-    ATH_TRY(athi_spec_resolve(ctx, arena, &athi_samplers, tune->sampler, sampler, &search->sampler, &sampler_opts));
-    search->sampler_opts = sampler_opts;
-    if (tune->scheduler.name) {
-        void *scheduler_opts = NULL;
-        const char *scheduler = athi_arena_printf(arena, "%sscheduler", where);
-        if (!scheduler) return ATH_E_NOMEM;
-        ATH_TRY(athi_spec_resolve(ctx, arena, &athi_schedulers, tune->scheduler, scheduler, &search->scheduler,
-                                  &scheduler_opts));
-        search->scheduler_opts = scheduler_opts;
-    }
-    if (tune->stop.name) {
-        void *stop_opts = NULL;
-        const char *stop = athi_arena_printf(arena, "%sstop", where);
-        if (!stop) return ATH_E_NOMEM;
-        ATH_TRY(athi_spec_resolve(ctx, arena, &athi_stop_rules, tune->stop, stop, &search->stop, &stop_opts));
-        search->stop_opts = stop_opts;
+    const struct {
+        const char *name;
+        const athi_kind *kind;
+        ath_spec spec;
+        const athi_row **row;
+        const void **opts;
+    } specs[] = {{"sampler", &athi_samplers, tune->sampler, &search->sampler, &search->sampler_opts},
+                 {"scheduler", &athi_schedulers, tune->scheduler, &search->scheduler, &search->scheduler_opts},
+                 {"prune", &athi_schedulers, tune->prune, &search->prune, &search->prune_opts},
+                 {"stop", &athi_stop_rules, tune->stop, &search->stop, &search->stop_opts}};
+    for (int i = 0; i < ATHI_COUNT(specs); i++) {
+        const char *place = athi_arena_printf(arena, "%s%s", where, specs[i].name);
+        void *opts = NULL;
+        if (!place) return ATH_E_NOMEM;
+        ATH_TRY(athi_spec_resolve(ctx, arena, specs[i].kind, specs[i].spec, place, specs[i].row, &opts));
+        *specs[i].opts = opts;
     }
     return first_points(ctx, arena, tune, space, store, search);
 }

@@ -38,6 +38,8 @@ typedef struct athi_search_opts {
     const void *stop_opts;
     const athi_row *scheduler; /* of athi_schedulers, NULL: every trial runs to its end */
     const void *scheduler_opts;
+    const athi_row *prune; /* another of them beside it, which only stops; NULL: none */
+    const void *prune_opts;
     int64_t max_t; /* steps of a whole trial (epochs of a recipe), 0: unknown */
     bool no_pause; /* executions cannot be paused and go on */
     /** Makes the state of trial `parent`, which waits, the one of trial `child`, which has not begun; fresh: what lies

@@ -16,28 +16,51 @@ static athi_schedule schedule_of(const athi_search *s, const athi_trial *const *
                            .fixed = s->opts.fixed};
 }
 
-ath_status athi_search_check_schedule(athi_search *s) {
-    if (!s->opts.scheduler) return ATH_OK;
-    s->scheduler = s->opts.scheduler->impl;
+/* Does it only stop, by what curves look like? */
+static bool only_stops(const athi_scheduler_impl *impl) { return impl->keep && !impl->until; }
+
+static ath_status check_rows(const athi_search *s, const athi_row *row, const char *option, const void *opts) {
+    const athi_scheduler_impl *impl = row->impl;
+    athi_schedule schedule = schedule_of(s, NULL, 0);
     if (s->info->n_objectives != 1)
-        return athi_fail(s->ctx, ATH_E_OPTION, "scheduler: %s judges by one objective, but there are %d",
-                         s->opts.scheduler->name, s->info->n_objectives);
+        return athi_fail(s->ctx, ATH_E_OPTION, "%s: %s judges by one objective, but there are %d", option, row->name,
+                         s->info->n_objectives);
     if (s->opts.executions > 1)
         return athi_fail(
             s->ctx, ATH_E_OPTION,
-            "scheduler: %s judges one execution a trial; leave out executions_per_trial, or the scheduler",
-            s->opts.scheduler->name);
-    if (s->scheduler->fork && s->opts.rescore > 0)
+            "%s: %s judges one execution a trial, but there are %lld (executions_per_trial, folds); leave out "
+            "these, or the %s",
+            option, row->name, (long long)s->opts.executions, option);
+    if (impl->fork && s->opts.rescore > 0)
         return athi_fail(
             s->ctx, ATH_E_OPTION,
             "rescore: it trains the winner's values from the beginning, but a winner of %s went through others "
             "before; leave out rescore",
-            s->opts.scheduler->name);
-    if (s->opts.deterministic && s->opts.jobs > 1 && !s->scheduler->fork)
+            row->name);
+    if (s->opts.deterministic && s->opts.jobs > 1 && !impl->fork && !only_stops(impl))
         return athi_fail(s->ctx, ATH_E_OPTION,
-                         "deterministic: with a scheduler what is decided depends on who was quicker; take one job");
-    athi_schedule schedule = schedule_of(s, NULL, 0);
-    return s->scheduler->check ? s->scheduler->check(s->ctx, s->opts.scheduler_opts, &schedule) : ATH_OK;
+                         "deterministic: with %s what is decided depends on who was quicker; take one job",
+                         row->name);
+    return impl->check ? impl->check(s->ctx, opts, &schedule) : ATH_OK;
+}
+
+ath_status athi_search_check_schedule(athi_search *s) {
+    const athi_row *scheduler = s->opts.scheduler, *prune = s->opts.prune;
+    if (scheduler) s->scheduler = scheduler->impl;
+    if (scheduler) ATH_TRY(check_rows(s, scheduler, "scheduler", s->opts.scheduler_opts));
+    if (!prune) return ATH_OK;
+    if (!only_stops(prune->impl))
+        return athi_fail(
+            s->ctx, ATH_E_OPTION,
+            "prune: %s says how far trials go, which is for `scheduler`; expected one that only stops: median, "
+            "percentile, threshold or patience",
+            prune->name);
+    if (s->opts.deterministic && s->opts.jobs > 1 && s->scheduler && s->scheduler->until)
+        return athi_fail(s->ctx, ATH_E_OPTION,
+                         "deterministic: what prune decides beside %s depends on who was quicker; take one job, or leave out "
+                         "prune",
+                         scheduler->name);
+    return check_rows(s, prune, "prune", s->opts.prune_opts);
 }
 
 int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e) {
@@ -62,25 +85,36 @@ bool athi_search_beyond(const athi_search *s, int64_t step) {
     return max_t > 0 && step > max_t;
 }
 
-ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action *action) {
+/* In order a trial is compared with those alone that had ended when it began: then nobody's pace decides. */
+static int64_t visible(const athi_search *s, const athi_scheduler_impl *impl, int64_t number, int64_t n) {
+    return s->opts.deterministic && only_stops(impl) ? ATHI_MAX(number - s->opts.jobs + 1, 0) : n;
+}
+
+static ath_status judge(athi_search *s, const athi_row *row, const void *opts, const athi_active *a, int64_t before,
+                        int64_t step, athi_action *action) {
     const athi_trial *const *trials;
     int64_t n;
+    const athi_scheduler_impl *impl = row ? row->impl : NULL;
+    if (!impl || !impl->keep) return ATH_OK;
+    ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
+    athi_schedule schedule = schedule_of(s, trials, visible(s, impl, a->number, n));
+    if (a->number < n && !impl->keep(opts, &schedule, trials[a->number], before, step)) *action = ATHI_ACTION_PRUNE;
+    return ATH_OK;
+}
+
+ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action *action) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     *action = ATHI_ACTION_CONTINUE;
-    if (!e || !s->scheduler || a->rescored) return ATH_OK;
+    if (!e || (!s->scheduler && !s->opts.prune) || a->rescored) return ATH_OK;
     if (athi_search_beyond(s, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
     if (e->last_step == e->judged_step) return ATH_OK;
     int64_t before = e->judged_step;
     e->judged_step = e->last_step;
-    if (s->scheduler->until && e->until && e->last_step >= e->until) return *action = ATHI_ACTION_PAUSE, ATH_OK;
-    if (!s->scheduler->keep) return ATH_OK;
-    ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-    athi_schedule schedule = schedule_of(s, trials, n);
-    if (a->number < n &&
-        !s->scheduler->keep(s->opts.scheduler_opts, &schedule, trials[a->number], before, e->last_step))
-        *action = ATHI_ACTION_PRUNE;
-    return ATH_OK;
+    if (e->until && e->last_step >= e->until) *action = ATHI_ACTION_PAUSE;
+    ATH_TRY(judge(s, s->opts.prune, s->opts.prune_opts, a, before, e->last_step, action));
+    if (*action != ATHI_ACTION_CONTINUE) return ATH_OK;
+    return judge(s, s->opts.scheduler, s->opts.scheduler_opts, a, before, e->last_step, action);
 }
 
 ath_status athi_search_pause(athi_search *s, const athi_task *task) {

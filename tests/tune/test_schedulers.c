@@ -290,6 +290,78 @@ static void the_smoke_test(void **state) {
     }
 }
 
+/* asha with patience beside it: who sinks is stopped before its rung, the others as without. */
+static double mixed(const double *point, int64_t step) {
+    return point[0] > 0.5 ? level(point, step) : sinking(point, step);
+}
+
+static void two_side_by_side(void **state) {
+    study *t = *state;
+    campaign c;
+    one_parameter(t);
+    begin(&c, t, "asha", "{\"grace_period\": 9}");
+    athi_search_close(c.search);
+    c.opts.prune = athi_row_find(&athi_schedulers, "patience");
+    c.opts.prune_opts = options_of(t, c.opts.prune, "{\"patience\": 3}");
+    assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+    c.curve = mixed;
+    run(&c, 1000);
+    int64_t sunk = 0;
+    for (int64_t i = 0; i < 60; i++) {
+        bool sinks = study_trial(t, i)->point[0] <= 0.5;
+        sunk += sinks;
+        assert_true(sinks ? c.at[i] == 4 && study_trial(t, i)->state == ATHI_TRIAL_PRUNED : c.at[i] >= 9);
+    }
+    assert_true(sunk > 15 && sunk < 45);
+    athi_search_close(c.search);
+}
+
+/* Two slots, of which now one and now the other is the quicker; what median stops is the same. */
+static void median_in_order(void **state) {
+    int64_t first[60] = {0}, stopped = 0;
+    for (uint64_t pass = 0; pass < 3; pass++) {
+        study *t = *state;
+        campaign c;
+        athi_task tasks[2];
+        bool busy[2] = {false};
+        one_parameter(t);
+        begin(&c, t, "median", "{\"grace_period\": 2}");
+        athi_search_close(c.search);
+        c.opts.jobs = 2, c.opts.deterministic = true, c.opts.max_trials = 30;
+        assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+        for (uint64_t i = 0;; i++) {
+            athi_next next = ATHI_NEXT_TASK;
+            const char *why;
+            uint32_t words[4];
+            athi_philox(pass, ATHI_PURPOSE(ATHI_RNG_TEST, 0), i, words);
+            for (int k = 0; k < 2 && next == ATHI_NEXT_TASK; k++) {
+                if (busy[k]) continue;
+                assert_ok(t->f.ctx, athi_search_next(c.search, &tasks[k], &next, &why));
+                busy[k] = next == ATHI_NEXT_TASK;
+            }
+            if (!busy[0] && !busy[1]) break;
+            int k = busy[0] && (!busy[1] || words[0] % (pass + 2)) ? 0 : 1;
+            athi_action action;
+            int64_t step = ++c.at[tasks[k].trial];
+            assert_ok(t->f.ctx, report(&c, &tasks[k], step, level(tasks[k].point, step)));
+            assert_ok(t->f.ctx, athi_search_action(c.search, &tasks[k], &action));
+            if (action == ATHI_ACTION_PRUNE) assert_ok(t->f.ctx, athi_search_prune(c.search, &tasks[k], NULL));
+            if (action == ATHI_ACTION_FINISH) assert_ok(t->f.ctx, athi_search_finish(c.search, &tasks[k]));
+            busy[k] = action == ATHI_ACTION_CONTINUE;
+            stopped += action == ATHI_ACTION_PRUNE;
+        }
+        for (int64_t i = 0; i < 30; i++) {
+            if (pass) assert_int_equal(c.at[i], first[i]);
+            first[i] = c.at[i];
+        }
+        athi_search_close(c.search);
+        void *next = t;
+        study_teardown(&next);
+        assert_int_equal(study_setup(state), 0);
+    }
+    assert_true(stopped > 15);
+}
+
 static void what_does_not_fit(void **state) {
     study *t = *state;
     athi_search *s;
@@ -308,6 +380,10 @@ static void what_does_not_fit(void **state) {
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "judges one execution a trial");
     opts.executions = 1, opts.jobs = 2, opts.deterministic = true;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "take one job");
+    opts.jobs = 1, opts.prune = opts.scheduler, opts.prune_opts = opts.scheduler_opts;
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
+                 "prune: asha says how far trials go, which is for `scheduler`");
+    opts.prune = NULL;
     opts.deterministic = false, opts.no_pause = true;
     opts.scheduler = athi_row_find(&athi_schedulers, "hyperband");
     opts.scheduler_opts = options_of(t, opts.scheduler, "{}");
@@ -325,6 +401,8 @@ int main(void) {
         TEST(nobody_is_stopped_in_grace),
         TEST(a_start_in_the_middle_decides_the_same),
         TEST(the_smoke_test),
+        TEST(two_side_by_side),
+        TEST(median_in_order),
         TEST(what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
