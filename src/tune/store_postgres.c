@@ -1,46 +1,20 @@
-/* The store on PostgreSQL, through libpq: connection, statements, transactions, and what is said when it cannot. A study's
- * writers take turns at its row in `studies`, which is the row that Optuna locks for a new trial. */
-#include "tune/store_internal.h"
+/* The store on PostgreSQL, through libpq: connection, statements, and what is said when it cannot. Transactions stand in
+ * store_postgres_transaction.c. */
+#include "tune/store_postgres.h"
 
 #ifdef ATHI_POSTGRES
 
-#include "base/file.h"
-
-#include <libpq-fe.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum {
-    TRIES = 5,
-    PENDING_MAX = 64,
-    VALUES_MAX = 8,
-    INT8 = 20,
-    FLOAT8 = 701 /* types' numbers in pg_type.h; 0: what the column is */
-};
+enum { TRIES = 5 };               /* of a statement outside of a transaction */
+enum { VALUES_MAX = 8 };          /* of a statement */
+enum { INT8 = 20, FLOAT8 = 701 }; /* types' numbers in pg_type.h; 0: what the column is */
 
-#define IN_THE_WAY "40" /* class of error codes: a serialisation failure, a deadlock */
-
-#define STUDIES_LOCK 0x617468616e6f72LL /* "athanor": held by who makes tables and studies */
-
-/* A statement that was sent within a transaction, and whose result nobody has waited for. */
-typedef struct sent {
-    athi_sql which;
-    bool prepares;   /* it, rather than runs it */
-    athi_rows *rows; /* where its result goes, NULL: nowhere */
-} sent;
-
-struct athi_connection {
-    PGconn *pg;
-    sent pending[PENDING_MAX]; /* in libpq's pipeline */
-    int n_pending;
-    bool prepared[SQL_COUNT];
-    bool within;     /* a transaction */
-    bool in_the_way; /* the last one was: others were, and it may be done again */
-    char token[40];  /* of this store in athanor_commits, "" until its first transaction on a study */
-    int64_t commits; /* its transactions so far, the one under way included */
-    double since;    /* when the first try of that began */
-};
+/* Classes of error codes: a serialisation failure or a deadlock, and a server that ends its connections. */
+#define IN_THE_WAY   "40"
+#define SHUTTING_OFF "57P"
 
 /* ---- what is said -------------------------------------------------------------------------------- */
 
@@ -53,6 +27,7 @@ static const struct {
     {"55P03", ATH_E_BUSY, "another process has held the study for too long; end it, or try again later"},
     {IN_THE_WAY, ATH_E_BUSY,
      "other processes were in the way again and again (a serialisation failure); try again later"},
+    {SHUTTING_OFF, ATH_E_BUSY, "the server ends its connections; see that it runs, and try again later"},
     {"53100", ATH_E_IO, "no space left on the server's disk; free some and start again; no finished trial is lost"},
     {"53200", ATH_E_IO, "the server is out of memory; try again later"},
     {"42501", ATH_E_IO, "the user may not do this; let the database's owner grant the rights, or name another user"},
@@ -66,16 +41,17 @@ static ath_status fail_first_line(athi_store *s, ath_status status, const char *
     return athi_fail(s->ctx, status, "%s: %s%.*s", s->path, what, (int)strcspn(words, "\n"), words);
 }
 
-static bool is_lost(const athi_store *s) { return PQstatus(s->connection->pg) != CONNECTION_OK; }
+bool athi_postgres_is_lost(const athi_store *s) { return PQstatus(s->connection->pg) != CONNECTION_OK; }
 
-static ath_status fail(athi_store *s, const PGresult *result) {
+ath_status athi_postgres_fail(athi_store *s, const PGresult *result) {
     const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-    if (is_lost(s))
+    if (athi_postgres_is_lost(s))
         return athi_fail(
             s->ctx, ATH_E_BUSY,
             "%s: the connection is lost; see that the server runs, and try again; no finished trial is lost",
             s->path);
-    s->connection->in_the_way = code && !strncmp(code, IN_THE_WAY, strlen(IN_THE_WAY));
+    s->connection->in_the_way = code && (!strncmp(code, IN_THE_WAY, strlen(IN_THE_WAY)) ||
+                                         !strncmp(code, SHUTTING_OFF, strlen(SHUTTING_OFF)));
     for (int i = 0; code && i < ATHI_COUNT(failures); i++)
         if (!strncmp(code, failures[i].code, strlen(failures[i].code)))
             return athi_fail(s->ctx, failures[i].status, "%s: %s", s->path, failures[i].sentence);
@@ -132,31 +108,26 @@ static ath_status connect_once(athi_store *s) {
     c->pg = PQconnectdbParams(keys, values, 1);
     athi_free(s->ctx, url);
     if (!c->pg) return ATH_E_NOMEM;
-    if (is_lost(s)) return fail_first_line(s, ATH_E_IO, "", PQerrorMessage(c->pg));
+    if (athi_postgres_is_lost(s)) return fail_first_line(s, ATH_E_IO, "", PQerrorMessage(c->pg));
     PQsetNoticeReceiver(c->pg, be_quiet, NULL);
     return athi_postgres_script(s, "SET datestyle TO ISO; SET extra_float_digits TO 1", NULL);
 }
 
 /* A server that went away may come back: tried again, ever more slowly, as long as a call waits for others. */
-static ath_status reconnect(athi_store *s) {
+ath_status athi_postgres_reconnect(athi_store *s) {
     enum { FIRST_MS = 50, LAST_MS = 2000 };
     for (int waited = 0, ms = FIRST_MS;; waited += ms, ms = ATHI_MIN(2 * ms, LAST_MS)) {
         ath_status status = connect_once(s);
-        if (status == ATH_E_IO && is_lost(s)) status = ATH_E_BUSY; /* it was there before, and may be again */
+        if (status == ATH_E_IO && athi_postgres_is_lost(s))
+            status = ATH_E_BUSY; /* it was there before, and may be again */
         if (status != ATH_E_BUSY || waited >= s->patience_ms) return status;
         nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
     }
 }
 
-static void forget_token(athi_store *s) {
-    char script[128];
-    snprintf(script, sizeof script, "DELETE FROM athanor_commits WHERE token='%s'", s->connection->token);
-    if (s->connection->token[0] && !is_lost(s)) PQclear(PQexec(s->connection->pg, script));
-}
-
 static void close_connection(athi_store *s) {
     for (int i = 0; i < SQL_COUNT; i++) PQclear(s->rows[i].handle);
-    if (s->connection) forget_token(s);
+    if (s->connection) athi_postgres_forget_token(s);
     if (s->connection) PQfinish(s->connection->pg);
     athi_free(s->ctx, s->connection);
 }
@@ -177,12 +148,12 @@ static bool is_good(const PGresult *result) {
 }
 
 /* Waits for all that was sent. The first that went wrong is what is told: the others were not run. */
-static ath_status receive(athi_store *s) {
+ath_status athi_postgres_receive(athi_store *s) {
     struct athi_connection *c = s->connection;
     PGresult *bad = NULL;
     bool good = c->n_pending == 0 || PQpipelineSync(c->pg);
     for (int i = 0; i < c->n_pending; i++) {
-        const sent *p = &c->pending[i];
+        const athi_sent *p = &c->pending[i];
         PGresult *result = PQgetResult(c->pg);
         if (result) PQclear(PQgetResult(c->pg)); /* NULL: there is one of each */
         const bool ran = is_good(result);
@@ -199,25 +170,25 @@ static ath_status receive(athi_store *s) {
     }
     if (c->n_pending) PQclear(PQgetResult(c->pg)); /* the end of the pipeline, or of the connection */
     c->n_pending = 0;
-    ath_status status = good ? ATH_OK : fail(s, bad);
+    ath_status status = good ? ATH_OK : athi_postgres_fail(s, bad);
     PQclear(bad);
     return status;
 }
 
 /* The same, and statements are waited for one by one again. */
-static ath_status leave_pipeline(athi_store *s) {
+ath_status athi_postgres_leave_pipeline(athi_store *s) {
     if (PQpipelineStatus(s->connection->pg) == PQ_PIPELINE_OFF) return ATH_OK;
-    ath_status status = receive(s);
+    ath_status status = athi_postgres_receive(s);
     PQexitPipelineMode(s->connection->pg);
     return status;
 }
 
-static void push(struct athi_connection *c, sent one) { c->pending[c->n_pending++] = one; }
+void athi_postgres_push(struct athi_connection *c, athi_sent one) { c->pending[c->n_pending++] = one; }
 
 ath_status athi_postgres_script(athi_store *s, const char *script, const char **first) {
-    ATH_TRY(leave_pipeline(s));
+    ATH_TRY(athi_postgres_leave_pipeline(s));
     PGresult *result = PQexec(s->connection->pg, script);
-    ath_status status = is_good(result) ? ATH_OK : fail(s, result);
+    ath_status status = is_good(result) ? ATH_OK : athi_postgres_fail(s, result);
     if (first) *first = NULL;
     if (status == ATH_OK && first && PQntuples(result)) {
         *first = athi_arena_strdup(s->scratch, PQgetvalue(result, 0, 0));
@@ -239,9 +210,9 @@ static ath_status send_prepare(athi_store *s, athi_sql which, const char *name, 
     if (!text) return ATH_E_NOMEM;
     bool good = PQsendPrepare(s->connection->pg, name, text, n, oids);
     athi_free(s->ctx, text);
-    if (!good) return fail(s, NULL);
+    if (!good) return athi_postgres_fail(s, NULL);
     s->connection->prepared[which] = true; /* unless it turns out otherwise */
-    push(s->connection, (sent){.which = which, .prepares = true});
+    athi_postgres_push(s->connection, (athi_sent){.which = which, .prepares = true});
     return ATH_OK;
 }
 
@@ -250,11 +221,12 @@ static ath_status execute(athi_store *s, athi_sql which, athi_rows *q, const cha
     struct athi_connection *c = s->connection;
     char name[16];
     statement_name(which, name);
-    if (c->n_pending + 2 > PENDING_MAX) ATH_TRY(receive(s));
-    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(c->pg)) return fail(s, NULL);
+    if (c->n_pending + 2 > ATHI_PENDING_MAX) ATH_TRY(athi_postgres_receive(s));
+    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(c->pg)) return athi_postgres_fail(s, NULL);
     if (!c->prepared[which]) ATH_TRY(send_prepare(s, which, name, types));
-    if (!PQsendQueryPrepared(c->pg, name, (int)strlen(types), values, NULL, NULL, 0)) return fail(s, NULL);
-    push(c, (sent){.which = which, .rows = q});
+    if (!PQsendQueryPrepared(c->pg, name, (int)strlen(types), values, NULL, NULL, 0))
+        return athi_postgres_fail(s, NULL);
+    athi_postgres_push(c, (athi_sent){.which = which, .rows = q});
     q->at = -1, q->n = 0;
     return ATH_OK;
 }
@@ -277,18 +249,18 @@ static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char 
     if (s->connection->within) return execute(s, which, q, types, values);
     ath_status status = ATH_E_BUSY; /* outside a transaction only reading is done, which may be done again */
     for (int i = 0; i < TRIES && status == ATH_E_BUSY; i++) {
-        if (is_lost(s)) ATH_TRY(reconnect(s));
+        if (athi_postgres_is_lost(s)) ATH_TRY(athi_postgres_reconnect(s));
         status = execute(s, which, q, types, values);
-        ath_status ended = leave_pipeline(s);
+        ath_status ended = athi_postgres_leave_pipeline(s);
         if (status == ATH_OK) status = ended;
-        if (!is_lost(s)) break;
+        if (!athi_postgres_is_lost(s)) break;
     }
     return status;
 }
 
 static ath_status step(athi_store *s, athi_rows *q, bool *row) {
     *row = false;
-    if (s->connection->n_pending) ATH_TRY(receive(s));
+    if (s->connection->n_pending) ATH_TRY(athi_postgres_receive(s));
     *row = ++q->at < q->n;
     return ATH_OK;
 }
@@ -311,99 +283,6 @@ static int64_t given(athi_store *s, athi_rows *q) {
     return integer(q, 0);
 }
 
-/* ---- transactions -------------------------------------------------------------------------------- */
-
-/* How a commit is recognised whose answer was lost: each store counts its transactions in a row of its own, which
- * commits with them. A row that has the number already is not changed, and then the script gives no row. */
-#define COUNT_COMMIT                                                                                                 \
-    "; INSERT INTO athanor_commits(token, n, at) VALUES('%s', %lld, now()) ON CONFLICT(token) DO UPDATE SET"         \
-    " n=excluded.n, at=excluded.at WHERE athanor_commits.n < excluded.n RETURNING n"
-#define NEW_TOKEN                                                                                                    \
-    "DELETE FROM athanor_commits WHERE at < now() - interval '7 days'; SELECT CAST(gen_random_uuid() AS TEXT)"
-
-static ath_status make_token(athi_store *s) {
-    const char *token;
-    ATH_TRY(athi_postgres_script(s, NEW_TOKEN, &token));
-    snprintf(s->connection->token, sizeof s->connection->token, "%s", token ? token : "");
-    return ATH_OK;
-}
-
-/* The beginning of a transaction in one exchange. The study's row is locked first: what an earlier try of ours did on a
- * connection that is lost has ended by then, well or badly. */
-static ath_status begin_text(athi_store *s, athi_simple kind, athi_text *out) {
-    if (kind == ATHI_SQL_READ) {
-        athi_text_printf(out, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
-        return out->failed ? ATH_E_NOMEM : ATH_OK;
-    }
-    athi_text_printf(out, "BEGIN; SET LOCAL lock_timeout TO %d; ", ATHI_MAX(s->patience_ms, 1));
-    if (kind == ATHI_SQL_QUICK) athi_text_printf(out, "SET LOCAL synchronous_commit TO off; ");
-    if (s->study_id)
-        athi_text_printf(out, "SELECT 1 FROM studies WHERE study_id=%lld FOR UPDATE" COUNT_COMMIT,
-                         (long long)s->study_id, s->connection->token, (long long)s->connection->commits);
-    else
-        athi_text_printf(out, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
-    return out->failed ? ATH_E_NOMEM : ATH_OK;
-}
-
-static ath_status begin(athi_store *s, athi_simple kind, bool again, bool *done) {
-    struct athi_connection *c = s->connection;
-    athi_text script = {.ctx = s->ctx};
-    const char *row = NULL;
-    if (!again) c->commits++, c->since = athi_now();
-    ath_status status = is_lost(s) ? reconnect(s) : ATH_OK;
-    if (status == ATH_OK && s->study_id && !c->token[0] && kind != ATHI_SQL_READ) status = make_token(s);
-    if (status == ATH_OK) status = begin_text(s, kind, &script);
-    if (status == ATH_OK) status = athi_postgres_script(s, script.text, &row);
-    athi_text_free(&script);
-    *done = status == ATH_OK && !row;
-    if (status != ATH_OK && !is_lost(s)) PQclear(PQexec(c->pg, "ROLLBACK"));
-    c->within = status == ATH_OK;
-    return status;
-}
-
-/* The commit goes with the last statements; where one of them was wrong, it is not run. */
-static ath_status commit(athi_store *s) {
-    struct athi_connection *c = s->connection;
-    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF) return athi_postgres_script(s, "COMMIT", NULL);
-    if (c->n_pending == PENDING_MAX) ATH_TRY(receive(s));
-    if (!PQsendQueryParams(c->pg, "COMMIT", 0, NULL, NULL, NULL, NULL, 0)) return fail(s, NULL);
-    push(c, (sent){.rows = NULL});
-    return leave_pipeline(s);
-}
-
-static ath_status end(athi_store *s, ath_status status) {
-    s->connection->within = false;
-    if (status == ATH_OK) status = commit(s);
-    if (status == ATH_OK || is_lost(s)) return status;
-    char sentence[ATHI_ERRMSG_MAX]; /* of what went wrong first */
-    memcpy(sentence, s->ctx->errmsg, sizeof sentence);
-    ath_status left = leave_pipeline(s);
-    (void)left;
-    memcpy(s->ctx->errmsg, sentence, sizeof sentence);
-    PQclear(PQexec(s->connection->pg, "ROLLBACK"));
-    return status;
-}
-
-/* A lost connection costs a try, not the call, nor do others that were in the way; both end some time. */
-static bool again(athi_store *s, ath_status *status) {
-    struct athi_connection *c = s->connection;
-    const bool tried = *status == ATH_E_BUSY && (is_lost(s) || c->in_the_way);
-    c->in_the_way = false;
-    if (!tried || 1000 * (athi_now() - c->since) > s->patience_ms) return false;
-    if (!is_lost(s)) return true;
-    ath_status back = reconnect(s);
-    if (back != ATH_OK) *status = back;
-    return back == ATH_OK;
-}
-
-/* What is visible differs only where a transaction has got a number or ended since. */
-static ath_status version(athi_store *s, int64_t *out) {
-    const char *text_of = NULL;
-    ATH_TRY(athi_postgres_script(s, "SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)", &text_of));
-    *out = text_of ? strtoll(text_of, NULL, 10) : 0;
-    return ATH_OK;
-}
-
 #else
 
 static ath_status open_database(athi_store *s, bool create) {
@@ -413,21 +292,33 @@ static ath_status open_database(athi_store *s, bool create) {
         "%s: this program was built without PostgreSQL; build it with -Dpostgres=enabled, or name a file", s->path);
 }
 static void close_connection(athi_store *s) { (void)s; }
-#define query   NULL
-#define step    NULL
-#define reset   NULL
-#define given   NULL
-#define is_null NULL
-#define integer NULL
-#define number  NULL
-#define text    NULL
-#define begin   NULL
-#define end     NULL
-#define again   NULL
-#define version NULL
+#define query                 NULL
+#define step                  NULL
+#define reset                 NULL
+#define given                 NULL
+#define is_null               NULL
+#define integer               NULL
+#define number                NULL
+#define text                  NULL
+#define athi_postgres_begin   NULL
+#define athi_postgres_end     NULL
+#define athi_postgres_again   NULL
+#define athi_postgres_version NULL
 
 #endif
 
-const athi_database athi_postgres = {open_database, close_connection, query,  step, reset, given,
-                                     is_null,       integer,          number, text, begin, end,
-                                     again,         version,          true};
+const athi_database athi_postgres = {open_database,
+                                     close_connection,
+                                     query,
+                                     step,
+                                     reset,
+                                     given,
+                                     is_null,
+                                     integer,
+                                     number,
+                                     text,
+                                     athi_postgres_begin,
+                                     athi_postgres_end,
+                                     athi_postgres_again,
+                                     athi_postgres_version,
+                                     true};
