@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [step] [augment] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
+    bench/run.py [step] [int8] [augment] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts."""
@@ -177,7 +177,26 @@ def bench_memory(_rounds):
             f"{late:.0f} MB", f"{limit} MB, flat", late <= limit and late <= early * 1.1 + 2)
 
 
-BENCHES = {"step": bench_step, "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
+def bench_int8(_rounds):
+    """Prediction of an int8 copy against the float32 model, one thread, in turn (by `athanor quantize` itself)."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([ATHANOR, "train", ROOT / "bench/int8.yaml", "--threads", "1", "--dir", folder], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run([ATHANOR, "quantize", f"{folder}/model.safetensors", "--threads", "1", "--json"], check=True,
+                              capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    before, after = report["float32"], report["int8"]
+    ratio = after["samples_per_second"] / before["samples_per_second"]
+    target = floor(3.5, 2.5)
+    row("CNN 32-64-dense 128 as int8 against our float32, 1 thread, predictions",
+        f"{after['samples_per_second']:.0f}/s", f"float32 {before['samples_per_second']:.0f}/s", f"{ratio:.2f}x",
+        f"{target}x", ratio >= target)
+    points = 100 * (after["accuracy"] - before["accuracy"])
+    row("the same, test accuracy", f"{after['accuracy']:.4f}", f"float32 {before['accuracy']:.4f}",
+        f"{points:+.2f} points", "-0.3 points", points >= -0.3)
+
+
+BENCHES = {"step": bench_step, "int8": bench_int8, "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
 
 
 def table():

@@ -13,8 +13,6 @@
 #include "backends/cpu/instance.h"
 #include "backends/cpu/parallel.h"
 
-#include <math.h>
-
 enum { LANES = VW, PIXELS = 8, VECTORS = 4, STEP = 4 /* bytes of a sum that one instruction takes */ };
 
 /* ---- one step: sum[i] += a . w[i] over four bytes ------------------------------------------------- */
@@ -172,31 +170,30 @@ static void tile_1(const athi_int8 *c, const layout *l, const uint8_t *image, co
 
 /* ---- behind the sums ----------------------------------------------------------------------------- */
 
-/* rintf of a number below 2^22 in magnitude: adding 1.5 * 2^23 leaves no place for a fraction. */
-ATHI_INLINE int8_t to_byte(float x) {
-    const float limited = x > -127.0f ? (x < 127.0f ? x : 127.0f) : -127.0f;
-    const float shifted = limited + 12582912.0f;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    return (int8_t)(bits - 0x4b400000);
+/* As athi_quantize: adding 1.5 * 2^23 leaves no place for a fraction, and rounds half to even. */
+ATHI_INLINE vi to_bytes(vf x) {
+    const vf limited = vlower(vsel(x > -127.0f, x, vset(-127.0f)), vset(127.0f));
+    return (vi)(limited + 12582912.0f) - 0x4b400000;
+}
+ATHI_INLINE void store_bytes(int8_t *to, vi x, int64_t n) {
+    const vb narrow = vnarrow(x & 0xff);
+    memcpy(to, &narrow, (size_t)(n < LANES ? n : LANES));
 }
 
-/* Filters f0 .. f0 + n of one pixel: out of sums comes what the call asks for. */
-static void finish(const athi_int8 *c, const athi_int8_call *k, const int32_t *sums, int64_t pixel, int64_t f0,
-                   int64_t n) {
-    float y[VECTORS * LANES];
+/* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
+ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, const int32_t *sums, int64_t pixel, int64_t f) {
+    const int64_t n = c->F - f, at = pixel * c->F + f;
+    vi sum;
+    memcpy(&sum, sums, sizeof sum);
+    vf y = __builtin_convertvector(sum, vf);
     if (k->row_scales)
-        for (int64_t i = 0; i < n; i++) y[i] = (float)sums[i] / (k->row_scales[pixel] * k->kernel_scale[f0 + i]);
+        y = y / (k->row_scales[pixel] * vload_n(k->kernel_scale + f, n));
     else
-        for (int64_t i = 0; i < n; i++) y[i] = (float)sums[i] * k->rates[f0 + i];
-    if (k->bias)
-        for (int64_t i = 0; i < n; i++) y[i] += k->bias[f0 + i];
-    if (k->relu)
-        for (int64_t i = 0; i < n; i++) y[i] = y[i] > 0 ? y[i] : 0;
-    if (k->y) memcpy(k->y + pixel * c->F + f0, y, (size_t)n * sizeof *y);
-    if (!k->q) return;
-    const float q_scale = *k->q_scale;
-    for (int64_t i = 0; i < n; i++) k->q[pixel * c->F + f0 + i] = to_byte(y[i] * q_scale);
+        y = y * vload_n(k->rates + f, n);
+    if (k->bias) y = y + vload_n(k->bias + f, n);
+    if (k->relu) y = vsel(y > 0.0f, y, vset(0));
+    if (k->y) vstore_n(k->y + at, y, n);
+    if (k->q) store_bytes(k->q + at, to_bytes(y * *k->q_scale), n);
 }
 
 /* ---- whole calls --------------------------------------------------------------------------------- */
@@ -216,7 +213,6 @@ static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t 
     const int32_t *starts =
         (const int32_t *)(const void *)((const char *)w->k->packed + l->panels * l->panel_bytes) + p * LANES;
     const int pixels = vectors == 4 ? WIDE_PIXELS : vectors == 2 ? MIDDLE_PIXELS : NARROW_PIXELS;
-    const int64_t f0 = p * LANES, n = ATHI_MIN(c->F - f0, vectors * LANES);
     int32_t sums[PIXELS * VECTORS * LANES];
     int64_t at[PIXELS];
     for (int64_t o = lo; o < hi; o += pixels) {
@@ -226,7 +222,9 @@ static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t 
             at[i] = window / c->out_w * c->stride_h * l->row_bytes + window % c->out_w * c->stride_w * c->C;
         }
         (vectors == 4 ? tile_4 : vectors == 2 ? tile_2 : tile_1)(c, l, image, at, panel, starts, sums);
-        for (int i = 0; i < here; i++) finish(c, w->k, sums + i * vectors * LANES, first + o + i, f0, n);
+        for (int i = 0; i < here; i++)
+            for (int v = 0; v < vectors; v++)
+                finish(c, w->k, sums + (i * vectors + v) * LANES, first + o + i, (p + v) * LANES);
     }
 }
 
@@ -268,40 +266,80 @@ static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
 
 /* ---- around them --------------------------------------------------------------------------------- */
 
+static void quantize_some(int64_t n, const float *x, float scale, int8_t *q) {
+    for (int64_t i = 0; i < n; i += LANES) store_bytes(q + i, to_bytes(vload_n(x + i, n - i) * scale), n - i);
+}
+
+/* What the parts of a call below share. */
+typedef struct around {
+    const float *x;
+    int8_t *q;
+    float scale, *scales;
+    int64_t K;
+    const athi_pool *pool;
+    const int8_t *bytes;
+} around;
+
+static void quantize_part(const void *body, int64_t lo, int64_t hi, int part) {
+    const around *a = body;
+    (void)part;
+    quantize_some(hi - lo, a->x + lo, a->scale, a->q + lo);
+}
 static void quantize(int threads, int64_t n, const float *x, float scale, int8_t *q) {
-    (void)threads;
-    for (int64_t i = 0; i < n; i++) q[i] = to_byte(x[i] * scale);
+    athi_cpu_for(threads, n, 16384, 64, quantize_part, &(around){.x = x, .scale = scale, .q = q});
 }
 
 /* x [M, K]: each row by its own largest magnitude, as graph/quantize.h has it. */
-static void quantize_rows(int threads, int64_t M, int64_t K, const float *x, int8_t *q, float *scales) {
-    (void)threads;
-    for (int64_t i = 0; i < M; i++) {
-        const float *row = x + i * K;
+static void rows_part(const void *body, int64_t lo, int64_t hi, int part) {
+    const around *a = body;
+    (void)part;
+    for (int64_t i = lo; i < hi; i++) {
+        const float *row = a->x + i * a->K;
         vf most = {0};
-        int64_t k = 0;
-        for (; k + VW <= K; k += VW) most = vraise(vabs(vload(row + k)), most);
-        float largest = vmax_lane(most);
-        for (; k < K; k++) largest = fabsf(row[k]) > largest ? fabsf(row[k]) : largest;
-        scales[i] = athi_quantize_scale(largest);
-        for (k = 0; k < K; k++) q[i * K + k] = to_byte(row[k] * scales[i]);
+        for (int64_t k = 0; k < a->K; k += VW) most = vraise(vabs(vload_n(row + k, a->K - k)), most);
+        a->scales[i] = athi_quantize_scale(vmax_lane(most));
+        quantize_some(a->K, row, a->scales[i], a->q + i * a->K);
     }
+}
+static void quantize_rows(int threads, int64_t M, int64_t K, const float *x, int8_t *q, float *scales) {
+    athi_cpu_for(threads, M, 1 + 16384 / K, 1, rows_part, &(around){.x = x, .q = q, .scales = scales, .K = K});
+}
+
+/* to = the larger of both, C bytes */
+ATHI_INLINE void take_larger(int64_t C, const int8_t *from, int8_t *to) {
+    int64_t c = 0;
+#if VW >= 8
+    for (; c + 32 <= C; c += 32) {
+        const __m256i a = _mm256_loadu_si256((const void *)(from + c)),
+                      b = _mm256_loadu_si256((const void *)(to + c));
+        _mm256_storeu_si256((void *)(to + c), _mm256_max_epi8(a, b));
+    }
+#endif
+    for (; c < C; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
 }
 
 /* Windows that reach beyond the image take what lies inside. */
-static void max_pool(int threads, const athi_pool *p, const int8_t *x, int8_t *y) {
-    (void)threads;
-    for (int64_t o = 0; o < p->N * p->out_h * p->out_w; o++) {
-        const int64_t n = o / (p->out_h * p->out_w), top = o / p->out_w % p->out_h * p->stride_h - p->pad_top,
-                      left = o % p->out_w * p->stride_w - p->pad_left;
-        int8_t *to = y + o * p->C;
-        memset(to, -128, (size_t)p->C);
-        for (int64_t h = ATHI_MAX(top, 0); h < ATHI_MIN(top + p->kernel_h, p->H); h++)
-            for (int64_t w = ATHI_MAX(left, 0); w < ATHI_MIN(left + p->kernel_w, p->W); w++) {
-                const int8_t *from = x + ((n * p->H + h) * p->W + w) * p->C;
-                for (int64_t c = 0; c < p->C; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
-            }
+static void pool_part(const void *body, int64_t lo, int64_t hi, int part) {
+    const around *a = body;
+    const athi_pool *p = a->pool;
+    (void)part;
+    for (int64_t line = lo; line < hi; line++) {
+        const int64_t image = line / p->out_h, top = line % p->out_h * p->stride_h - p->pad_top;
+        const int64_t h0 = ATHI_MAX(top, 0), h1 = ATHI_MIN(top + p->kernel_h, p->H);
+        for (int64_t q = 0; q < p->out_w; q++) {
+            const int64_t left = q * p->stride_w - p->pad_left, w0 = ATHI_MAX(left, 0),
+                          w1 = ATHI_MIN(left + p->kernel_w, p->W);
+            int8_t *to = a->q + (line * p->out_w + q) * p->C;
+            const int8_t *first = a->bytes + ((image * p->H + h0) * p->W + w0) * p->C;
+            memcpy(to, first, (size_t)p->C);
+            for (int64_t h = 0; h < h1 - h0; h++)
+                for (int64_t w = h == 0; w < w1 - w0; w++) take_larger(p->C, first + (h * p->W + w) * p->C, to);
+        }
     }
+}
+static void max_pool(int threads, const athi_pool *p, const int8_t *x, int8_t *y) {
+    athi_cpu_for(threads, p->N * p->out_h, 1 + 16384 / (p->out_w * p->C), 1, pool_part,
+                 &(around){.pool = p, .bytes = x, .q = y});
 }
 
 void ATHI_INSTANCE(athi_cpu_fill_int8)(athi_cpu_kernels *k) {
