@@ -132,7 +132,7 @@ static void fill(uint64_t seed, bool positive) {
 }
 
 /* conv + bias + relu in float and, through another input scale, in bytes, pooled; and a dense layer's two products. */
-static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[4]) {
+static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[5]) {
     static const float in_scale = 130, out_scale = 35;
     const athi_attr attr = {
         .window = {.stride = {s->stride, s->stride}, .dilation = {s->dilation, s->dilation}, .same = s->same}};
@@ -144,24 +144,25 @@ static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[4]) {
                         given(m, athi_dims(s->kernel_h, s->kernel_w, s->c, s->f), ATH_I8, weights), scale,
                         given(m, athi_dims(s->f), ATH_F32, scales)};
     ath_tensor *offset = given(m, athi_dims(s->f), ATH_F32, bias);
-    for (int i = 0; i < 2; i++) { /* the first is kept in float, the second only as bytes */
+    const athi_attr window = {.window = {.size = {3, 2}, .stride = {2, 2}, .same = true}};
+    for (int i = 0; i < 3; i++) { /* the first is kept in float, the second as bytes, the third only pooled */
         ath_tensor *y = athi_node_add(g, ATHI_OP_QUANTIZED_CONV2D, in, 4, &attr);
         y = athi_op2(g, ATHI_OP_ADD, y, offset, NULL);
         if (i) y = athi_op2(g, ATHI_OP_QUANTIZE, athi_op1(g, ATHI_OP_RELU, y, NULL), wanted, NULL);
         outputs[i] = y;
     }
-    outputs[2] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[1],
-                          &(athi_attr){.window = {.size = {3, 2}, .stride = {2, 2}, .same = true}});
+    outputs[2] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[2], &window);
+    outputs[4] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[1], &window);
     ath_tensor *flat = athi_op1(g, ATHI_OP_RESHAPE, input, &(athi_attr){.shape = {athi_dims(s->n, -1)}});
     ath_tensor *q = athi_op1(g, ATHI_OP_QUANTIZE_ROWS, flat, NULL);
     ath_tensor *dense[] = {q, given(m, athi_dims(flat->shape.dim[1], 17), ATH_I8, weights), &q->node->out[1],
                            given(m, athi_dims(17), ATH_F32, scales)};
     outputs[3] = athi_node_add(g, ATHI_OP_QUANTIZED_MATMUL, dense, 4, NULL);
-    return 4;
+    return 5;
 }
 
 static void check_shape(const shape *s, int threads, const char *isa) {
-    ath_tensor *expected[4], *got[4];
+    ath_tensor *expected[5], *got[5];
     machine ref = machine_open(), cpu = machine_open();
     int n = make_outputs(&ref, s, expected);
     make_outputs(&cpu, s, got);

@@ -92,7 +92,14 @@ static int64_t packed_bytes(const athi_int8 *c) {
     return l.panels * (l.panel_bytes + LANES * (int64_t)sizeof(int32_t));
 }
 
-static int64_t workspace(int threads, const athi_int8 *c) { return (c->N > 1 ? threads : 1) * layout_of(c).bytes; }
+/* Of one thread: a padded image, and what of its result is pooled. */
+static int64_t part_bytes(const athi_int8 *c, bool pools) {
+    return layout_of(c).bytes + (pools ? round_up(c->out_h * c->out_w * c->F, 64) : 0);
+}
+
+static int64_t workspace(int threads, const athi_int8 *c, bool pools) {
+    return (c->N > 1 ? threads : 1) * part_bytes(c, pools);
+}
 
 /* ---- packing ------------------------------------------------------------------------------------- */
 
@@ -177,7 +184,10 @@ ATHI_INLINE vi to_bytes(vf x) {
 }
 ATHI_INLINE void store_bytes(int8_t *to, vi x, int64_t n) {
     const vb narrow = vnarrow(x & 0xff);
-    memcpy(to, &narrow, (size_t)(n < LANES ? n : LANES));
+    if (n >= LANES)
+        vstoreb((uint8_t *)to, narrow);
+    else
+        memcpy(to, &narrow, (size_t)n);
 }
 
 /* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
@@ -196,6 +206,37 @@ ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, const int32
     if (k->q) store_bytes(k->q + at, to_bytes(y * *k->q_scale), n);
 }
 
+/* ---- pooling of bytes ----------------------------------------------------------------------------- */
+
+/* to = the larger of both, C bytes */
+ATHI_INLINE void take_larger(int64_t C, const int8_t *from, int8_t *to) {
+    int64_t c = 0;
+#if VW >= 8
+    for (; c + 32 <= C; c += 32) {
+        const __m256i a = _mm256_loadu_si256((const void *)(from + c)),
+                      b = _mm256_loadu_si256((const void *)(to + c));
+        _mm256_storeu_si256((void *)(to + c), _mm256_max_epi8(a, b));
+    }
+#endif
+    for (; c < C; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
+}
+
+/* Windows that reach beyond the image take what lies inside. */
+static void pool_lines(const athi_pool *p, const int8_t *x, int64_t lo, int64_t hi, int8_t *y) {
+    for (int64_t line = lo; line < hi; line++) {
+        const int64_t image = line / p->out_h, top = line % p->out_h * p->stride_h - p->pad_top;
+        const int64_t h0 = ATHI_MAX(top, 0), h1 = ATHI_MIN(top + p->kernel_h, p->H);
+        for (int64_t q = 0; q < p->out_w; q++) {
+            const int64_t left = q * p->stride_w - p->pad_left, w0 = ATHI_MAX(left, 0),
+                          w1 = ATHI_MIN(left + p->kernel_w, p->W);
+            int8_t *to = y + (line * p->out_w + q) * p->C;
+            const int8_t *first = x + ((image * p->H + h0) * p->W + w0) * p->C;
+            memcpy(to, first, (size_t)p->C);
+            for (int64_t h = 0; h < h1 - h0; h++)
+                for (int64_t w = h == 0; w < w1 - w0; w++) take_larger(p->C, first + (h * p->W + w) * p->C, to);
+        }
+    }
+}
 /* ---- whole calls --------------------------------------------------------------------------------- */
 
 typedef struct work {
@@ -207,11 +248,12 @@ typedef struct work {
 /* Windows lo .. hi of a padded image over panels p .. p + vectors; windows count from `first` in the output. */
 static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
                        int vectors) {
-    const athi_int8 *c = w->c;
+    const athi_int8 copy = *w->c, *c = &copy; /* local, so that no store of bytes can change it */
+    const athi_int8_call call = *w->k, *k = &call;
     const layout *l = &w->l;
-    const int8_t *panel = (const int8_t *)w->k->packed + p * l->panel_bytes;
+    const int8_t *panel = (const int8_t *)k->packed + p * l->panel_bytes;
     const int32_t *starts =
-        (const int32_t *)(const void *)((const char *)w->k->packed + l->panels * l->panel_bytes) + p * LANES;
+        (const int32_t *)(const void *)((const char *)k->packed + l->panels * l->panel_bytes) + p * LANES;
     const int pixels = vectors == 4 ? WIDE_PIXELS : vectors == 2 ? MIDDLE_PIXELS : NARROW_PIXELS;
     int32_t sums[PIXELS * VECTORS * LANES];
     int64_t at[PIXELS];
@@ -224,7 +266,7 @@ static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t 
         (vectors == 4 ? tile_4 : vectors == 2 ? tile_2 : tile_1)(c, l, image, at, panel, starts, sums);
         for (int i = 0; i < here; i++)
             for (int v = 0; v < vectors; v++)
-                finish(c, w->k, sums + (i * vectors + v) * LANES, first + o + i, (p + v) * LANES);
+                finish(c, k, sums + (i * vectors + v) * LANES, first + o + i, (p + v) * LANES);
     }
 }
 
@@ -240,11 +282,19 @@ static void run_windows(const work *w, const uint8_t *image, int64_t lo, int64_t
 static void images_part(const void *body, int64_t lo, int64_t hi, int part) {
     const work *w = body;
     const athi_int8 *c = w->c;
-    uint8_t *image = (uint8_t *)w->k->workspace + part * w->l.bytes;
+    const athi_pool *pool = w->k->pool;
+    uint8_t *image = (uint8_t *)w->k->workspace + part * part_bytes(c, pool != NULL);
     const int64_t windows = c->out_h * c->out_w;
     for (int64_t i = lo; i < hi; i++) {
         pad(c, &w->l, w->k->x + i * c->H * c->W * c->C, image);
-        run_windows(w, image, 0, windows, i * windows);
+        if (!pool) {
+            run_windows(w, image, 0, windows, i * windows);
+            continue;
+        }
+        athi_int8_call one = *w->k; /* its bytes are pooled while they are in the cache */
+        one.q = (int8_t *)image + w->l.bytes;
+        run_windows(&(work){c, &one, w->l}, image, 0, windows, 0);
+        pool_lines(pool, one.q, 0, pool->out_h, w->k->q + i * pool->out_h * pool->out_w * pool->C);
     }
 }
 
@@ -256,7 +306,7 @@ static void windows_part(const void *body, int64_t lo, int64_t hi, int part) {
 
 static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
     const work w = {c, k, layout_of(c)};
-    if (c->N > 1) {
+    if (c->N > 1 || k->pool) {
         athi_cpu_for(threads, c->N, 1, 1, images_part, &w);
         return;
     }
@@ -305,37 +355,10 @@ static void quantize_rows(int threads, int64_t M, int64_t K, const float *x, int
     athi_cpu_for(threads, M, 1 + 16384 / K, 1, rows_part, &(around){.x = x, .q = q, .scales = scales, .K = K});
 }
 
-/* to = the larger of both, C bytes */
-ATHI_INLINE void take_larger(int64_t C, const int8_t *from, int8_t *to) {
-    int64_t c = 0;
-#if VW >= 8
-    for (; c + 32 <= C; c += 32) {
-        const __m256i a = _mm256_loadu_si256((const void *)(from + c)),
-                      b = _mm256_loadu_si256((const void *)(to + c));
-        _mm256_storeu_si256((void *)(to + c), _mm256_max_epi8(a, b));
-    }
-#endif
-    for (; c < C; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
-}
-
-/* Windows that reach beyond the image take what lies inside. */
 static void pool_part(const void *body, int64_t lo, int64_t hi, int part) {
     const around *a = body;
-    const athi_pool *p = a->pool;
     (void)part;
-    for (int64_t line = lo; line < hi; line++) {
-        const int64_t image = line / p->out_h, top = line % p->out_h * p->stride_h - p->pad_top;
-        const int64_t h0 = ATHI_MAX(top, 0), h1 = ATHI_MIN(top + p->kernel_h, p->H);
-        for (int64_t q = 0; q < p->out_w; q++) {
-            const int64_t left = q * p->stride_w - p->pad_left, w0 = ATHI_MAX(left, 0),
-                          w1 = ATHI_MIN(left + p->kernel_w, p->W);
-            int8_t *to = a->q + (line * p->out_w + q) * p->C;
-            const int8_t *first = a->bytes + ((image * p->H + h0) * p->W + w0) * p->C;
-            memcpy(to, first, (size_t)p->C);
-            for (int64_t h = 0; h < h1 - h0; h++)
-                for (int64_t w = h == 0; w < w1 - w0; w++) take_larger(p->C, first + (h * p->W + w) * p->C, to);
-        }
-    }
+    pool_lines(a->pool, a->bytes, lo, hi, a->q);
 }
 static void max_pool(int threads, const athi_pool *p, const int8_t *x, int8_t *y) {
     athi_cpu_for(threads, p->N * p->out_h, 1 + 16384 / (p->out_w * p->C), 1, pool_part,

@@ -23,12 +23,13 @@ typedef struct athi_int8_call {
     float *y;  /* or NULL */
     int8_t *q; /* or NULL */
     const float *q_scale;
+    const athi_pool *pool; /* of one image of q, whose place the pooled one takes; or NULL */
     void *workspace;
 } athi_int8_call;
 
 struct athi_int8_kernels {
     int64_t (*packed_bytes)(const athi_int8 *c);
-    int64_t (*workspace)(int threads, const athi_int8 *c);
+    int64_t (*workspace)(int threads, const athi_int8 *c, bool pools);
     void (*pack)(const athi_int8 *c, const int8_t *w, void *packed);
     void (*run)(int threads, const athi_int8 *c, const athi_int8_call *call);
     void (*quantize)(int threads, int64_t n, const float *x, float scale, int8_t *q);

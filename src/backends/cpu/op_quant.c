@@ -7,7 +7,8 @@
 typedef struct int8_state {
     athi_cpu_base base;
     athi_int8 c;
-    bool dense, relu;
+    athi_pool pool; /* of one image */
+    bool dense, relu, pools;
     int x, w, x_scale, kernel_scale, bias, q_scale, y, q; /* places among inputs and outputs; -1: none */
     void *packed;
     int64_t version, workspace; /* of the weights that are packed; bytes */
@@ -38,6 +39,7 @@ static void run_int8(const athi_call *call) {
                                            .y = s->y < 0 ? NULL : call->out[s->y],
                                            .q = s->q < 0 ? NULL : call->out[s->q],
                                            .q_scale = s->q_scale < 0 ? NULL : call->in[s->q_scale],
+                                           .pool = s->pools ? &s->pool : NULL,
                                            .workspace = call->scratch});
 }
 
@@ -97,6 +99,10 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
         switch (node->op) {
         case ATHI_OP_ADD: s->bias = athi_cpu_in_index(unit, bias_of(product, node)), value = node; break;
         case ATHI_OP_RELU: s->relu = true, value = node; break;
+        case ATHI_OP_MAX_POOL2D:
+            s->pools = true, s->pool = athi_cpu_pool_of(node, node->in[0], &node->out[0]), s->pool.N = 1;
+            s->q = athi_cpu_out_index(unit, &node->out[0]);
+            break;
         default: /* quantize */
             s->q_scale = athi_cpu_in_index(unit, node->in[1]);
             s->q = athi_cpu_out_index(unit, &node->out[0]);
@@ -105,7 +111,8 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
     s->y = athi_cpu_out_index(unit, &value->out[0]);
     s->packed = athi_arena_alloc(m->arena, s->base.k->int8->packed_bytes(&s->c));
     if (!s->packed) return ATH_E_NOMEM;
-    s->workspace = (s->base.k->int8->workspace(m->threads, &s->c) + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN;
+    s->workspace =
+        (s->base.k->int8->workspace(m->threads, &s->c, s->pools) + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN;
     m->scratch_bytes = s->workspace + s->c.F * (int64_t)sizeof(float);
     return ATH_OK;
 }
@@ -116,6 +123,9 @@ static bool accepts_int8(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     if (product->out[0].dtype != ATH_F32) return athi_cpu_no(why, "gives f32");
     if (!athi_cpu_is_plain(unit, why)) return false;
     for (int i = 1; i < unit->n_nodes; i++) {
+        const int64_t *dilation = unit->nodes[i]->attr.window.dilation;
+        if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && (dilation[0] != 1 || dilation[1] != 1))
+            return athi_cpu_no(why, "dilated pooling");
         if (unit->nodes[i]->op != ATHI_OP_ADD) continue;
         const ath_tensor *bias = bias_of(product, unit->nodes[i]);
         if (athi_cpu_count(bias) != filters || athi_cpu_last(bias->shape) != filters)
