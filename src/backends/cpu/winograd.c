@@ -18,14 +18,16 @@
 
 enum {
     PANEL = ATHI_GEMM_PANEL,
-    CACHE_FLOATS = 1024 * 1024, /* of a block's V and dM, and of V where U is at hand as a whole: 4 MB */
-    WHOLE_U = 2 * CACHE_FLOATS, /* at most */
-    PART_V = 3 * CACHE_FLOATS,  /* of V where U comes in parts */
-    PANELS_FORWARD = 64 / VW,   /* of output channels in a part: 128 */
-    C_GRADIENT = 320,           /* input channels in a block of the weight gradient */
-    K_GRADIENT = 160,           /* output channels there */
-    CHUNK = 16,                 /* input channels whose weights are transformed together */
-    LINE = 16,                  /* floats of a cache line: rows are longer by one, else they compete for sets */
+    CACHE_FLOATS = 1024 * 1024,     /* of a block's V where U is at hand as a whole: 4 MB */
+    NEAR_FLOATS = CACHE_FLOATS / 4, /* of V where U is no larger: both stay nearer than the third level */
+    WHOLE_U = 2 * CACHE_FLOATS,     /* at most */
+    PART_V = 3 * CACHE_FLOATS,      /* of V where U comes in parts */
+    V_AND_DM = 4 * CACHE_FLOATS,    /* of both in the weight gradient, where dU is larger than NEAR_FLOATS */
+    PANELS_FORWARD = 64 / VW,       /* of output channels in a part: 128 */
+    C_GRADIENT = 320,               /* input channels in a block of the weight gradient */
+    K_GRADIENT = 160,               /* output channels there */
+    CHUNK = 16,                     /* input channels whose weights are transformed together */
+    LINE = 16,                      /* floats of a cache line: rows are longer by one, else they compete for sets */
 };
 
 static int64_t pieces(int64_t n, int64_t most) { return (n + most - 1) / most; }
@@ -72,10 +74,11 @@ static int64_t even_block(int64_t n, int64_t most, int64_t unit) {
 static winograd forward_blocks(const athi_winograd *c) {
     winograd w = start(c);
     w.block_c = c->C;
-    const bool whole = POSITIONS * c->C * up(c->K, PANEL) <= WHOLE_U;
+    const int64_t u = POSITIONS * c->C * up(c->K, PANEL), v = u <= NEAR_FLOATS ? NEAR_FLOATS : CACHE_FLOATS;
+    const bool whole = u <= WHOLE_U;
     w.block_k = even_block(c->K, whole ? c->K : PANELS_FORWARD * PANEL, PANEL);
     w.v_row = up(c->C, LINE) + LINE, w.m_row = w.block_k;
-    w.block_tiles = even_block(w.tiles, (whole ? CACHE_FLOATS : PART_V) / (POSITIONS * w.v_row), 1);
+    w.block_tiles = even_block(w.tiles, (whole ? v : PART_V) / (POSITIONS * w.v_row), 1);
     w.v_size = w.block_tiles * w.v_row;
     w.u_size = w.block_k * c->C + LINE;
     w.m_size = w.block_tiles * w.m_row + LINE;
@@ -86,10 +89,11 @@ static winograd gradient_blocks(const athi_winograd *c) {
     w.block_c = even_block(c->C, C_GRADIENT, LINE);
     w.block_k = even_block(c->K, K_GRADIENT, PANEL);
     w.v_row = w.block_c + LINE, w.m_row = w.block_k;
-    w.block_tiles = even_block(w.tiles, 2 * CACHE_FLOATS / (POSITIONS * (w.v_row + w.m_row) / 2), 1);
+    w.u_size = w.block_c * w.block_k + LINE;
+    const int64_t v_and_m = POSITIONS * w.u_size <= NEAR_FLOATS ? 2 * NEAR_FLOATS : V_AND_DM;
+    w.block_tiles = even_block(w.tiles, v_and_m / (POSITIONS * (w.v_row + w.m_row)), 1);
     w.v_size = w.block_tiles * w.v_row;
     w.m_size = w.block_tiles * w.m_row + LINE;
-    w.u_size = w.block_c * w.block_k + LINE;
     return w;
 }
 static int64_t bytes(const winograd *w) {
