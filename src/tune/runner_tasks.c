@@ -78,12 +78,13 @@ ath_status athi_slot_send(athi_runner *r, athi_slot *w) {
 }
 
 /* A process of its own, whose logs begin empty where it does. */
-static ath_status start_command(athi_runner *r, athi_slot *w) {
+static ath_status start_command(athi_runner *r, athi_slot *w, bool there) {
     athi_process_opts opts = {.noun = "command"};
     char **own = NULL;
     int64_t n = 0;
-    const bool goes_on = r->opts->command->resumable && w->task.resumed;
+    const bool goes_on = r->opts->command->resumable && w->task.resumed && there;
     if (w->task.resumed && !goes_on) ATH_TRY(athi_search_restart(r->opts->search, &w->task));
+    w->task.resumed = goes_on;
     ATH_TRY(athi_command_argv(r->ctx, r->scratch, r->opts->command, &w->task, w->folder, &opts.argv));
     ATH_TRY(athi_command_variables(r->ctx, r->scratch, r->opts->command, &w->task, w->folder, &own, &n));
     if (!(opts.environment = athi_environment_with(r->scratch, w->environment, own, n))) return ATH_E_NOMEM;
@@ -105,11 +106,14 @@ static ath_status lock_folder(athi_runner *r, athi_slot *w) {
 
 static ath_status start_task(athi_runner *r, athi_slot *w) {
     athi_arena_reset(r->scratch);
+    const bool there = athi_file_exists(w->folder);
+    if (!there && w->task.child)
+        return athi_slot_fail(r, w, ATHI_REASON_LOST, "its state lies with another driver, whose folder is not here");
     ATH_TRY(athi_make_dirs(r->ctx, w->folder));
     ath_status locked = lock_folder(r, w);
     if (locked == ATH_E_BUSY) return w->again_at = athi_now() + LOCKED_SECONDS, ATH_OK;
     ATH_TRY(locked);
-    if (r->opts->command) return start_command(r, w);
+    if (r->opts->command) return start_command(r, w, there);
     ATH_TRY(write_request(r, w));
     return athi_slot_send(r, w);
 }

@@ -156,6 +156,7 @@ static bool hand_out(athi_search *s, athi_task *task) {
                                 .execution = k,
                                 .point = a->point,
                                 .parent = a->parent,
+                                .child = a->child,
                                 .resumed = e->resumed,
                                 .until = e->until,
                                 .budget = e->until ? e->until : athi_search_max_t(s),
@@ -208,7 +209,8 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
         ATH_TRY(athi_search_schedule(s, trials, n, &end, &given_up));
     } while (given_up);
     if (hand_out(s, task)) return ATH_OK;
-    if (end.why && !athi_search_under_way(s)) ATH_TRY(athi_search_end_paused(s));
+    if (end.why && !athi_search_under_way(s) && !athi_search_may_promote(s, trials, n))
+        ATH_TRY(athi_search_end_paused(s));
     if (end.why && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
         ATH_TRY(begin_rescoring(s, trials, n));
         if (hand_out(s, task)) return ATH_OK;

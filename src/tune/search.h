@@ -60,6 +60,7 @@ typedef struct athi_task {
     bool resumed;        /* it was paused, or running when an earlier start ended: its saved state may be continued */
     int64_t until;       /* the step after which it pauses, 0: it runs to its end */
     int64_t parent;      /* it has just begun from this trial's state; -1: it has not */
+    bool child;          /* it began from another's state, so it cannot begin anew */
     int64_t budget;      /* steps that it may take: `until`, else those of a whole trial; 0: unknown */
 } athi_task;
 

@@ -31,6 +31,7 @@ typedef struct athi_active {
     double *point;
     int64_t n;          /* executions */
     int64_t parent;     /* a child that has not been handed out: of which trial; -1: it is none */
+    bool child;         /* it began from another's state */
     bool rescored;      /* it scores the winner again, and no scheduler judges it */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
@@ -136,6 +137,8 @@ ath_status athi_search_schedule(athi_search *s, const athi_trial *const *trials,
 bool athi_search_admits(const athi_search *s, const athi_trial *const *trials, int64_t n);
 /** Trials under way that do not wait for a promotion. */
 int64_t athi_search_under_way(const athi_search *s);
+/** Could what other drivers have under way let one of ours go on? */
+bool athi_search_may_promote(const athi_search *s, const athi_trial *const *trials, int64_t n);
 /** Gives up all that wait. */
 ath_status athi_search_end_paused(athi_search *s);
 /** The view as a sampler gets it that learns from a step which not all trials have passed. */

@@ -56,10 +56,11 @@ ath_status athi_search_check_schedule(athi_search *s) {
             "percentile, threshold or patience",
             prune->name);
     if (s->opts.deterministic && s->opts.jobs > 1 && s->scheduler && s->scheduler->until)
-        return athi_fail(s->ctx, ATH_E_OPTION,
-                         "deterministic: what prune decides beside %s depends on who was quicker; take one job, or leave out "
-                         "prune",
-                         scheduler->name);
+        return athi_fail(
+            s->ctx, ATH_E_OPTION,
+            "deterministic: what prune decides beside %s depends on who was quicker; take one job, or leave out "
+            "prune",
+            scheduler->name);
     return check_rows(s, prune, "prune", s->opts.prune_opts);
 }
 
@@ -176,6 +177,17 @@ int64_t athi_search_under_way(const athi_search *s) {
     int64_t n = 0;
     for (int64_t i = 0; i < s->n; i++) n += s->actives[i]->executions[0].phase != ATHI_PHASE_PAUSED;
     return n;
+}
+
+/* Where all wait for all, the others' ones that wait too. */
+bool athi_search_may_promote(const athi_search *s, const athi_trial *const *trials, int64_t n) {
+    bool all = s->scheduler && s->scheduler->fork;
+    for (int64_t i = 0; s->opts.owner && i < n; i++) {
+        const athi_trial *t = trials[i];
+        bool live = t->state == ATHI_TRIAL_RUNNING || (all && t->state == ATHI_TRIAL_PAUSED);
+        if (live && t->seen >= 0 && !t->outside && !athi_active_find(s, t->number)) return true;
+    }
+    return false;
 }
 
 ath_status athi_search_end_paused(athi_search *s) {

@@ -111,7 +111,7 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
     athi_active *a = NULL;
     int m = s->info->n_objectives;
     ATH_TRY(athi_active_add(s, t->number, t->point, ATHI_MAX(s->opts.executions, t->n_executions), &a));
-    a->rescored = t->relation == ATHI_RELATION_RESCORE;
+    a->rescored = t->relation == ATHI_RELATION_RESCORE, a->child = t->relation == ATHI_RELATION_CHILD;
     for (int64_t i = 0; i < a->n; i++) {
         athi_execution *e = &a->executions[i];
         if (i < t->n_executions && !isnan(t->execution_values[i * m])) {

@@ -4,6 +4,7 @@ Usage: test_command.py ATHANOR OBJECTIVE, the latter objective.c of this folder 
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -386,6 +387,23 @@ class Command(unittest.TestCase):
             self.assertEqual([s for s, _ in self.study().values()], ["COMPLETE"] * 2 + ["PRUNED"] * (trials - 2))
             self.assertEqual(self.steps(2), [(1, 2.1)])
             self.assertIn("trial 2", done.stderr)
+
+    def test_a_paused_trial_whose_folder_is_gone(self):
+        """It begins anew: nobody has what it had left."""
+        script = ('[ {trial} = 5 ] && ! [ -e go ] && {{ touch at5; sleep 60; }; n=0; '
+                  '[ "$ATHANOR_RESUMED" ] && {{ read n < {dir}/n || exit 1; }; while [ $n -lt "$ATHANOR_BUDGET" ]; do '
+                  'n=$((n+1)); echo $n > {dir}/n; echo "{{\\"step\\": $n, \\"loss\\": {x}}"; done')
+        line = self.sh(script, "--set", "resumable=true", "--set", "scheduler={asha: {max_t: 9, grace_period: 1}}", "--set",
+                       "sampler=random", trials=9)
+        process = self.start(*line)
+        self.wait_for("at5")
+        process.kill()
+        process.wait()
+        shutil.rmtree(self.folder / "run/trials")
+        (self.folder / "go").touch()
+        self.tunes(*line)
+        self.assertEqual({state for state, _ in self.study().values()}, {"COMPLETE", "PRUNED"})
+        self.assertIn("COMPLETE", {state for state, _ in self.study().values()})
 
     def test_a_command_that_runs_past_max_t(self):
         """It is told to end there, and complete with what it was worth by then; one that ends by itself has its time."""

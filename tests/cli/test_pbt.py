@@ -194,6 +194,21 @@ class Pbt(unittest.TestCase):
         self.succeeds(*killed)
         self.assertEqual(self.trials("run"), self.trials("killed"))
 
+    def test_two_drivers(self):
+        """One on each side of a population: both wait for all, and what one leaves paused is gone on with."""
+        process = self.start(*self.command(), pause=0.02)
+        while not (self.folder / "run/trials/1").exists():
+            time.sleep(0.01)
+        self.succeeds("worker", "run")
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        trials = self.trials("run")
+        self.assertEqual(len(trials), 6 + 2 * 2)
+        self.assertEqual(sum(state == "complete" for state, *_ in trials), 6)
+        for state, _, curve, parent, step in trials:
+            self.assertEqual([s for s, *_ in curve], list(range(1, len(curve) + 1)))
+            self.assertTrue(parent is None or curve[:step] == trials[parent][2][:step])
+
     def test_what_does_not_fit(self):
         self.refused("pbt pauses trials, and their children go on", *self.command("--set", "resumable=false"))
         self.refused("how many steps a whole trial takes is unknown", *self.command("--set", "scheduler=pbt"))
