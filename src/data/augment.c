@@ -62,12 +62,13 @@ ath_status athi_augment_read(ath_ctx *ctx, athi_arena *arena, const athi_value *
     if (many && v->n > n) return athi_fail(ctx, ATH_E_OPTION, "data.augment: more than %d augmentations", n);
     for (int i = 0; i < n; i++) {
         const athi_value *item = many ? v->items[i] : v;
+        if (item->type == ATHI_NULL) continue; /* a branch of a choice: nothing */
         if (is_generator(item) && !many)
-            ATH_TRY(read_generator(ctx, arena, item, &items[i], normalize));
+            ATH_TRY(read_generator(ctx, arena, item, &items[list->n++], normalize));
         else
-            ATH_TRY(read_one(ctx, arena, item, &items[i], normalize));
+            ATH_TRY(read_one(ctx, arena, item, &items[list->n++], normalize));
     }
-    list->items = items, list->n = n;
+    list->items = items;
     return ATH_OK;
 }
 

@@ -86,10 +86,11 @@ static void mixed(void **state) {
     athi_data *d = NULL;
     float a[IMAGES * SIZE], b[IMAGES * SIZE], y[IMAGES * 3], z[IMAGES * 3], plain[IMAGES * SIZE];
     const int64_t order[] = {0, 1, 2, 3, 4, 5};
-    assert_ok(ctx, open_images(", \"augment\": [{\"random_flip\": \"horizontal\"}, {\"mix_up\": 0.8}, \"cut_mix\", "
+    assert_ok(ctx, open_images(", \"augment\": [{\"random_flip\": \"horizontal\"}, null, {\"mix_up\": 0.8}, \"cut_mix\", "
                                "{\"random_flip\": \"vertical\"}]",
                                &d));
     assert_true(d->augment.mixes);
+    assert_int_equal(d->augment.n, 4); /* null is nothing */
     batch_of(d, &(athi_batch_key){7, 3, 0}, order, 6, a, y);
     batch_of(d, &(athi_batch_key){7, 3, 0}, order, 6, b, z);
     assert_memory_equal(a, b, sizeof a);
