@@ -169,8 +169,6 @@ ath_status athi_sql_step(athi_store *s, athi_rows *q, bool *row);
 void athi_sql_reset(athi_rows *q);
 /** Inserts a row that is given a key. */
 ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const char *types, ...);
-/** The first column of the only row. */
-ath_status athi_sql_number(athi_store *s, athi_rows *q, int64_t *number, bool *found);
 /* The columns of the row, by index. */
 bool athi_sql_null(athi_rows *q, int column);
 int64_t athi_sql_int(athi_rows *q, int column);

@@ -214,14 +214,6 @@ ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const ch
     return status;
 }
 
-ath_status athi_sql_number(athi_store *s, athi_rows *q, int64_t *number, bool *found) {
-    ATH_TRY(athi_sql_step(s, q, found));
-    if (!*found) return ATH_OK;
-    *number = athi_sql_int(q, 0);
-    athi_sql_reset(q);
-    return ATH_OK;
-}
-
 void athi_sql_reset(athi_rows *q) { q->database->reset(q); }
 bool athi_sql_null(athi_rows *q, int column) { return q->database->null(q, column); }
 int64_t athi_sql_int(athi_rows *q, int column) { return q->database->integer(q, column); }

@@ -162,30 +162,26 @@ static const struct {
               {SQL_EXECUTIONS, take_execution}, {SQL_TRIAL_CONSTRAINTS, take_constraints}};
 enum { TABLES = ATHI_COUNT(tables) };
 
-/* Where one is in a table's rows. */
-typedef struct walk {
-    athi_rows *q; /* NULL: behind the last */
-} walk;
-
-static ath_status go_on(athi_store *s, walk *w) {
+/* To the next of a table's rows; NULL: there is none. */
+static ath_status go_on(athi_store *s, athi_rows **walk) {
     bool row;
-    ath_status status = athi_sql_step(s, w->q, &row);
-    if (status != ATH_OK || !row) w->q = NULL;
+    ath_status status = athi_sql_step(s, *walk, &row);
+    if (status != ATH_OK || !row) *walk = NULL;
     return status;
 }
 
-static ath_status begin_walks(athi_store *s, walk walks[TABLES], int64_t first, int64_t last) {
+static ath_status begin_walks(athi_store *s, athi_rows *walks[TABLES], int64_t first, int64_t last) {
     for (int i = 0; i < TABLES; i++) {
         athi_rows *q;
         ATH_TRY(athi_sql_query(s, tables[i].rows, &q, "ii", first, last));
-        walks[i].q = q;
+        walks[i] = q;
     }
     for (int i = 0; i < TABLES; i++) ATH_TRY(go_on(s, &walks[i])); /* all were asked for together */
     return ATH_OK;
 }
 
 /* The rows of one trial; between two of ours may be those of other studies. */
-static ath_status gather(athi_store *s, walk walks[TABLES], int64_t id, gathered *g) {
+static ath_status gather(athi_store *s, athi_rows *walks[TABLES], int64_t id, gathered *g) {
     const int m = s->info.n_objectives;
     g->point = athi_arena_array(s->scratch, s->space_n, sizeof(double));
     g->values = athi_arena_array(s->scratch, m, sizeof(double));
@@ -193,16 +189,16 @@ static ath_status gather(athi_store *s, walk walks[TABLES], int64_t id, gathered
     for (int64_t i = 0; i < s->space_n; i++) g->point[i] = NAN;
     for (int i = 0; i < m; i++) g->values[i] = NAN;
     for (int i = 0; i < TABLES; i++)
-        for (walk *w = &walks[i]; w->q && athi_sql_int(w->q, 0) <= id;) {
-            if (athi_sql_int(w->q, 0) == id) ATH_TRY(tables[i].take(s, w->q, g));
-            ATH_TRY(go_on(s, w));
+        while (walks[i] && athi_sql_int(walks[i], 0) <= id) {
+            if (athi_sql_int(walks[i], 0) == id) ATH_TRY(tables[i].take(s, walks[i], g));
+            ATH_TRY(go_on(s, &walks[i]));
         }
     if (g->found) return ATH_OK;
     return athi_fail(s->ctx, ATH_E_DATA, "%s: trial %lld was deleted while the study is open", s->path,
                      (long long)g->head.number);
 }
 
-static ath_status read_next(athi_store *s, walk walks[TABLES], int64_t number) {
+static ath_status read_next(athi_store *s, athi_rows *walks[TABLES], int64_t number) {
     athi_cached *c = &s->cached[number];
     athi_trial *t = NULL;
     gathered g = {.head.number = number};
@@ -218,11 +214,11 @@ static ath_status read_next(athi_store *s, walk walks[TABLES], int64_t number) {
 }
 
 ath_status athi_store_read(athi_store *s, int64_t from, int64_t to) {
-    walk walks[TABLES] = {0};
+    athi_rows *walks[TABLES] = {0};
     ath_status status = begin_walks(s, walks, s->cached[from].id, s->cached[to - 1].id);
     for (int64_t i = from; i < to && status == ATH_OK; i++) status = read_next(s, walks, i);
     for (int i = 0; i < TABLES; i++)
-        if (walks[i].q) athi_sql_reset(walks[i].q);
+        if (walks[i]) athi_sql_reset(walks[i]);
     return status;
 }
 

@@ -94,14 +94,13 @@ class Connections(unittest.TestCase):
             time.sleep(0.5 + self.random.random())
             server("restart", "-m", "fast")
         server("stop", "-m", "fast")
-        time.sleep(4)  # longer than a call waits
+        time.sleep(8)  # longer than a call waits
         server("start")
         said = self.end(drivers)
         self.check("restarted", 800)
-        self.assertEqual(sum("the study can be reached again" in words for words in said), DRIVERS, said)
-        for words in said:
-            self.assertEqual(words.count("asked again every second, for ten minutes at most"),
-                             words.count("the study can be reached again"), words)
+        away = [words.count("asked again every second, for ten minutes at most") for words in said]
+        self.assertGreater(sum(away), 0)
+        self.assertEqual(away, [words.count("the study can be reached again") for words in said])
 
     def test_the_server_crashes(self):
         """What was begun is known to its driver, so the server must know it too; a report may be lost."""
