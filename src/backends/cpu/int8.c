@@ -183,11 +183,15 @@ ATHI_INLINE vi to_bytes(vf x) {
     return (vi)(limited + 12582912.0f) - 0x4b400000;
 }
 ATHI_INLINE void store_bytes(int8_t *to, vi x, int64_t n) {
+#if VW == 16
+    _mm_mask_storeu_epi8(to, (__mmask16)(n >= LANES ? 0xffff : (1 << n) - 1), _mm512_cvtepi32_epi8((__m512i)x));
+#else
     const vb narrow = vnarrow(x & 0xff);
     if (n >= LANES)
         vstoreb((uint8_t *)to, narrow);
     else
         memcpy(to, &narrow, (size_t)n);
+#endif
 }
 
 /* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
@@ -246,10 +250,12 @@ typedef struct work {
 } work;
 
 /* Windows lo .. hi of a padded image over panels p .. p + vectors; windows count from `first` in the output. */
-static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
-                       int vectors) {
+ATHI_INLINE void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
+                            int vectors, bool usual) {
     const athi_int8 copy = *w->c, *c = &copy; /* local, so that no store of bytes can change it */
-    const athi_int8_call call = *w->k, *k = &call;
+    athi_int8_call call = *w->k;
+    const athi_int8_call *k = &call;
+    if (usual) call.row_scales = NULL, call.relu = true, call.y = NULL; /* as they are, and known to the compiler */
     const layout *l = &w->l;
     const int8_t *panel = (const int8_t *)k->packed + p * l->panel_bytes;
     const int32_t *starts =
@@ -270,11 +276,23 @@ static void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t 
     }
 }
 
+/* A convolution among convolutions: its bytes are all that is wanted, behind a relu. */
+static void run_usual(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
+                      int vectors) {
+    run_panels(w, image, lo, hi, first, p, vectors, true);
+}
+static void run_any(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
+                    int vectors) {
+    run_panels(w, image, lo, hi, first, p, vectors, false);
+}
+
 static void run_windows(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first) {
+    const athi_int8_call *k = w->k;
+    const bool usual = !k->row_scales && k->relu && !k->y;
     for (int64_t p = 0; p < w->l.panels;) {
         const int64_t left = w->l.panels - p;
         const int vectors = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        run_panels(w, image, lo, hi, first, p, vectors);
+        (usual ? run_usual : run_any)(w, image, lo, hi, first, p, vectors);
         p += vectors;
     }
 }
