@@ -99,10 +99,9 @@ static const athi_trial *member(const population *p, int64_t i) {
     return i >= p->first && is_ours(t) ? t : NULL;
 }
 
-/* The boundary at which a paused trial waits. */
-static int64_t boundary_of(const population *p, const athi_trial *t) {
-    return athi_schedule_step(t) / p->interval * p->interval;
-}
+/* The last boundary before a step: one that reports every third step alone waits a little behind it. */
+static int64_t boundary_at(const population *p, int64_t step) { return step / p->interval * p->interval; }
+static int64_t boundary_of(const population *p, const athi_trial *t) { return boundary_at(p, athi_schedule_step(t)); }
 
 static bool came_to(const athi_trial *t, int64_t at) { return begin_of(t) < at && athi_schedule_step(t) >= at; }
 
@@ -118,20 +117,17 @@ static bool is_ripe(const population *p, int64_t at) {
     return any && p->full && at > 0 && at < whole(p->o, p->s);
 }
 
-/* The last report up to there: the state is of then, whatever was better before. */
+/* The report with which it came there: its state is of then, whatever was better before. */
 static double loss_at(const population *p, const athi_trial *t, int64_t at) {
-    double loss = INFINITY;
-    for (int64_t i = t->n_reports - 1; i >= 0; i--) {
-        if (t->reports[i].step > at) continue;
-        loss = p->s->maximize ? -t->reports[i].value : t->reports[i].value;
-        break;
-    }
-    return isnan(loss) ? (double)INFINITY : loss;
+    int64_t i = 0;
+    while (i < t->n_reports && t->reports[i].step < at) i++;
+    double value = i < t->n_reports ? t->reports[i].value : (double)NAN;
+    return isnan(value) ? (double)INFINITY : p->s->maximize ? -value : value;
 }
 
 typedef struct standing {
-    int64_t n, better,
-        quantile; /* who came there; better than the trial; how many are the best and the worst of them */
+    int64_t n, better; /* who came there, and who of them is better than the trial */
+    int64_t quantile;  /* how many are the best of them, and the worst */
 } standing;
 
 static standing stands(const population *p, const athi_trial *t, int64_t at) {
@@ -170,11 +166,11 @@ static int64_t free_places(const population *p, int64_t at) {
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
         if (!t) continue;
-        int64_t step = athi_schedule_step(t);
-        bool there = step == at && t->state == ATHI_TRIAL_PRUNED;
-        bool ended = t->state == ATHI_TRIAL_PRUNED || t->state == ATHI_TRIAL_FAILED;
-        places += ended && begin_of(t) < at && (step < at || there);
-        places -= is_child(t) && begin_of(t) <= at;
+        bool pruned = t->state == ATHI_TRIAL_PRUNED, ended = pruned || t->state == ATHI_TRIAL_FAILED;
+        bool before = athi_schedule_step(t) < at;
+        bool there = pruned && boundary_of(p, t) == at && is_among_worst(p, t, at);
+        places += ended && begin_of(t) < at && (before || there);
+        places -= is_child(t) && boundary_at(p, begin_of(t)) <= at;
     }
     return places;
 }
@@ -184,7 +180,7 @@ static int64_t donors(const population *p, int64_t at, bool best, int64_t k, con
     int64_t n = 0;
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
-        if (!t || t->state != ATHI_TRIAL_PAUSED || !came_to(t, at) || athi_schedule_step(t) != at) continue;
+        if (!t || t->state != ATHI_TRIAL_PAUSED || !came_to(t, at) || boundary_of(p, t) != at) continue;
         standing r = stands(p, t, at);
         if (best ? r.better >= ATHI_MAX(r.quantile, 1) : r.better >= r.n - r.quantile) continue;
         if (n++ == k) *out = t;
@@ -203,7 +199,7 @@ static int64_t last_boundary(const population *p) {
 static bool any_stopping(const population *p, int64_t at) {
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
-        if (t && t->state == ATHI_TRIAL_RUNNING && came_to(t, at) && athi_schedule_step(t) == at) return true;
+        if (t && t->state == ATHI_TRIAL_RUNNING && came_to(t, at) && boundary_of(p, t) == at) return true;
     }
     return false;
 }
@@ -221,7 +217,7 @@ static athi_fork fork_next(const void *opts, const athi_schedule *s, double *poi
     athi_rng rng = athi_rng_at(s->seed, ATHI_PURPOSE(ATHI_RNG_SCHEDULER, s->n));
     donors(&p, at, best, ATHI_MIN((int64_t)(athi_rng_uniform(&rng) * (double)n), n - 1), &parent);
     athi_pbt_explore(o, s, parent->point, &rng, point);
-    return (athi_fork){.parent = parent->number, .step = at};
+    return (athi_fork){.parent = parent->number, .step = athi_schedule_step(parent)};
 }
 
 /* ---- who goes on -------------------------------------------------------------------------------------- */

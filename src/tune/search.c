@@ -189,6 +189,24 @@ static ath_status end_complete_ones(athi_search *s) {
     return ATH_OK;
 }
 
+/* The study as it is, after what was due with those that wait; whom the scheduler gives up changes both. */
+static ath_status look(athi_search *s, const athi_trial *const **trials, int64_t *n, athi_end *end) {
+    bool given_up;
+    do {
+        ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, trials, n));
+        ATH_TRY(athi_search_limit(s, *trials, *n, end));
+        ATH_TRY(athi_search_schedule(s, *trials, *n, end, &given_up));
+    } while (given_up);
+    return ATH_OK;
+}
+
+/* Must results come before the next suggestion? */
+static bool too_early(const athi_search *s, const athi_trial *const *trials, int64_t n) {
+    return athi_search_must_wait(s, n) || !athi_search_admits(s, trials, n) ||
+           (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) ||
+           (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending);
+}
+
 ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, const char **why) {
     *next = ATHI_NEXT_TASK, *why = NULL;
     ATH_TRY(end_complete_ones(s));
@@ -202,12 +220,7 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     const athi_trial *const *trials;
     int64_t n;
     athi_end end;
-    bool given_up;
-    do { /* whom it has given up changes the schedule */
-        ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-        ATH_TRY(athi_search_limit(s, trials, n, &end));
-        ATH_TRY(athi_search_schedule(s, trials, n, &end, &given_up));
-    } while (given_up);
+    ATH_TRY(look(s, &trials, &n, &end));
     if (hand_out(s, task)) return ATH_OK;
     if (end.why && !athi_search_under_way(s) && !athi_search_may_promote(s, trials, n))
         ATH_TRY(athi_search_end_paused(s));
@@ -216,12 +229,7 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
         if (hand_out(s, task)) return ATH_OK;
     }
     if (end.why) return wind_down(s, trials, n, next, why, end.why);
-    if (athi_search_must_wait(s, n) || !athi_search_admits(s, trials, n) ||
-        (s->opts.deterministic && athi_search_others_run(s, trials, n, n - s->opts.jobs)) ||
-        (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending)) {
-        *next = ATHI_NEXT_WAIT;
-        return ATH_OK;
-    }
+    if (too_early(s, trials, n)) return *next = ATHI_NEXT_WAIT, ATH_OK;
     ATH_TRY(begin_trial(s, trials, n));
     if (s->exhausted) return wind_down(s, trials, n, next, why, "exhausted");
     if (!hand_out(s, task)) *next = ATHI_NEXT_WAIT;

@@ -27,7 +27,8 @@ typedef struct campaign {
     process processes[TRIALS_MAX];
     slot slots[SLOTS];
     int64_t most, inherited, next_slot;
-    int64_t fails; /* this trial crashes in its first step, -1: none */
+    int64_t stride; /* so many steps to a report */
+    int64_t fails;  /* this trial crashes in its first step, -1: none */
 } campaign;
 
 static const void *options_of(study *t, const athi_row *row, const char *json) {
@@ -47,7 +48,7 @@ static ath_status inherit(void *user, int64_t child, int64_t parent, bool fresh)
 }
 
 static void set_up(campaign *c, study *t, const char *scheduler, const char *json) {
-    *c = (campaign){.t = t, .most = 40, .fails = -1};
+    *c = (campaign){.t = t, .most = 40, .stride = 1, .fails = -1};
     c->opts = (athi_search_opts){.space = t->f.space,
                                  .sampler = athi_row_find(&athi_samplers, "random"),
                                  .store = t->store,
@@ -92,7 +93,9 @@ static void work(campaign *c, slot *w) {
         w->busy = false;
         return;
     }
-    double score = advance(c, task);
+    double score;
+    do score = advance(c, task);
+    while (c->processes[task->trial].step % c->stride && c->processes[task->trial].step < c->most);
     int64_t step = c->processes[task->trial].step;
     athi_value_set(c->t->f.arena, map, "score", athi_value_float(c->t->f.arena, score));
     assert_ok(c->t->f.ctx, athi_search_report(c->search, task, step, map));
@@ -312,6 +315,25 @@ static void a_start_in_the_middle_decides_the_same(void **state) {
     assert_int_equal(first.n, 8 + 7 * 2);
 }
 
+/* Reports at 3, 6, 9, …: who is to pause at 10 does at 12, and its child begins there. */
+static void reports_may_be_rare(void **state) {
+    study *t = *state;
+    campaign c;
+    begin(&c, t, "pbt", "{\"perturbation_interval\": 10}");
+    c.stride = 3;
+    run(&c, 0, ALL);
+    static const int64_t begins[] = {12, 21, 30};
+    int64_t complete = 0;
+    assert_int_equal(study_count(t), 8 + 3 * 2);
+    for (int64_t i = 0; i < 14; i++) {
+        const athi_trial *x = study_trial(t, i);
+        complete += x->state == ATHI_TRIAL_COMPLETE;
+        if (x->relation == ATHI_RELATION_CHILD) assert_int_equal(x->relative_step, begins[(i - 8) / 2]);
+    }
+    assert_int_equal(complete, 8);
+    athi_search_close(c.search);
+}
+
 /* A member that fails is replaced at the next boundary, beside the worst two of the seven. */
 static void who_fails_is_replaced(void **state) {
     study *t = *state;
@@ -437,6 +459,7 @@ int main(void) {
         TEST(it_beats_constant_rates),
         TEST(who_is_quicker_decides_nothing),
         TEST(a_start_in_the_middle_decides_the_same),
+        TEST(reports_may_be_rare),
         TEST(who_fails_is_replaced),
         TEST(populations_follow_one_another),
         TEST(children_stay_in_the_space),
