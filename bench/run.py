@@ -178,12 +178,19 @@ def bench_memory(_rounds):
 
 
 def bench_int8(_rounds):
-    """Prediction of an int8 copy against the float32 model, one thread, in turn (by `athanor quantize` itself)."""
+    """Prediction of an int8 copy against the float32 model, one thread, in turn (by `athanor quantize` itself); and of
+    one image with the model loaded."""
+    subprocess.run(["ninja", "-C", BUILD, "bench/bench_predict"], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([ATHANOR, "train", ROOT / "bench/int8.yaml", "--threads", "1", "--dir", folder], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         done = subprocess.run([ATHANOR, "quantize", f"{folder}/model.safetensors", "--threads", "1", "--json"], check=True,
                               capture_output=True, text=True)
+        one = json.loads(subprocess.run([BUILD / "bench/bench_predict", f"{folder}/model.safetensors"], check=True,
+                                        capture_output=True, text=True).stdout)
+    over = one["predict_us"] - one["kernels_us"]
+    row("predict one image, CNN loaded, 1 thread", f"{one['predict_us']:.1f} us", f"its kernels {one['kernels_us']:.1f} us",
+        f"{over:.1f} us over", "20 us", over <= 20)
     report = json.loads(done.stdout)
     before, after = report["float32"], report["int8"]
     ratio = after["samples_per_second"] / before["samples_per_second"]
