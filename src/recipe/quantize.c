@@ -69,8 +69,10 @@ static ath_status find_layers(quantizing *q, const athi_quantize_opts *opts) {
     for (int64_t i = 0; i < q->n; i++)
         if (!q->list[i].refusal) q->layers[q->n_layers++] = q->list[i].layer;
     if (q->n_layers) return ATH_OK;
-    return athi_fail(q->ctx, ATH_E_UNSUPPORTED, "quantize: the model has no layer that can be int8%s%s%s",
-                     q->n ? "; " : "", q->n ? q->list[0].layer : "", q->n ? " stays in float" : "");
+    if (!q->n)
+        return athi_fail(q->ctx, ATH_E_UNSUPPORTED, "quantize: the model has no convolution and no dense layer");
+    return athi_fail(q->ctx, ATH_E_UNSUPPORTED, "quantize: no layer can be int8; of '%s': %s", q->list[0].layer,
+                     q->list[0].refusal);
 }
 
 static ath_status layers_value(const quantizing *q, athi_value **out) {

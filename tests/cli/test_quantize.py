@@ -124,6 +124,8 @@ class Quantize(unittest.TestCase):
         model = "run/models/1.safetensors"
         self.refused("quantize: to must be int8", "quantize", model, "--to", "int3")
         self.refused("except: 'dens' is no convolution or dense layer", "quantize", model, "--except", "dens")
+        self.refused("no layer can be int8; of 'conv2d': it was asked to stay", "quantize", model, "--except",
+                     "conv2d,dense")
         self.refused("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
         self.refused("expected samples of shape", "quantize", model, "--calibrate", "y.npy")
         self.refused("there is no folder nowhere", "quantize", model, "--out", "nowhere/q.safetensors")
