@@ -470,6 +470,7 @@ static void a_study_of_the_version_before(void **state) {
               "INSERT INTO old SELECT trial_id, execution, value, best_step FROM athanor_executions;"
               "DROP TABLE athanor_executions; ALTER TABLE old RENAME TO athanor_executions;"
               "ALTER TABLE athanor_trials DROP COLUMN relation; ALTER TABLE athanor_trials DROP COLUMN relative;"
+              "ALTER TABLE athanor_trials DROP COLUMN relative_step;"
               "DROP TABLE IF EXISTS athanor_leases;");
     for (int pass = 0; pass < 2; pass++) {
         if (pass)
@@ -488,12 +489,39 @@ static void a_study_of_the_version_before(void **state) {
     assert_ok(t->f.ctx, athi_store_execution(t->store, c, 0, &(double){0.5}, 1));
 }
 
+/* A child's curve begins with its parent's, up to where it begins; a study whose trials had none before is brought up. */
+static void children(void **state) {
+    study *t = *state;
+    int64_t parent, child;
+    study_space(t);
+    study_open(t);
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd}, &parent));
+    for (int64_t step = 1; step <= 3; step++)
+        assert_ok(t->f.ctx, athi_store_report(t->store, parent, 0, step, (double)step, "{\"score\": 1}"));
+    athi_store_close(t->store);
+    t->store = NULL;
+    study_sql(t, "ALTER TABLE athanor_trials DROP COLUMN relative_step");
+    assert_ok(t->f.ctx, athi_store_open_existing(t->f.ctx, t->path, NULL, &t->store));
+    assert_int_equal(study_trial(t, parent)->n_reports, 3);
+    study_reopen(t);
+    athi_beginning b = {.point = with_adam, .relation = ATHI_RELATION_CHILD, .relative = parent, .relative_step = 2};
+    assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &b, &child));
+    for (int pass = 0; pass < 2; pass++) {
+        const athi_trial *x = study_trial(t, child);
+        assert_int_equal(x->relation, ATHI_RELATION_CHILD);
+        assert_true(x->relative == parent && x->relative_step == 2 && x->n_reports == 2);
+        assert_true(x->reports[0].value == 1 && x->reports[1].step == 2 && x->reports[1].value == 2);
+        study_reopen(t);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
         TEST(trials_round_trip),
         TEST(finished_trials_do_not_change),
         TEST(a_study_of_the_version_before),
+        TEST(children),
         TEST(rewinding_and_texts),
         TEST(another_definition_is_refused),
         TEST(foreign_files_are_refused),
