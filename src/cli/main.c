@@ -1,7 +1,9 @@
 /* The program: finds the verb and runs it. */
 #include "cli/cli.h"
+#include "graph/backend.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 const athi_verb athi_verbs[] = {
@@ -85,6 +87,17 @@ static int exit_code(const athi_cli *cli, ath_status status) {
     return cli->started || status == ATH_E_FAILED ? ATHI_EXIT_FAILED : ATHI_EXIT_REFUSED;
 }
 
+/* ATHANOR_CPU=avx2 leaves what is newer unused, here and in the workers, which inherit it: to see what another processor
+ * would do. */
+static ath_status hold_processor(ath_ctx *ctx) {
+    const char *name = getenv("ATHANOR_CPU");
+    if (!name || !*name) return ATH_OK;
+    const athi_backend *cpu;
+    ATH_TRY(athi_backend_find(ctx, "cpu", &cpu));
+    ath_status status = cpu->hold_to(ctx, name);
+    return status == ATH_OK ? status : athi_fail_prefix(ctx, status, "ATHANOR_CPU");
+}
+
 /* Parses with a context of its own, since the one that the verb works with follows from the options. */
 static int perform(const athi_verb *verb, int n, char **argv) {
     athi_cli cli = {.verb = verb, .interrupted = &interrupted};
@@ -102,7 +115,8 @@ static int perform(const athi_verb *verb, int n, char **argv) {
                          .backend = athi_cli_text(&cli, "backend", NULL)};
     if (ath_ctx_create(&opts, &cli.ctx) != ATH_OK) return say("out of memory"), ATHI_EXIT_REFUSED;
     cli.arena = athi_arena_create(cli.ctx);
-    status = cli.arena ? verb->run(&cli) : ATH_E_NOMEM;
+    status = cli.arena ? hold_processor(cli.ctx) : ATH_E_NOMEM;
+    if (status == ATH_OK) status = verb->run(&cli);
     if (status == ATH_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         cli.started = true;
         status = athi_fail(cli.ctx, ATH_E_IO, "standard output cannot be written");

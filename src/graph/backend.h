@@ -110,6 +110,8 @@ typedef struct athi_backend {
     const char *(*unavailable)(void);
     /** Once per process and thread count before the first run (FTZ/DAZ, library threads). */
     void (*enter)(int threads);
+    /** Holds the process to a lesser instruction set by its name, before anything is compiled; NULL: there is one only. */
+    ath_status (*hold_to)(ath_ctx *ctx, const char *instruction_set);
     /** What it found: "AVX2, oneDNN 2.6.3, OpenBLAS 0.3.21". */
     void (*describe)(athi_text *out);
     /** Measures the machine, in less than a second; NULL: it has no bounds to be held against. */

@@ -97,6 +97,32 @@ class Program(unittest.TestCase):
         (self.folder / name).write_text(text)
         return name
 
+    # ---- another processor
+
+    def losses(self, instruction_set):
+        os.environ["ATHANOR_CPU"] = instruction_set
+        try:
+            self.succeeds("train", "points.yaml", "--dir", f"runs/on-{instruction_set}", "--threads", "1")
+        finally:
+            del os.environ["ATHANOR_CPU"]
+        lines = (self.folder / f"runs/on-{instruction_set}/log.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines]
+
+    def test_older_processors_train_alike(self):
+        """The same program with what is newer than AVX2, or than SSE2, left unused."""
+        plain = self.losses("x86-64")
+        self.assertGreater(plain[0], plain[-1])
+        if "avx2" in pathlib.Path("/proc/cpuinfo").read_text():
+            for a, b in zip(plain, self.losses("avx2")):
+                self.assertAlmostEqual(a, b, delta=1e-4 * a)
+
+    def test_unknown_instruction_set(self):
+        os.environ["ATHANOR_CPU"] = "mmx"
+        try:
+            self.refused("ATHANOR_CPU: 'mmx' is no instruction set; there are x86-64, avx2 and avx512", "doctor")
+        finally:
+            del os.environ["ATHANOR_CPU"]
+
     # ---- what was typed
 
     def test_no_verb_shows_the_verbs(self):

@@ -24,6 +24,22 @@ const athi_cpu_kernels *athi_cpu(void) {
 
 void athi_cpu_limit(athi_cpu_isa highest) { atomic_store(&limit, (int)highest); }
 
+static ath_status hold_to(ath_ctx *ctx, const char *instruction_set) {
+    int isa = ATHI_CPU_BEST;
+    while (isa >= 0 && strcmp(athi_cpu_isa_name((athi_cpu_isa)isa), instruction_set) != 0) isa--;
+    if (isa < 0)
+        return athi_fail(ctx, ATH_E_OPTION, "'%.40s' is no instruction set; there are x86-64, avx2 and avx512",
+                         instruction_set);
+    if (isa > (int)athi_cpu_best_isa())
+        return athi_fail(ctx, ATH_E_UNSUPPORTED, "this processor has no %s; the best that it has is %s",
+                         instruction_set, athi_cpu_isa_name(athi_cpu_best_isa()));
+    if (!athi_onednn_limit((athi_cpu_isa)isa))
+        return athi_fail(ctx, ATH_E_STATE, "oneDNN is at work already, and cannot be held to %s any more",
+                         instruction_set);
+    athi_cpu_limit((athi_cpu_isa)isa);
+    return ATH_OK;
+}
+
 /* The FTZ and DAZ bits belong to a thread, so each one of the team sets its own. */
 static void enter(int threads) {
     omp_set_dynamic(0);
@@ -142,6 +158,7 @@ const athi_backend athi_cpu_backend = {
     .blocked = blocked,
     .unavailable = unavailable,
     .enter = enter,
+    .hold_to = hold_to,
     .describe = describe,
     .measure = athi_cpu_measure,
 };

@@ -16,7 +16,7 @@ extern const athi_backend athi_cpu_backend;
 
 /** The kernels of the best instruction set that the processor has and that is allowed. */
 const athi_cpu_kernels *athi_cpu(void);
-/** Tests: nothing above `highest` from now on. Plans made before keep what they have. */
+/** Own kernels use nothing above `highest` from now on. Plans made before keep what they have. */
 void athi_cpu_limit(athi_cpu_isa highest);
 
 /** The backend's `measure` (machine.c). */

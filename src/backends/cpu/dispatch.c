@@ -28,6 +28,8 @@ static const struct {
     [ATHI_CPU_AVX512] = {"avx512", has_avx512, athi_cpu_fill_avx512},
 };
 
+const char *athi_cpu_isa_name(athi_cpu_isa isa) { return instances[isa].name; }
+
 athi_cpu_isa athi_cpu_best_isa(void) {
     int isa = ATHI_CPU_AVX512;
     while (!instances[isa].runs_here()) isa--;

@@ -234,6 +234,7 @@ typedef struct athi_cpu_kernels {
 
 /** The best instruction set that this processor (and the system) runs. */
 athi_cpu_isa athi_cpu_best_isa(void);
+const char *athi_cpu_isa_name(athi_cpu_isa isa);
 /** Fills the table with the best instance that is not above `highest`. */
 void athi_cpu_kernels_init(athi_cpu_kernels *k, athi_cpu_isa highest);
 

@@ -31,6 +31,13 @@ void athi_onednn_describe(athi_text *out) {
     athi_text_printf(out, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
 }
 
+bool athi_onednn_limit(athi_cpu_isa highest) {
+    static const dnnl_cpu_isa_t isa[] = {[ATHI_CPU_BASELINE] = dnnl_cpu_isa_sse41,
+                                         [ATHI_CPU_AVX2] = dnnl_cpu_isa_avx2,
+                                         [ATHI_CPU_AVX512] = dnnl_cpu_isa_all};
+    return dnnl_set_max_cpu_isa(isa[highest]) == dnnl_success;
+}
+
 static dnnl_primitive_attr_t new_attr(bool relu) {
     dnnl_primitive_attr_t attr = NULL;
     if (dnnl_primitive_attr_create(&attr) != dnnl_success) return NULL;

@@ -5,6 +5,8 @@
 #include "backends/cpu/cpu.h"
 
 void athi_onednn_describe(athi_text *out);
+/** Nothing above `highest`, in the whole process; false: too late, it has made primitives already. */
+bool athi_onednn_limit(athi_cpu_isa highest);
 
 /** conv2d; conv2d + add of a bias; conv2d + add + relu. */
 bool athi_onednn_accepts_conv(const athi_unit *unit, char why[ATHI_WHY_MAX]);
