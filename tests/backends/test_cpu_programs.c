@@ -289,7 +289,7 @@ static const program_case *find_case(const char *name) {
 /* A CNN's step in blocks: the relu before a pooling is not kept, and no large image changes its layout. */
 static void test_cnn_groups(void **state) {
     (void)state;
-    if (athi_cpu_best_isa() < ATHI_CPU_AVX2) skip();
+    if (athi_cpu()->isa < ATHI_CPU_AVX2) skip();
     program *p = program_create(find_case("cnn blocked"), &athi_cpu_backend, 1);
     assert_int_equal(program_count(p, "conv2d+add+relu+max_pool2d", "own:"), 1);
     assert_int_equal(program_count(p, "conv2d+add+relu", "onednn:"), 1);

@@ -11,7 +11,7 @@
 /* One table an instruction set, filled once; a limit chooses among them. */
 static athi_cpu_kernels tables[ATHI_CPU_BEST + 1];
 static once_flag filled = ONCE_FLAG_INIT;
-static atomic_int limit = ATHI_CPU_BEST;
+static atomic_int limit = ATHI_CPU_BEST, held = ATHI_CPU_BEST; /* for now; for good */
 
 static void fill(void) {
     for (int isa = 0; isa <= ATHI_CPU_BEST; isa++) athi_cpu_kernels_init(&tables[isa], (athi_cpu_isa)isa);
@@ -19,7 +19,7 @@ static void fill(void) {
 
 const athi_cpu_kernels *athi_cpu(void) {
     call_once(&filled, fill);
-    return &tables[atomic_load(&limit)];
+    return &tables[ATHI_MIN(atomic_load(&limit), atomic_load(&held))];
 }
 
 void athi_cpu_limit(athi_cpu_isa highest) { atomic_store(&limit, (int)highest); }
@@ -36,7 +36,7 @@ static ath_status hold_to(ath_ctx *ctx, const char *instruction_set) {
     if (!athi_onednn_limit((athi_cpu_isa)isa))
         return athi_fail(ctx, ATH_E_STATE, "oneDNN is at work already, and cannot be held to %s any more",
                          instruction_set);
-    athi_cpu_limit((athi_cpu_isa)isa);
+    atomic_store(&held, isa);
     return ATH_OK;
 }
 
