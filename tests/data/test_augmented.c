@@ -39,8 +39,7 @@ static void without_effect(void **state) {
     (void)state;
     static const char *const more[] = {
         ", \"augment\": {\"rotation_range\": 0}, \"normalize\": \"featurewise\"",
-        ", \"augment\": [{\"cutout\": {\"size\": 1, \"fill_value\": 9}}], \"scale\": 0, \"normalize\": "
-        "\"samplewise\"",
+        ", \"normalize\": \"samplewise\", \"scale\": 0, \"augment\": [{\"cutout\": {\"size\": 1, \"fill_value\": 9}}]",
         ", \"augment\": {\"zoom_range\": [1, 1]}, \"normalize\": \"featurewise_center\"",
         ", \"augment\": {\"cval\": 1}, \"normalize\": \"samplewise_center\", \"scale\": 2",
     };
