@@ -26,6 +26,15 @@ typedef struct study {
 static const bool study_maximize[] = {true};
 static const char *const study_names[] = {"score"};
 
+/* The options of a row, such as a scheduler's, from JSON. */
+static inline const void *study_options(study *t, const athi_row *row, const char *json) {
+    athi_value *map;
+    void *opts = athi_arena_alloc(t->f.arena, (int64_t)row->opts_size);
+    assert_ok(t->f.ctx, athi_json_read(t->f.ctx, t->f.arena, json, (int64_t)strlen(json), &map));
+    assert_ok(t->f.ctx, athi_options_read(t->f.ctx, t->f.arena, row, map, NULL, row->name, opts));
+    return opts;
+}
+
 static inline athi_study_info study_info(const study *t) {
     return (athi_study_info){.name = "test",
                              .n_objectives = 1,

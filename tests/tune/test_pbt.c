@@ -31,14 +31,6 @@ typedef struct campaign {
     int64_t fails;  /* this trial crashes in its first step, -1: none */
 } campaign;
 
-static const void *options_of(study *t, const athi_row *row, const char *json) {
-    athi_value *map;
-    void *opts = athi_arena_alloc(t->f.arena, (int64_t)row->opts_size);
-    assert_ok(t->f.ctx, athi_json_read(t->f.ctx, t->f.arena, json, (int64_t)strlen(json), &map));
-    assert_ok(t->f.ctx, athi_options_read(t->f.ctx, t->f.arena, row, map, NULL, row->name, opts));
-    return opts;
-}
-
 static ath_status inherit(void *user, int64_t child, int64_t parent, bool fresh) {
     campaign *c = user;
     if (!fresh && c->processes[child].step) return ATH_OK;
@@ -61,7 +53,7 @@ static void set_up(campaign *c, study *t, const char *scheduler, const char *jso
                                  .inherit_user = c};
     if (!scheduler) return;
     c->opts.scheduler = athi_row_find(&athi_schedulers, scheduler);
-    c->opts.scheduler_opts = options_of(t, c->opts.scheduler, json);
+    c->opts.scheduler_opts = study_options(t, c->opts.scheduler, json);
 }
 
 static void open_search(campaign *c) { assert_ok(c->t->f.ctx, athi_search_open(c->t->f.ctx, &c->opts, &c->search)); }
@@ -393,7 +385,7 @@ static void children_stay_in_the_space(void **state) {
     int parent = add(&t->f, kind);
     add_under(&t->f, float_param("momentum", 0, 0.99, 0, ATHI_PRIOR_UNIFORM), parent, 1, 1);
     bool fixed[8] = {[4] = true};
-    const athi_pbt_opts *o = options_of(t, athi_row_find(&athi_schedulers, "pbt"), "{\"resample_probability\": 0}");
+    const athi_pbt_opts *o = study_options(t, athi_row_find(&athi_schedulers, "pbt"), "{\"resample_probability\": 0}");
     athi_schedule s = {.space = t->f.space, .fixed = fixed};
     double point[8], child[8];
     int64_t shrunk = 0, grown = 0, appeared = 0;

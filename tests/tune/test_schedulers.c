@@ -16,14 +16,6 @@ typedef struct campaign {
     int64_t at[400];                                    /* steps of each trial */
 } campaign;
 
-static const void *options_of(study *t, const athi_row *row, const char *json) {
-    athi_value *map;
-    void *opts = athi_arena_alloc(t->f.arena, (int64_t)row->opts_size);
-    assert_ok(t->f.ctx, athi_json_read(t->f.ctx, t->f.arena, json, (int64_t)strlen(json), &map));
-    assert_ok(t->f.ctx, athi_options_read(t->f.ctx, t->f.arena, row, map, NULL, row->name, opts));
-    return opts;
-}
-
 static void begin(campaign *c, study *t, const char *scheduler, const char *json) {
     *c = (campaign){.t = t, .most = 27};
     c->opts = (athi_search_opts){.space = t->f.space,
@@ -36,7 +28,7 @@ static void begin(campaign *c, study *t, const char *scheduler, const char *json
                                  .max_t = 27,
                                  .scheduler = athi_row_find(&athi_schedulers, scheduler)};
     assert_non_null(c->opts.scheduler);
-    c->opts.scheduler_opts = options_of(t, c->opts.scheduler, json);
+    c->opts.scheduler_opts = study_options(t, c->opts.scheduler, json);
     assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c->opts, &c->search));
 }
 
@@ -152,7 +144,7 @@ static void keras_tuner_brackets(void **state) {
     study *t = *state;
     one_parameter(t);
     const athi_rung_opts *o =
-        options_of(t, athi_row_find(&athi_schedulers, "hyperband"), "{\"brackets\": \"kerastuner\"}");
+        study_options(t, athi_row_find(&athi_schedulers, "hyperband"), "{\"brackets\": \"kerastuner\"}");
     /* KerasTuner 1.4 with max_epochs 100 and factor 3: 254 trial records */
     static const int64_t sizes[5][5] = {{98, 33, 11, 4, 2}, {41, 14, 5, 2}, {18, 6, 2}, {9, 3}, {6}};
     static const int64_t epochs[5] = {2, 4, 12, 34, 100};
@@ -167,7 +159,7 @@ static void keras_tuner_brackets(void **state) {
     assert_int_equal(records, 254);
     athi_hyperband_rung(o, 100, 5, 0, &n, &steps);
     assert_int_equal(n, 0);
-    o = options_of(t, athi_row_find(&athi_schedulers, "hyperband"), "{}");
+    o = study_options(t, athi_row_find(&athi_schedulers, "hyperband"), "{}");
     static const int64_t paper[5] = {81, 34, 15, 8, 5}; /* Li et al. 2018, table 1: R = 81, eta = 3 */
     for (int64_t b = 0, j = 0; b < 5; b++) {
         athi_hyperband_rung(o, 81, b, 0, &n, &steps);
@@ -302,7 +294,7 @@ static void two_side_by_side(void **state) {
     begin(&c, t, "asha", "{\"grace_period\": 9}");
     athi_search_close(c.search);
     c.opts.prune = athi_row_find(&athi_schedulers, "patience");
-    c.opts.prune_opts = options_of(t, c.opts.prune, "{\"patience\": 3}");
+    c.opts.prune_opts = study_options(t, c.opts.prune, "{\"patience\": 3}");
     assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
     c.curve = mixed;
     run(&c, 1000);
@@ -373,7 +365,7 @@ static void what_does_not_fit(void **state) {
                              .executions = 1,
                              .jobs = 1,
                              .scheduler = athi_row_find(&athi_schedulers, "asha")};
-    opts.scheduler_opts = options_of(t, opts.scheduler, "{}");
+    opts.scheduler_opts = study_options(t, opts.scheduler, "{}");
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
                  "asha: how many steps a whole trial takes is unknown; give scheduler: {asha: {max_t: 27}}");
     opts.max_t = 27, opts.executions = 2;
@@ -386,7 +378,7 @@ static void what_does_not_fit(void **state) {
     opts.prune = NULL;
     opts.deterministic = false, opts.no_pause = true;
     opts.scheduler = athi_row_find(&athi_schedulers, "hyperband");
-    opts.scheduler_opts = options_of(t, opts.scheduler, "{}");
+    opts.scheduler_opts = study_options(t, opts.scheduler, "{}");
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "resumable: true");
 }
 
