@@ -31,6 +31,18 @@ void athi_cli_plain(FILE *out, const char *text) {
     }
 }
 
+void athi_cli_params(const athi_cli *cli, const athi_value *params) {
+    for (int64_t i = 0; i < params->n; i++) {
+        athi_text one = {.ctx = cli->ctx};
+        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed) {
+            printf("  ");
+            athi_cli_plain(stdout, params->keys[i]);
+            printf(": %s\n", one.text);
+        }
+        athi_text_free(&one);
+    }
+}
+
 void athi_cli_line(const char *fmt, ...) {
     char line[4096];
     va_list args;

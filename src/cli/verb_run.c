@@ -135,15 +135,7 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
                (long long)athi_value_get(best, "trial")->integer, athi_value_get(report, "objective")->text,
                text.text);
     athi_text_free(&text);
-    for (int64_t i = 0; i < params->n; i++) {
-        athi_text one = {.ctx = cli->ctx};
-        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed) {
-            printf("  ");
-            athi_cli_plain(stdout, params->keys[i]);
-            printf(": %s\n", one.text);
-        }
-        athi_text_free(&one);
-    }
+    athi_cli_params(cli, params);
     const char *study = athi_cli_text(cli, "study", NULL);
     if (study && !(study = athi_store_shown(cli->arena, study))) return ATH_E_NOMEM;
     if (study)

@@ -6,15 +6,7 @@ static void print_best(const athi_cli *cli, const athi_value *report) {
     const athi_value *best = athi_value_get(report, "best"), *params = athi_value_get(best, "params");
     printf("best %s: %.6g, row %lld\n", athi_value_get(report, "objective")->text,
            athi_value_get(best, "value")->number, (long long)athi_value_get(best, "row")->integer);
-    for (int64_t i = 0; i < params->n; i++) {
-        athi_text one = {.ctx = cli->ctx};
-        if (athi_json_write(&one, params->items[i], 0) == ATH_OK && !one.failed) {
-            printf("  ");
-            athi_cli_plain(stdout, params->keys[i]);
-            printf(": %s\n", one.text);
-        }
-        athi_text_free(&one);
-    }
+    athi_cli_params(cli, params);
 }
 
 static ath_status show(athi_cli *cli, const athi_recorded *recorded, const athi_value *report) {
