@@ -73,8 +73,9 @@ typedef struct athi_tune_opts {
     bool resumable; /* of a command */
 } athi_tune_opts;
 /** Puts "incumbent" (the best by the model) and "rescored" (the winner on fresh seeds) into `out`, where there is
- *  something to say, and the same as lines for people. */
-ath_status athi_tune_verdict(athi_arena *arena, athi_search *search, athi_value *out, athi_text *lines);
+ *  something to say; the same goes to `say` as lines for people, unless this start has handed out no trial. */
+ath_status athi_tune_verdict(ath_ctx *ctx, athi_arena *arena, athi_search *search, athi_value *out,
+                             void (*say)(void *user, const char *line), void *user);
 
 typedef struct athi_retrain_opts {
     size_t struct_size;

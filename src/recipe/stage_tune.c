@@ -112,17 +112,14 @@ static ath_status drop_states(athi_stages *s) {
     return ATH_OK;
 }
 
+static void say_verdict(void *user, const char *line) { athi_stage_say(user, "tune", "%s", line); }
+
 /* What the search has found out about its winner. */
 static ath_status judge(athi_stages *s) {
     athi_value *verdict = athi_value_new(s->arena, ATHI_MAP);
-    athi_text lines = {.ctx = s->ctx};
     if (!verdict) return ATH_E_NOMEM;
-    ath_status status = athi_tune_verdict(s->arena, s->search, verdict, &lines);
-    for (char *line = lines.text, *end; status == ATH_OK && line && (end = strchr(line, '\n')); line = end + 1)
-        if (athi_search_handed_out(s->search)) athi_stage_say(s, "tune", "%.*s", (int)(end - line), line);
-    athi_text_free(&lines);
     s->verdict = verdict;
-    return status;
+    return athi_tune_verdict(s->ctx, s->arena, s->search, verdict, say_verdict, s);
 }
 
 static ath_status run_search(athi_stages *s, const char *setup) {

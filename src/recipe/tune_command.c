@@ -148,14 +148,7 @@ static ath_status put_best(tuning *t, athi_value *map) {
                                       : athi_value_set(t->arena, map, "front", list);
 }
 
-static ath_status judge(tuning *t, athi_value *report) {
-    athi_text lines = {.ctx = t->ctx};
-    ath_status status = t->dry ? ATH_OK : athi_tune_verdict(t->arena, t->search, report, &lines);
-    for (char *line = lines.text, *end; status == ATH_OK && line && (end = strchr(line, '\n')); line = end + 1)
-        if (athi_search_handed_out(t->search)) say(t, "%.*s", (int)(end - line), line);
-    athi_text_free(&lines);
-    return status;
-}
+static void say_verdict(void *user, const char *line) { say(user, "%s", line); }
 
 static ath_status make_report(tuning *t, athi_value **report) {
     const athi_trial *const *trials;
@@ -174,7 +167,7 @@ static ath_status make_report(tuning *t, athi_value **report) {
         return athi_fail(t->ctx, ATH_E_FAILED, "tune: no trial succeeded (%s): %s",
                          t->result.why ? t->result.why : "", athi_search_last_failure(t->search));
     ATH_TRY(put_best(t, map));
-    ATH_TRY(judge(t, map));
+    if (!t->dry) ATH_TRY(athi_tune_verdict(t->ctx, t->arena, t->search, map, say_verdict, t));
     athi_text text = {.ctx = t->ctx};
     ath_status status = athi_json_write(&text, map, 2);
     const char *path = athi_arena_printf(t->arena, "%s/report.json", t->directory);

@@ -42,8 +42,17 @@ static ath_status add_rescored(athi_arena *arena, athi_search *search, athi_valu
     return athi_value_set(arena, out, "rescored", map);
 }
 
-ath_status athi_tune_verdict(athi_arena *arena, athi_search *search, athi_value *out, athi_text *lines) {
-    ATH_TRY(add_incumbent(arena, search, out, lines));
-    ATH_TRY(add_rescored(arena, search, out, lines));
-    return lines->failed ? ATH_E_NOMEM : ATH_OK;
+ath_status athi_tune_verdict(ath_ctx *ctx, athi_arena *arena, athi_search *search, athi_value *out,
+                             void (*say)(void *user, const char *line), void *user) {
+    athi_text lines = {.ctx = ctx};
+    ath_status status = add_incumbent(arena, search, out, &lines);
+    if (status == ATH_OK) status = add_rescored(arena, search, out, &lines);
+    if (status == ATH_OK && lines.failed) status = ATH_E_NOMEM;
+    bool said = status == ATH_OK && athi_search_handed_out(search);
+    for (char *line = lines.text, *end; said && line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        say(user, line);
+    }
+    athi_text_free(&lines);
+    return status;
 }
