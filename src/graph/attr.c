@@ -72,6 +72,7 @@ static const field fields[] = {
     FIELD(UPDATE, update, row, ROW),
     FIELD(AUGMENT, augment, row, ROW),
     FIELD(AUGMENT, augment, id, INT64),
+    FIELD(CAST, cast, dtype, DTYPE),
 };
 
 static const char *const clip_modes[] = {"value", "norm", "global_norm"};

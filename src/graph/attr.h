@@ -26,6 +26,7 @@ typedef enum athi_attr_kind {
     ATHI_ATTR_CLIP,
     ATHI_ATTR_UPDATE,
     ATHI_ATTR_AUGMENT,
+    ATHI_ATTR_CAST,
 } athi_attr_kind;
 
 typedef enum athi_clip { ATHI_CLIP_VALUE, ATHI_CLIP_NORM, ATHI_CLIP_GLOBAL_NORM } athi_clip;
@@ -53,6 +54,7 @@ typedef union athi_attr {
     struct { double value; athi_shape shape; ath_dtype dtype; } constant;
     struct { double smoothing, threshold; int64_t k; } loss; /* losses and metrics */
     struct { athi_clip mode; double limit; } clip;
+    struct { ath_dtype dtype; } cast;
     struct { const struct athi_row *row; const void *opts; } update; /* optimiser and its options */
     struct { const struct athi_row *row; const void *opts; int64_t id; } augment; /* id: its number in the model */
 } athi_attr;

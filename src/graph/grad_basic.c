@@ -16,8 +16,8 @@ static ath_tensor *reshape_to(athi_graph *graph, ath_tensor *x, athi_shape shape
 ath_tensor *athi_grad_unbroadcast(athi_grad *g, ath_tensor *dy, const ath_tensor *t) {
     if (athi_shape_equal(dy->shape, t->shape)) return dy;
     /* The gradient of a maximum spreads each number to one cell of its channel: summed over cells it is the same. */
-    if (dy->node && dy->node->op == ATHI_OP_MAX_POOL2D_GRAD && athi_last_dim(t->shape) == athi_shape_count(t->shape) &&
-        athi_last_dim(t->shape) == athi_last_dim(dy->shape))
+    if (dy->node && dy->node->op == ATHI_OP_MAX_POOL2D_GRAD &&
+        athi_last_dim(t->shape) == athi_shape_count(t->shape) && athi_last_dim(t->shape) == athi_last_dim(dy->shape))
         dy = dy->node->in[0];
     return athi_op1(g->graph, ATHI_OP_SUM_TO, dy, &(athi_attr){.shape = {t->shape}});
 }
@@ -118,6 +118,10 @@ void athi_grad_sum_to(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_
 
 void athi_grad_reshape(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {
     dx[0] = reshape_to(g->graph, dy[0], node->in[0]->shape);
+}
+
+void athi_grad_cast(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {
+    dx[0] = athi_cast(g->graph, dy[0], node->in[0]->dtype);
 }
 
 void athi_grad_transpose(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {

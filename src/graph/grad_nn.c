@@ -51,16 +51,18 @@ void athi_grad_layer_norm(athi_grad *g, athi_node *node, ath_tensor *const *dy, 
 /* With the moving statistics, y = (x - mean) / sqrt(variance + epsilon) * gamma + beta is linear in each. */
 void athi_grad_batch_norm_infer(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {
     athi_graph *graph = g->graph;
-    ath_tensor *x = node->in[0], *gamma = node->in[1], *mean = node->in[3], *variance = node->in[4];
+    ath_tensor *gamma = node->in[1], *mean = node->in[3], *variance = node->in[4];
+    ath_tensor *x = athi_cast(graph, node->in[0], gamma->dtype), *d = athi_cast(graph, dy[0], gamma->dtype);
     athi_attr shift = {.alpha = {1, node->attr.norm.epsilon}};
     ath_tensor *deviation = athi_op1(graph, ATHI_OP_SQRT, athi_op1(graph, ATHI_OP_SCALE, variance, &shift), NULL);
-    ath_tensor *scaled = athi_op2(graph, ATHI_OP_DIV, dy[0], deviation, NULL);
-    if (athi_grad_wants(g, x)) dx[0] = athi_op2(graph, ATHI_OP_MUL, scaled, gamma, NULL);
+    ath_tensor *scaled = athi_op2(graph, ATHI_OP_DIV, d, deviation, NULL);
+    if (athi_grad_wants(g, node->in[0]))
+        dx[0] = athi_cast(graph, athi_op2(graph, ATHI_OP_MUL, scaled, gamma, NULL), node->in[0]->dtype);
     if (athi_grad_wants(g, gamma)) {
         ath_tensor *centred = athi_op2(graph, ATHI_OP_SUB, x, mean, NULL);
         dx[1] = athi_grad_unbroadcast(g, athi_op2(graph, ATHI_OP_MUL, scaled, centred, NULL), gamma);
     }
-    if (athi_grad_wants(g, node->in[2])) dx[2] = athi_grad_unbroadcast(g, dy[0], node->in[2]);
+    if (athi_grad_wants(g, node->in[2])) dx[2] = athi_grad_unbroadcast(g, d, node->in[2]);
 }
 
 void athi_grad_softmax(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx) {

@@ -64,6 +64,7 @@ static athi_node *node_new(athi_graph *graph, athi_op op, ath_tensor *const *in,
     /* Sources are shared by all programs, whoever asked first. */
     node->modes = source ? ATHI_MODE_ALL : graph->modes;
     node->layer = !source && graph->layer ? graph->layer : "";
+    node->compute = source ? ATH_F32 : graph->compute;
     node->backward = !source && graph->backward;
     if (attr) node->attr = *attr;
     for (int i = 0; i < n_in; i++) inputs[i] = in[i];
@@ -79,6 +80,23 @@ static ath_tensor *wrong_count(athi_graph *graph, const athi_op_info *info, int 
                        most, n_in);
 }
 
+/* The types that the op's row asks for, where the shape rule said nothing. */
+static ath_status check_types(const athi_node *node) {
+    const int computes = athi_op_table[node->op].compute;
+    const ath_tensor *first = NULL;
+    for (int i = 0; i < node->n_in && computes != ATHI_COMPUTE_ANY; i++) {
+        const ath_tensor *t = node->in[i];
+        if (!athi_dtype_is_float(t->dtype)) continue;
+        if (i >= computes && t->dtype != ATH_F32 && t->dtype != ATH_F64)
+            return athi_shape_fail(node, "expected input %d in f32, got %s", i + 1, athi_dtype_name(t->dtype));
+        if (i < computes && first && t->dtype != first->dtype)
+            return athi_shape_fail(node, "expected inputs of one type, got %s and %s", athi_dtype_name(first->dtype),
+                                   athi_dtype_name(t->dtype));
+        if (i < computes && !first) first = t;
+    }
+    return ATH_OK;
+}
+
 ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, int n_in, const athi_attr *attr) {
     const athi_op_info *info = &athi_op_table[op];
     if (graph->failed != ATH_OK) return &graph->poison;
@@ -92,6 +110,7 @@ ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, 
     if (n_in < info->min_in || n_in > info->max_in) return wrong_count(graph, info, n_in);
     athi_node *node = node_new(graph, op, in, n_in, attr);
     ath_status status = node ? info->shape(node) : ATH_E_NOMEM;
+    if (status == ATH_OK) status = check_types(node);
     for (int i = 0; i < info->n_out && status == ATH_OK; i++) status = athi_shape_check(node, node->out[i].shape);
     if (status == ATH_OK) status = ATHI_GROW(graph->ctx, graph->nodes, graph->n_nodes, graph->cap_nodes);
     if (status != ATH_OK) return poison_with_message(graph, status);
@@ -136,6 +155,11 @@ ath_tensor *athi_variable_tensor(athi_graph *graph, athi_variable *variable) {
         if (node->op == ATHI_OP_VARIABLE && node->attr.variable.variable == variable) return &node->out[0];
     }
     return athi_node_add(graph, ATHI_OP_VARIABLE, NULL, 0, &(athi_attr){.variable = {variable}});
+}
+
+ath_tensor *athi_cast(athi_graph *graph, ath_tensor *t, ath_dtype dtype) {
+    if (t->dtype == dtype || athi_is_poison(t)) return t;
+    return athi_op1(graph, ATHI_OP_CAST, t, &(athi_attr){.cast = {dtype}});
 }
 
 ath_tensor *athi_constant(athi_graph *graph, double value, athi_shape shape) {

@@ -74,6 +74,7 @@ struct athi_node {
     int id;            /* position in graph->nodes */
     unsigned modes;    /* bits of athi_mode */
     const char *layer; /* the layer that made it ("conv2d_1"), "" for the rest */
+    ath_dtype compute; /* the type that its layer computes in: f32 or bf16; athi_pass_precision makes it so */
     bool backward;     /* made by differentiation */
     int n_in, n_out;
     ath_tensor **in;
@@ -94,6 +95,7 @@ struct athi_graph {
     ath_tensor poison;
     unsigned modes;        /* given to nodes made now */
     const char *layer;     /* given to nodes made now */
+    ath_dtype compute;     /* given to nodes made now */
     bool backward;         /* given to nodes made now */
     ath_tensor *loss;      /* scalar, or NULL */
     ath_tensor **outputs;  /* predictions, kept alive */
@@ -107,10 +109,13 @@ struct athi_graph {
 /* ---- the op table -------------------------------------------------------------------------------- */
 
 typedef struct athi_grad athi_grad; /* the running differentiation; athi_grad_wants(g, tensor) */
+/* How many of an op's inputs, from the first, may be bf16 if they are floating; ops.def says more. */
+enum { ATHI_COMPUTE_F32, ATHI_COMPUTE_X, ATHI_COMPUTE_DY_X, ATHI_COMPUTE_ALL = 64, ATHI_COMPUTE_ANY };
 typedef struct athi_op_info {
     const char *name;
     int min_in, max_in, n_out;
     athi_attr_kind attr;
+    int compute;
     ath_status (*shape)(athi_node *node);                                /* fills shapes and types of out */
     void (*grad)(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx); /* or NULL */
     const char *no_grad;                                                  /* the reason when there is none */
@@ -139,6 +144,8 @@ ath_tensor *athi_node_add(athi_graph *graph, athi_op op, ath_tensor *const *in, 
 athi_variable *athi_variable_add(athi_graph *graph, const char *name, athi_shape shape, ath_dtype dtype, athi_role role);
 /** The node that reads a variable, made on first use. */
 ath_tensor *athi_variable_tensor(athi_graph *graph, athi_variable *variable);
+/** t as floating type `dtype`: t itself if it is of that type, else a cast. */
+ath_tensor *athi_cast(athi_graph *graph, ath_tensor *t, ath_dtype dtype);
 ath_tensor *athi_constant(athi_graph *graph, double value, athi_shape shape);
 ath_tensor *athi_input(athi_graph *graph, int slot, const char *name, athi_shape shape, ath_dtype dtype);
 /** Poisons the graph with a sentence (unless it is already) and returns the poison. */

@@ -2,12 +2,13 @@
 #include "graph/rules.h"
 
 #define athi_grad_ATH_NO_GRAD(reason) NULL, .no_grad = reason
-#define ATH_OP(id, text, fewest, most, outputs, attributes, shape_rule, grad_rule)                                   \
+#define ATH_OP(id, text, fewest, most, outputs, attributes, types, shape_rule, grad_rule)                            \
     [ATHI_OP_##id] = {.name = text,                                                                                  \
                       .min_in = fewest,                                                                              \
                       .max_in = most,                                                                                \
                       .n_out = outputs,                                                                              \
                       .attr = ATHI_ATTR_##attributes,                                                                \
+                      .compute = ATHI_COMPUTE_##types,                                                               \
                       .shape = athi_infer_##shape_rule,                                                              \
                       .grad = athi_grad_##grad_rule},
 const athi_op_info athi_op_table[ATHI_OP_COUNT_OF] = {

@@ -103,12 +103,21 @@ static ath_status read_modes(reading *r, unsigned *modes) {
     return ATH_OK;
 }
 
+static ath_status read_compute(reading *r) {
+    char word[16];
+    bool known = athi_read_word(&r->at, word, sizeof word) && athi_dtype_from_name(word, &r->graph->compute);
+    if (known && (r->graph->compute == ATH_F32 || r->graph->compute == ATH_BF16)) return ATH_OK;
+    return syntax(r, "f32 or bf16");
+}
+
 static ath_status read_attributes(reading *r, athi_op op, athi_attr *attr, unsigned *modes) {
     char name[32];
     while (!at_end(r) && *r->at != ';') {
         if (!athi_read_word(&r->at, name, sizeof name) || !take(r, "=")) return syntax(r, "name=value");
         if (!strcmp(name, "modes"))
             ATH_TRY(read_modes(r, modes));
+        else if (!strcmp(name, "compute"))
+            ATH_TRY(read_compute(r));
         else if (!athi_attr_read(r->graph, athi_op_table[op].attr, name, &r->at, attr))
             return syntax(r, "a value of an attribute that the op has");
     }
@@ -166,6 +175,7 @@ static ath_status read_node(reading *r) {
     }
     athi_attr attr = {0};
     unsigned modes = ATHI_MODE_ALL;
+    r->graph->compute = ATH_F32;
     ATH_TRY(read_attributes(r, op, &attr, &modes));
     ATH_TRY(read_layer(r));
     r->graph->modes = modes;
@@ -215,6 +225,7 @@ ath_status athi_graph_parse(ath_ctx *ctx, const char *text, athi_graph **out) {
         if (line) line++;
     }
     r.graph->modes = ATHI_MODE_ALL;
+    r.graph->compute = ATH_F32;
     r.graph->layer = "";
     r.graph->backward = false;
     if (status != ATH_OK)

@@ -51,6 +51,7 @@ static void print_node(const athi_node *node, athi_text *out) {
     }
     athi_text_printf(out, ")");
     athi_attr_print(athi_op_table[node->op].attr, &node->attr, out);
+    if (node->compute) athi_text_printf(out, " compute=%s", athi_dtype_name(node->compute));
     print_modes(node->modes, out);
     if (node->layer[0] || node->backward) {
         athi_text_printf(out, "  ; %s", node->backward ? "^" : "");

@@ -9,7 +9,7 @@ typedef ath_status athi_shape_fn(athi_node *node);
 typedef void athi_grad_fn(athi_grad *g, athi_node *node, ath_tensor *const *dy, ath_tensor **dx);
 
 #define athi_grad_ATH_NO_GRAD(reason) athi_grad_none_of_these
-#define ATH_OP(id, name, min_in, max_in, n_out, attr, shape_rule, grad_rule)                                         \
+#define ATH_OP(id, name, min_in, max_in, n_out, attr, types, shape_rule, grad_rule)                                  \
     extern athi_shape_fn athi_infer_##shape_rule;                                                                    \
     extern athi_grad_fn athi_grad_##grad_rule;
 #include "graph/ops.def"

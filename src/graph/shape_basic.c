@@ -76,7 +76,8 @@ ath_status athi_infer_augment(athi_node *node) {
     athi_shape s = node->in[0]->shape;
     char text[96];
     if (s.rank != 4)
-        return athi_shape_fail(node, "expected images [batch, height, width, channels], got %s", athi_shape_str(s, text));
+        return athi_shape_fail(node, "expected images [batch, height, width, channels], got %s",
+                               athi_shape_str(s, text));
     if (node->n_in == 2) ATH_TRY(check_counters(node, node->in[1]));
     const athi_row *row = node->attr.augment.row;
     const athi_augment_impl *impl = row ? row->impl : NULL;
@@ -126,6 +127,14 @@ ath_status athi_infer_second(athi_node *node) {
         }
     }
     return athi_set_out(node, 0, node->in[1]->shape, node->in[1]->dtype);
+}
+
+ath_status athi_infer_cast(athi_node *node) {
+    const ath_dtype from = node->in[0]->dtype, to = node->attr.cast.dtype;
+    if (from == ATH_F16 || (to != ATH_F32 && to != ATH_F64 && to != ATH_BF16))
+        return athi_shape_fail(node, "expected a cast to f32, f64 or bf16, got %s to %s", athi_dtype_name(from),
+                               athi_dtype_name(to));
+    return athi_set_out(node, 0, node->in[0]->shape, to);
 }
 
 ath_status athi_infer_reduce(athi_node *node) {

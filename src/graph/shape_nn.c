@@ -24,19 +24,15 @@ ath_status athi_infer_batch_norm(athi_node *node) {
 ath_status athi_infer_batch_norm_train(athi_node *node) {
     athi_shape x = node->in[0]->shape;
     ATH_TRY(check_channels(node, x, 1, 3));
-    ath_dtype t = node->in[0]->dtype;
-    athi_set_out(node, 1, athi_dims(athi_last_dim(x)), t);
-    athi_set_out(node, 2, athi_dims(athi_last_dim(x)), t);
-    return athi_set_out(node, 0, x, t);
+    for (int i = 1; i < 3; i++) athi_set_out(node, i, athi_dims(athi_last_dim(x)), node->in[1]->dtype);
+    return athi_set_out(node, 0, x, node->in[0]->dtype);
 }
 
 ath_status athi_infer_layer_norm(athi_node *node) {
     athi_shape x = node->in[0]->shape;
     ATH_TRY(check_channels(node, x, 1, 3));
-    ath_dtype t = node->in[0]->dtype;
-    athi_set_out(node, 1, athi_shape_without_last(x), t);
-    athi_set_out(node, 2, athi_shape_without_last(x), t);
-    return athi_set_out(node, 0, x, t);
+    for (int i = 1; i < 3; i++) athi_set_out(node, i, athi_shape_without_last(x), node->in[1]->dtype);
+    return athi_set_out(node, 0, x, node->in[0]->dtype);
 }
 
 /* dy, x, gamma, mean, variance -> dx, dgamma, dbeta */
@@ -47,8 +43,7 @@ ath_status athi_infer_norm_grad(athi_node *node) {
     if (!athi_shapes_agree(dy->shape, x->shape))
         return athi_shape_fail(node, "expected dy of the shape of x %s, got %s", athi_shape_str(x->shape, a),
                                athi_shape_str(dy->shape, b));
-    athi_set_out(node, 1, gamma->shape, x->dtype);
-    athi_set_out(node, 2, gamma->shape, x->dtype);
+    for (int i = 1; i < 3; i++) athi_set_out(node, i, gamma->shape, gamma->dtype);
     return athi_set_out(node, 0, x->shape, x->dtype);
 }
 

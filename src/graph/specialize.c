@@ -76,6 +76,7 @@ static ath_tensor *copy_node(copying *c, const athi_node *node) {
     int n_in = is_random(node->op) && !training ? 1 : node->n_in;
     for (int i = 0; i < n_in; i++) in[i] = mapped(c, node->in[i]);
     c->to->layer = node->layer;
+    c->to->compute = node->compute;
     c->to->backward = node->backward;
     if (node->op == ATHI_OP_BATCH_NORM) {
         if (training && !node->attr.norm.frozen) return batch_norm_train(c, node, in);
@@ -102,6 +103,7 @@ static ath_status copy_ends(copying *c) {
     const athi_graph *from = c->from;
     athi_graph *to = c->to;
     to->layer = "";
+    to->compute = ATH_F32;
     to->backward = false;
     if (!keeps_outputs(c)) {
         if (from->loss) to->loss = mapped(c, from->loss);

@@ -50,10 +50,25 @@ static ath_status check_structure(checking *c) {
     return ATH_OK;
 }
 
+/* bf16 stands only where the op's row lets it, and not beside another floating type. */
+static ath_status check_types(checking *c, const athi_node *node) {
+    const int computes = athi_op_table[node->op].compute;
+    bool low = false, wide = false;
+    for (int k = 0; k < node->n_in && computes != ATHI_COMPUTE_ANY; k++) {
+        const ath_dtype t = node->in[k]->dtype;
+        if (k < computes)
+            low |= t == ATH_BF16, wide |= t == ATH_F32 || t == ATH_F64;
+        else if (t == ATH_BF16)
+            return BAD(c, "input %d is bf16", k);
+    }
+    return low && wide ? BAD(c, "its inputs are of different types") : ATH_OK;
+}
+
 static ath_status check_typed(checking *c) {
     char text[96];
     for (int64_t i = 0; i < c->g->n_nodes; i++) {
         const athi_node *node = c->node = c->g->nodes[i];
+        ATH_TRY(check_types(c, node));
         for (int k = 0; k < node->n_out; k++) {
             const ath_tensor *t = &node->out[k];
             for (int d = 0; d < t->shape.rank; d++) {

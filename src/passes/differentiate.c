@@ -59,11 +59,11 @@ static ath_status step_back(walk *w, athi_node *node) {
     ATH_TRY(athi_graph_check(w->graph));
     for (int k = 0; k < node->n_in; k++) {
         if (!dx[k] || !athi_grad_wants(&w->rules, node->in[k])) continue;
-        if (!athi_shape_equal(dx[k]->shape, node->in[k]->shape)) {
+        if (!athi_shape_equal(dx[k]->shape, node->in[k]->shape) || dx[k]->dtype != node->in[k]->dtype) {
             char a[96], b[96];
-            return athi_fail(w->graph->ctx, ATH_E_FAILED,
-                             "%s '%s': its gradient rule gave %s for input %d of shape %s", info->name, node->layer,
-                             athi_shape_str(dx[k]->shape, a), k, athi_shape_str(node->in[k]->shape, b));
+            return athi_fail(w->graph->ctx, ATH_E_FAILED, "%s '%s': its gradient rule gave %s%s for input %d, %s%s",
+                             info->name, node->layer, athi_dtype_name(dx[k]->dtype), athi_shape_str(dx[k]->shape, a),
+                             k, athi_dtype_name(node->in[k]->dtype), athi_shape_str(node->in[k]->shape, b));
         }
         arrive(w, node->in[k], dx[k]);
     }

@@ -1,5 +1,6 @@
 /* A plan in use: constants, base pointers, running. */
 #include "passes/plan.h"
+#include "tensor/bf16.h"
 
 #include <time.h>
 
@@ -12,7 +13,7 @@ static void fill(char *to, ath_dtype dtype, int64_t n, double value) {
         case ATH_I64: ((int64_t *)(void *)to)[i] = (int64_t)value; break;
         case ATH_U8: ((uint8_t *)to)[i] = (uint8_t)value; break;
         case ATH_I8: ((int8_t *)to)[i] = (int8_t)value; break;
-        case ATH_BF16:
+        case ATH_BF16: ((uint16_t *)(void *)to)[i] = athi_bf16_of((float)value); break;
         case ATH_F16: break; /* refused by athi_plan_fill_constants */
         }
     }
@@ -26,9 +27,8 @@ ath_status athi_plan_fill_constants(athi_plan *plan) {
         const athi_node *node = plan->graph->nodes[i];
         if (node->op != ATHI_OP_CONSTANT) continue;
         ath_dtype dtype = node->out[0].dtype;
-        if (dtype == ATH_BF16 || dtype == ATH_F16)
-            return athi_fail(plan->ctx, ATH_E_UNSUPPORTED,
-                             "constant: expected a type of 32 or 64 bits or a byte, got %s", athi_dtype_name(dtype));
+        if (dtype == ATH_F16)
+            return athi_fail(plan->ctx, ATH_E_UNSUPPORTED, "constant: f16 is for files only; take f32 or bf16");
         fill(plan->constants + node->out[0].offset, dtype, athi_shape_count(node->out[0].shape),
              node->attr.constant.value);
     }

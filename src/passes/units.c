@@ -9,14 +9,21 @@ bool athi_unit_makes(const athi_unit *unit, const ath_tensor *t) {
 
 int64_t athi_tensor_bytes(const ath_tensor *t) { return athi_shape_count(t->shape) * athi_dtype_size(t->dtype); }
 
+/* A convolution's kernel, or the gradient of one, on its way between float32 and bf16. */
+static bool is_cast_of_kernel(const athi_node *node) {
+    if (node->op != ATHI_OP_CAST) return false;
+    athi_op from = node->in[0]->node->op;
+    return from == ATHI_OP_VARIABLE || from == ATHI_OP_CONV2D_GRAD_W;
+}
+
 /* Not the kernels of convolutions, which have four axes too. */
 bool athi_is_image(const athi_node *node, bool output, int index) {
     const ath_tensor *t = output ? &node->out[index] : node->in[index];
-    if (t->shape.rank != 4) return false;
+    if (t->shape.rank != 4 || is_cast_of_kernel(node)) return false;
     if (output) return node->op != ATHI_OP_CONV2D_GRAD_W && !athi_op_is_source(node->op);
-    bool kernel = (node->op == ATHI_OP_CONV2D || node->op == ATHI_OP_CONV2D_GRAD_X ||
-                   node->op == ATHI_OP_QUANTIZED_CONV2D) &&
-                  index == 1;
+    bool kernel =
+        (node->op == ATHI_OP_CONV2D || node->op == ATHI_OP_CONV2D_GRAD_X || node->op == ATHI_OP_QUANTIZED_CONV2D) &&
+        index == 1;
     bool variable = athi_op_has_effect(node->op) && index == 0; /* what it changes; what it reads may be an image */
     return !kernel && !variable;
 }

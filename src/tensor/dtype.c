@@ -16,6 +16,7 @@ _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(rows) / sizeof(rows[0]
 
 int64_t athi_dtype_size(ath_dtype t) { return rows[t].bytes; }
 const char *athi_dtype_name(ath_dtype t) { return names[t]; }
+bool athi_dtype_is_float(ath_dtype t) { return t == ATH_F32 || t == ATH_F64 || t == ATH_BF16 || t == ATH_F16; }
 const char *athi_dtype_file_name(ath_dtype t) { return rows[t].file_name; }
 
 bool athi_dtype_from_file_name(const char *name, ath_dtype *t) {

@@ -30,6 +30,7 @@ int64_t athi_dtype_size(ath_dtype t);
 const char *athi_dtype_name(ath_dtype t);           /* "f32" */
 const char *athi_dtype_file_name(ath_dtype t);      /* "F32", as in safetensors */
 bool athi_dtype_from_file_name(const char *name, ath_dtype *t);
+bool athi_dtype_is_float(ath_dtype t);
 bool athi_dtype_from_name(const char *name, ath_dtype *t);
 
 /* How the elements of a [N, H, W, C] value lie in memory. Plain is row-major. Blocked splits the channels into

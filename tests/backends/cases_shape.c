@@ -33,6 +33,8 @@ static const sweep_case shape[] = {
     {.op = ATHI_OP_SLICE, INPUTS(1, REAL(7, 9)), .attr.slice = {{2, 0}, {3, 9}}, .wrong_attr = true, .wrong_attrs.slice = {{5, 0}, {3, 9}}},
     {.op = ATHI_OP_SLICE, INPUTS(1, REAL(3, 5, 7)), .attr.slice = {{0, 1, 2}, {3, 3, -1}}, WRONG(0, 3, 3, 7)},
     {.op = ATHI_OP_SLICE_GRAD, INPUTS(2, REAL(3, 4), REAL(7, 9)), .attr.slice = {{2, 5}, {3, 4}}, WRONG(0, 7, 4)},
+    {.op = ATHI_OP_CAST, INPUTS(1, REAL(3, 5)), .attr.cast = {ATH_F64}, .wrong_attr = true, .wrong_attrs.cast = {ATH_I32}},
+    {.op = ATHI_OP_CAST, .note = "from bytes", INPUTS(1, {.shape = DIMS(2, 3, 5, 8), .high = 256, .dtype = ATH_U8, .fill = SWEEP_INTEGERS, .fixed = true}), .any_shape = true},
     {.op = ATHI_OP_COPY, INPUTS(1, REAL(3, 5)), .any_shape = true},
     {.op = ATHI_OP_REORDER, .note = "plain to plain", INPUTS(1, REAL(2, 3, 5, 8)), .any_shape = true},
     MATMUL(1, 1, 1), MATMUL(3, 5, 7), MATMUL(33, 17, 9), MATMUL(16, 64, 10), MATMUL(65, 31, 67),

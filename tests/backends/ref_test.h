@@ -40,6 +40,7 @@ static inline void ref_run(ref_graph *r, athi_node *node, const void *const *in,
     const athi_kernel *kernel = ref->kernels[node->op];
     if (!kernel->accepts(&unit, why)) fail_msg("%s: %s", kernel->name, why);
     assert_ok(r->ctx, kernel->make(&make, &unit, &call));
+    call.scratch = make.scratch_bytes ? athi_arena_alloc(r->graph->arena, make.scratch_bytes) : NULL;
     call.run(&call);
 }
 

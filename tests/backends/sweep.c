@@ -8,6 +8,14 @@
 
 enum { MAX_CHECKED = 48 /* elements of an input that finite differences look at */ };
 
+/* What the floating inputs are. bf16 ones are made from f32 variables by casts, as in models. */
+typedef enum numbers {
+    IN_F32,
+    IN_F64,
+    IN_BF16,    /* those of the op's compute type */
+    IN_ROUNDED, /* the same values, in f32 */
+} numbers;
+
 typedef struct program {
     ath_ctx *ctx;
     athi_graph *graph;
@@ -32,8 +40,7 @@ static double draw(const sweep_input *in, int index, athi_rng *rng, int64_t i, i
     switch (in->fill) {
     case SWEEP_DISTINCT: {
         int64_t step = n % 7 ? 7 : n % 11 ? 11 : 13; /* coprime with n for the sizes in use: a permutation */
-        return away_from_kinks(in,
-                               in->low + (in->high - in->low) * ((double)(i * step % n) + 0.5) / (double)n);
+        return away_from_kinks(in, in->low + (in->high - in->low) * ((double)(i * step % n) + 0.5) / (double)n);
     }
     case SWEEP_GRID: return floor(u * 20 - 10) * 0.2 + (index % 2) * 0.1;
     case SWEEP_TIES: return floor(u * 5 - 2) * 0.5;
@@ -83,55 +90,67 @@ static void fill(const sweep_input *in, int index, void *data, ath_dtype type) {
     for (int64_t i = 0; i < n; i++) put(data, type, i, draw(in, index, &rng, i, n));
     if (in->fill == SWEEP_SIMPLEX) normalise_rows(data, type, n / C, C);
     if (in->fill == SWEEP_ONE_HOT)
-        for (int64_t r = 0; r < n / C; r++)
-            put(data, type, r * C + (int64_t)athi_rng_below(&rng, (uint64_t)C), 1);
+        for (int64_t r = 0; r < n / C; r++) put(data, type, r * C + (int64_t)athi_rng_below(&rng, (uint64_t)C), 1);
 }
 
 /* ---- programs ------------------------------------------------------------------------------------ */
 
 static bool has_gradient(const sweep_case *c) { return c->becomes || athi_op_table[c->op].grad != NULL; }
 
-static ath_dtype type_of(const sweep_input *in, ath_dtype floating) {
-    return in->dtype == ATH_F32 ? floating : in->dtype;
+static ath_dtype type_of(const sweep_input *in, numbers form) {
+    return in->dtype == ATH_F32 && form == IN_F64 ? ATH_F64 : in->dtype;
+}
+
+static ath_tensor *widened(athi_graph *g, ath_tensor *t) {
+    return t->dtype == ATH_BF16 ? athi_cast(g, t, ATH_F32) : t;
+}
+static ath_tensor *rounded(athi_graph *g, ath_tensor *t) { return widened(g, athi_cast(g, t, ATH_BF16)); }
+
+static ath_tensor *input_of(athi_graph *g, const sweep_case *c, int i, athi_variable *v, numbers form) {
+    ath_tensor *t = athi_variable_tensor(g, v);
+    if (form < IN_BF16 || i >= athi_op_table[c->op].compute || t->dtype != ATH_F32) return t;
+    return form == IN_BF16 ? athi_cast(g, t, ATH_BF16) : rounded(g, t);
 }
 
 /* output -> variable "y<k>" */
 static void keep_output(athi_graph *g, ath_tensor *y, int k) {
     char name[16];
+    y = widened(g, y);
     snprintf(name, sizeof name, "y%d", k);
     athi_variable *v = athi_variable_add(g, name, y->shape, y->dtype, ATHI_STATISTIC);
     if (v) athi_op2(g, ATHI_OP_MOVE_TOWARDS, athi_variable_tensor(g, v), y, &(athi_attr){.norm = {0}});
 }
 
-/* sum(y * random) */
-static ath_tensor *loss_of(athi_graph *g, ath_tensor *y, int k) {
+/* sum(y * random); the random numbers are y's gradient, and the same in bf16. */
+static ath_tensor *loss_of(athi_graph *g, ath_tensor *y, int k, numbers form) {
     char name[16];
+    y = widened(g, y);
     snprintf(name, sizeof name, "r%d", k);
     athi_variable *v = athi_variable_add(g, name, y->shape, y->dtype, ATHI_STATISTIC);
     if (!v) return &g->poison;
-    ath_tensor *product = athi_op2(g, ATHI_OP_MUL, y, athi_variable_tensor(g, v), NULL);
+    ath_tensor *r = athi_variable_tensor(g, v);
+    ath_tensor *product = athi_op2(g, ATHI_OP_MUL, y, form >= IN_BF16 ? rounded(g, r) : r, NULL);
     return athi_op1(g, ATHI_OP_SUM, product, &(athi_attr){.axes = {.mask = (1u << y->shape.rank) - 1}});
 }
 
-static ath_status build(program *p, const sweep_case *c, ath_dtype floating) {
+static ath_status build(program *p, const sweep_case *c, numbers form) {
     athi_graph *g = p->graph;
     ath_tensor *in[SWEEP_INPUTS] = {0};
     for (int i = 0; i < c->n_in; i++) {
         const char *names[] = {"x0", "x1", "x2", "x3", "x4", "x5"};
-        const ath_dtype type = type_of(&c->in[i], floating);
+        const ath_dtype type = type_of(&c->in[i], form);
         const bool wanted = has_gradient(c) && !c->in[i].fixed && c->in[i].dtype == ATH_F32;
-        p->in[i] =
-            athi_variable_add(g, names[i], c->in[i].shape, type, wanted ? ATHI_TRAINABLE : ATHI_STATISTIC);
-        in[i] = athi_variable_tensor(g, p->in[i]);
+        p->in[i] = athi_variable_add(g, names[i], c->in[i].shape, type, wanted ? ATHI_TRAINABLE : ATHI_STATISTIC);
+        in[i] = input_of(g, c, i, p->in[i], form);
     }
     ath_tensor *y = c->build ? c->build(g, c, in) : athi_node_add(g, c->op, in, c->n_in, &c->attr);
     ATH_TRY(athi_graph_check(g));
     athi_node *node = y->node;
     for (int k = 0; k < node->n_out; k++)
-        if (node->out[k].dtype == ATH_F32 || node->out[k].dtype == ATH_F64) keep_output(g, &node->out[k], k);
+        if (athi_dtype_is_float(node->out[k].dtype)) keep_output(g, &node->out[k], k);
     if (has_gradient(c)) {
         for (int k = 0; k < ATHI_MAX(c->loss_outputs, 1); k++) {
-            ath_tensor *term = loss_of(g, &node->out[k], k);
+            ath_tensor *term = loss_of(g, &node->out[k], k, form);
             g->loss = g->loss ? athi_op2(g, ATHI_OP_ADD, g->loss, term, NULL) : term;
         }
         p->loss = athi_variable_add(g, "loss", athi_dims(2), ATH_F64, ATHI_TRAIN);
@@ -149,8 +168,7 @@ static ath_status lay_out(program *p, const sweep_case *c) {
             athi_variable *v = g->variables[i];
             if ((v->role == ATHI_TRAINABLE) != (pass == 0)) continue;
             v->offset = at;
-            at += (athi_shape_count(v->shape) * athi_dtype_size(v->dtype) + ATHI_ALIGN - 1) / ATHI_ALIGN *
-                  ATHI_ALIGN;
+            at += (athi_shape_count(v->shape) * athi_dtype_size(v->dtype) + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN;
         }
         if (pass == 0) p->spaces.trainable_bytes = at;
     }
@@ -182,7 +200,7 @@ static void program_close(program *p) {
 }
 
 static ath_status program_open(program *p, ath_ctx *ctx, const sweep_case *c, const athi_backend *backend,
-                               ath_dtype floating) {
+                               numbers form) {
     *p = (program){.ctx = ctx};
     ath_status status;
     /* emit's user is the case, which it does not change */
@@ -191,7 +209,7 @@ static ath_status program_open(program *p, ath_ctx *ctx, const sweep_case *c, co
         void *to;
     } user = {.from = c};
     ATH_GOTO(status, failed, athi_graph_create(ctx, &p->graph));
-    ATH_GOTO(status, failed, build(p, c, floating));
+    ATH_GOTO(status, failed, build(p, c, form));
     ATH_GOTO(status, failed, lay_out(p, c));
     athi_compile_opts opts = {.mode = p->graph->loss ? ATHI_MODE_TRAIN : ATHI_MODE_EVALUATE,
                               .backend = backend,
@@ -215,17 +233,14 @@ static void program_run(program *p) {
     athi_plan_run(p->plan);
 }
 
-static double loss_value(const program *p) {
-    return ((const double *)(p->spaces.block + p->loss->offset))[0];
-}
+static double loss_value(const program *p) { return ((const double *)(p->spaces.block + p->loss->offset))[0]; }
 
 /* ---- checks -------------------------------------------------------------------------------------- */
 
 static const char *note(const sweep_case *c) { return c->note ? c->note : ""; }
 
 /* Adds the node alone to a new graph; ATH_OK or the refusal, whose sentence is in `sentence`. */
-static ath_status try_node(ath_ctx *ctx, const sweep_case *c, int n_in, bool wrong,
-                           char sentence[SWEEP_MESSAGE]) {
+static ath_status try_node(ath_ctx *ctx, const sweep_case *c, int n_in, bool wrong, char sentence[SWEEP_MESSAGE]) {
     athi_graph *g = NULL;
     ATH_TRY(athi_graph_create(ctx, &g));
     ath_tensor *in[SWEEP_INPUTS + 1];
@@ -269,8 +284,7 @@ static bool far_apart(double a, double b, double tolerance) {
 }
 
 /* All variables, and the gradients of the trainable ones. */
-static bool programs_agree(const program *a, const program *b, double tolerance,
-                           char message[SWEEP_MESSAGE]) {
+static bool programs_agree(const program *a, const program *b, double tolerance, char message[SWEEP_MESSAGE]) {
     for (int64_t i = 0; i < a->graph->n_variables; i++) {
         const athi_variable *v = a->graph->variables[i], *w = b->graph->variables[i];
         const int64_t n = athi_shape_count(v->shape);
@@ -280,8 +294,8 @@ static bool programs_agree(const program *a, const program *b, double tolerance,
             for (int64_t k = 0; k < n; k++) {
                 const double x = get(from + v->offset, v->dtype, k), y = get(to + w->offset, w->dtype, k);
                 if (!far_apart(x, y, tolerance)) continue;
-                snprintf(message, SWEEP_MESSAGE, "%s%s[%lld]: expected %.9g, got %.9g",
-                         what ? "gradient of " : "", v->name, (long long)k, x, y);
+                snprintf(message, SWEEP_MESSAGE, "%s%s[%lld]: expected %.9g, got %.9g", what ? "gradient of " : "",
+                         v->name, (long long)k, x, y);
                 return false;
             }
         }
@@ -290,16 +304,16 @@ static bool programs_agree(const program *a, const program *b, double tolerance,
 }
 
 /* Runs the case on both and compares. */
-static bool compare(ath_ctx *ctx, const sweep_case *c, const athi_backend *first, ath_dtype first_type,
-                    const athi_backend *second, double tolerance, char message[SWEEP_MESSAGE]) {
+static bool compare(ath_ctx *ctx, const sweep_case *c, const athi_backend *first, numbers first_form,
+                    const athi_backend *second, numbers second_form, double tolerance, char message[SWEEP_MESSAGE]) {
     program a, b;
     char difference[SWEEP_MESSAGE - 128] = "";
     const char *name = athi_op_name(c->op);
-    if (program_open(&a, ctx, c, first, first_type) != ATH_OK) {
+    if (program_open(&a, ctx, c, first, first_form) != ATH_OK) {
         snprintf(message, SWEEP_MESSAGE, "%s %s on %s: %.300s", name, note(c), first->name, ath_errmsg(ctx));
         return false;
     }
-    if (program_open(&b, ctx, c, second, ATH_F32) != ATH_OK) {
+    if (program_open(&b, ctx, c, second, second_form) != ATH_OK) {
         snprintf(message, SWEEP_MESSAGE, "%s %s on %s: %.300s", name, note(c), second->name, ath_errmsg(ctx));
         program_close(&a);
         return false;
@@ -324,12 +338,18 @@ static const athi_backend *reference(ath_ctx *ctx) {
 
 bool sweep_check_types(ath_ctx *ctx, const sweep_case *c, char message[SWEEP_MESSAGE]) {
     const athi_backend *ref = reference(ctx);
-    return compare(ctx, c, ref, ATH_F64, ref, 1e-4, message);
+    return compare(ctx, c, ref, IN_F64, ref, IN_F32, 1e-4, message);
 }
 
-bool sweep_check_backend(ath_ctx *ctx, const sweep_case *c, const athi_backend *other,
-                         char message[SWEEP_MESSAGE]) {
-    return compare(ctx, c, reference(ctx), ATH_F32, other, c->tolerance > 0 ? c->tolerance : 1e-5, message);
+bool sweep_check_backend(ath_ctx *ctx, const sweep_case *c, const athi_backend *other, char message[SWEEP_MESSAGE]) {
+    return compare(ctx, c, reference(ctx), IN_F32, other, IN_F32, c->tolerance > 0 ? c->tolerance : 1e-5, message);
+}
+
+/* A value is rounded by at most 2^-9 of it, and a gradient may go through several. */
+bool sweep_check_bf16(ath_ctx *ctx, const sweep_case *c, const athi_backend *backend, char message[SWEEP_MESSAGE]) {
+    const int computes = athi_op_table[c->op].compute;
+    if (computes == ATHI_COMPUTE_F32 || computes == ATHI_COMPUTE_ANY) return true;
+    return compare(ctx, c, reference(ctx), IN_ROUNDED, backend, IN_BF16, 0x1p-6, message);
 }
 
 static double difference_quotient(program *p, double *x) {
@@ -345,11 +365,10 @@ static double difference_quotient(program *p, double *x) {
 }
 
 bool sweep_check_gradients(ath_ctx *ctx, const sweep_case *c, double distort, char message[SWEEP_MESSAGE]) {
-    if (!has_gradient(c) || c->op == ATHI_OP_CLIP_GRADIENTS)
-        return true; /* clipped gradients are no gradients */
+    if (!has_gradient(c) || c->op == ATHI_OP_CLIP_GRADIENTS) return true; /* clipped gradients are no gradients */
     program p;
     const char *name = athi_op_name(c->op);
-    if (program_open(&p, ctx, c, reference(ctx), ATH_F64) != ATH_OK) {
+    if (program_open(&p, ctx, c, reference(ctx), IN_F64) != ATH_OK) {
         snprintf(message, SWEEP_MESSAGE, "%s %s: %.300s", name, note(c), ath_errmsg(ctx));
         return false;
     }
@@ -369,8 +388,8 @@ bool sweep_check_gradients(ath_ctx *ctx, const sweep_case *c, double distort, ch
             const double rule = analytic[v->offset / 8 + k] * distort;
             good = !far_apart(numeric, rule, 1e-6);
             if (!good)
-                snprintf(message, SWEEP_MESSAGE, "%s %s: d/d%s[%lld]: differences give %.10g, the rule %.10g",
-                         name, note(c), v->name, (long long)k, numeric, rule);
+                snprintf(message, SWEEP_MESSAGE, "%s %s: d/d%s[%lld]: differences give %.10g, the rule %.10g", name,
+                         note(c), v->name, (long long)k, numeric, rule);
         }
     }
     athi_free(ctx, analytic);

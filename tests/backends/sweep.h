@@ -104,6 +104,8 @@ bool sweep_check_types(ath_ctx *ctx, const sweep_case *c, char message[SWEEP_MES
 /** Gradients against central differences in f64 on ref. `distort` multiplies the gradients first: 1, or for
  * the test of this check something else. Nothing to do (true) without a gradient rule. */
 bool sweep_check_gradients(ath_ctx *ctx, const sweep_case *c, double distort, char message[SWEEP_MESSAGE]);
+/** The op over bf16 values on a backend, against ref over the same values in f32. */
+bool sweep_check_bf16(ath_ctx *ctx, const sweep_case *c, const athi_backend *backend, char message[SWEEP_MESSAGE]);
 /** Another backend against ref, in f32. */
 bool sweep_check_backend(ath_ctx *ctx, const sweep_case *c, const athi_backend *other,
                          char message[SWEEP_MESSAGE]);

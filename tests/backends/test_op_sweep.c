@@ -43,6 +43,9 @@ static bool gradients(ath_ctx *ctx, const sweep_case *c, const void *more, char 
     (void)more;
     return sweep_check_gradients(ctx, c, 1, message);
 }
+static bool bf16(ath_ctx *ctx, const sweep_case *c, const void *more, char message[SWEEP_MESSAGE]) {
+    return sweep_check_bf16(ctx, c, more, message);
+}
 static bool backend(ath_ctx *ctx, const sweep_case *c, const void *more, char message[SWEEP_MESSAGE]) {
     return sweep_check_backend(ctx, c, more, message);
 }
@@ -71,6 +74,14 @@ static void f32_like_f64(void **state) {
 static void gradient_rules(void **state) {
     (void)state;
     each_case(gradients, NULL);
+}
+static void bf16_like_f32(void **state) {
+    (void)state;
+    for (int i = 0; athi_backends[i]; i++)
+        if (!athi_backends[i]->unavailable()) {
+            athi_backends[i]->enter(1);
+            each_case(bf16, athi_backends[i]);
+        }
 }
 static void other_backends(void **state) {
     (void)state;
@@ -149,6 +160,7 @@ int main(void) {
         cmocka_unit_test(shape_rules),
         cmocka_unit_test(f32_like_f64),
         cmocka_unit_test(gradient_rules),
+        cmocka_unit_test(bf16_like_f32),
         cmocka_unit_test(other_backends),
         cmocka_unit_test(a_wrong_gradient_is_caught),
         cmocka_unit_test(a_wrong_kernel_is_caught),

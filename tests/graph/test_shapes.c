@@ -38,6 +38,17 @@ static const shape_case cases[] = {
      "%0 = variable() variable=\"n\"\n%1 = input() shape=[?,8]\n%2 = dropout(%1, %0) rate=0.5\n",
      "f32[batch, 8]", NULL},
     {X2 "%1 = dropout(%0, %0) rate=0.5\n", NULL, "expected counters i64[2]"},
+    /* types */
+    {X2 "%1 = cast(%0) dtype=bf16\n", "bf16[batch, 784]", NULL},
+    {X2 "%1 = cast(%0) dtype=i32\n", NULL, "expected a cast to f32, f64 or bf16, got f32 to i32"},
+    {X2 "%1 = cast(%0) dtype=bf16\n%2 = relu(%1)\n%3 = relu_grad(%1, %2)\n", "bf16[batch, 784]", NULL},
+    {X2 "%1 = cast(%0) dtype=bf16\n%2 = relu_grad(%0, %1)\n", NULL, "expected inputs of one type, got f32 and bf16"},
+    {X2 "%1 = cast(%0) dtype=bf16\n%2 = add(%1, %0)\n", NULL, "inputs of one type"},
+    {X2 C(784) "%1 = variable() variable=\"c\"\n%2 = cast(%0) dtype=bf16\n%3 = layer_norm(%2, %1, %1)\n",
+     "bf16[batch, 784]", NULL},
+    {X2 C(784) "%1 = variable() variable=\"c\"\n%2 = cast(%1) dtype=bf16\n%3 = layer_norm(%0, %1, %2)\n", NULL,
+     "expected input 3 in f32, got bf16"},
+    {X2 "%1 = cast(%0) dtype=bf16\n%2 = sigmoid_xent(%1, %1)\n", NULL, "expected input 1 in f32, got bf16"},
     /* reductions and rearrangements */
     {X4 "%1 = sum(%0) mask=6\n", "f32[batch, 4]", NULL},
     {X4 "%1 = mean(%0) mask=6 keep=true\n", "f32[batch, 1, 1, 4]", NULL},

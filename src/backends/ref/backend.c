@@ -25,10 +25,12 @@ const athi_ref_run athi_ref_any[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_QUANTIZED_MATMUL] = athi_ref_quantized_matmul,
     [ATHI_OP_QUANTIZED_CONV2D] = athi_ref_quantized_conv2d,
     [ATHI_OP_AUGMENT] = athi_ref_augment,
+    [ATHI_OP_CAST] = athi_ref_cast,
 };
 
 static athi_ref_run find(const athi_node *node) {
     if (athi_ref_any[node->op]) return athi_ref_any[node->op];
+    if (athi_ref_is_bf16(node)) return athi_ref_f32[node->op];
     switch (node->n_in ? node->in[0]->dtype : ATH_F32) {
     case ATH_F32: return athi_ref_f32[node->op];
     case ATH_F64: return athi_ref_f64[node->op];
@@ -39,10 +41,11 @@ static athi_ref_run find(const athi_node *node) {
 
 static bool is_float(ath_dtype t) { return t == ATH_F32 || t == ATH_F64; }
 
-/* Floating inputs and outputs of one kernel are of one type; metrics alone give f32 from anything. */
+/* Floating inputs and outputs of one kernel are of one type, bf16 counting as float; metrics alone give f32 from
+ * anything. */
 static bool types_agree(const athi_node *node) {
-    const ath_dtype type = node->in[0]->dtype;
-    for (int i = 1; i < node->n_in; i++)
+    const ath_dtype type = athi_ref_is_bf16(node) ? ATH_F32 : node->in[0]->dtype;
+    for (int i = 0; i < node->n_in; i++)
         if (is_float(node->in[i]->dtype) && node->in[i]->dtype != type) return false;
     return true;
 }
@@ -78,6 +81,8 @@ static ath_status make(athi_make *m, const athi_unit *unit, athi_call *call) {
     if (unit->nodes[0]->op == ATHI_OP_UPDATE) return athi_ref_update_make(m, unit, call);
     if (unit->nodes[0]->op == ATHI_OP_AUGMENT) return athi_ref_augment_make(m, unit, call);
     call->run = find(unit->nodes[0]);
+    if (!athi_ref_any[unit->nodes[0]->op] && athi_ref_is_bf16(unit->nodes[0]))
+        return athi_ref_bf16_make(m, unit, call, call->run);
     return ATH_OK;
 }
 

@@ -3,11 +3,12 @@
  *
  * A kernel is a function of the call. What depends on the element type lies in the families (elementwise.h,
  * reduce.h, …), which f32.c and f64.c include with T = float and T = double; sums are always taken in double.
- * What does not lies in bytes.c, effect.c and update.c. */
+ * What does not lies in bytes.c, effect.c and update.c. bf16 is float between two conversions: bf16.c. */
 #ifndef ATHI_REF_H
 #define ATHI_REF_H
 
 #include "graph/backend.h"
+#include "tensor/bf16.h"
 
 typedef void (*athi_ref_run)(const athi_call *call);
 
@@ -38,11 +39,16 @@ void athi_ref_quantized_matmul(const athi_call *call);
 void athi_ref_quantized_conv2d(const athi_call *call);
 void athi_ref_int8_max_pool(const athi_call *call);
 void athi_ref_augment(const athi_call *call);
+void athi_ref_cast(const athi_call *call);
 
 /** Is there a function for the optimiser of this update node? */
 bool athi_ref_update_known(const athi_node *node);
 /** Finds the optimiser's functions and the slots of every variable. */
 ath_status athi_ref_update_make(athi_make *m, const athi_unit *unit, athi_call *call);
+/** Is one of the node's values bf16? */
+bool athi_ref_is_bf16(const athi_node *node);
+/** Calls `run`, a kernel in float, with bf16 inputs widened and bf16 outputs rounded. */
+ath_status athi_ref_bf16_make(athi_make *m, const athi_unit *unit, athi_call *call, athi_ref_run run);
 /** Memory to convert images of f64 in. */
 ath_status athi_ref_augment_make(athi_make *m, const athi_unit *unit, athi_call *call);
 
@@ -64,13 +70,16 @@ static inline void *athi_ref_gradient_data(const athi_call *call, const athi_var
     return call->spaces->grads + (v->offset - call->spaces->trainable_offset);
 }
 
-/* Elements of f32 or f64 data, where the type is not the kernel's. */
+/* Elements of f32, f64 or bf16 data, where the type is not the kernel's. */
 static inline double athi_ref_read(const void *data, ath_dtype dtype, int64_t i) {
+    if (dtype == ATH_BF16) return (double)athi_bf16_value(((const uint16_t *)data)[i]);
     return dtype == ATH_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
 }
 static inline void athi_ref_write(void *data, ath_dtype dtype, int64_t i, double value) {
     if (dtype == ATH_F64)
         ((double *)data)[i] = value;
+    else if (dtype == ATH_BF16)
+        ((uint16_t *)data)[i] = athi_bf16_of((float)value);
     else
         ((float *)data)[i] = (float)value;
 }
