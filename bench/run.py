@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [step] [int8] [augment] [search] [start] [memory] [--rounds N] [--readme]      without names: all of them
+    bench/run.py [PART …] [--rounds N] [--readme]       without names: all parts but `accuracy`, which trains for two hours
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
-round by round, both sides one after the other, because a machine's speed drifts."""
+round by round, both sides one after the other, because a machine's speed drifts. --readme keeps the rows in
+bench/kept.jsonl, in the place of those that the same part printed before, and writes all kept ones into README.md.
+ATHANOR_CPU=avx2 holds both sides to AVX2."""
 import argparse
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -17,46 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build"
-PYTHON = Path(os.environ.get("BENCH_VENV", ROOT / ".venv-bench")) / "bin/python"
-ATHANOR = BUILD / "athanor"
-rows = []  # (what, ours, theirs, ratio or figure, target, reached)
-
-
-def flags():
-    return set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M).group(1).split())
-
-
-AVX512 = "avx512f" in flags()
-
-
-def row(what, ours, theirs, figure, target, reached):
-    rows.append((what, ours, theirs, figure, target, "yes" if reached else "no"))
-    print("  ".join(str(x) for x in rows[-1]), flush=True)
-
-
-def floor(avx512, avx2):
-    return avx512 if AVX512 else avx2
-
-
-class Side:
-    """A program that measures one round for every "go" it reads."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=subprocess.DEVNULL)
-        self.ready = json.loads(self.process.stdout.readline())
-
-    def round(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["ms_per_step"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
+from rows import ATHANOR, BUILD, ISA, MACHINE, PYTHON, ROOT, Side, build, floor, gain, keep, plural, row, rows, write_readme
 
 STEPS = {"mlp64": ("MLP 784-64-10, RMSprop, batch 128", 4), "mlp512": ("MLP 784-512-512-10, Adam, batch 128", 2),
          "cnn": ("CNN 32-64-dense 128, Adam, batch 64", 2.6), "wrn": ("WideResNet-16-10, SGD, batch 32", 1.9)}
@@ -64,9 +25,9 @@ STEPS = {"mlp64": ("MLP 784-64-10, RMSprop, batch 128", 4), "mlp512": ("MLP 784-
 
 def bench_step(rounds):
     """Training steps of four nets, one and two threads, against PyTorch at its best settings, eager or compiled."""
-    subprocess.run(["ninja", "-C", BUILD, "bench/bench_step"], check=True, stdout=subprocess.DEVNULL)
+    build("bench_step")
     for case, (name, target) in STEPS.items():
-        target = floor(target, round(1 + (target - 1) * 2 / 3, 2))  # AVX2: two thirds of the gain
+        target = gain(target)
         for threads in ("1", "2"):
             peer = Side([PYTHON, ROOT / "bench/peers/torch_train.py", case, threads, str(rounds), "--wait"])
             own = Side([BUILD / "bench/bench_step", case, threads, str(rounds), "--wait"])
@@ -74,13 +35,13 @@ def bench_step(rounds):
             own.close(), peer.close()
             ours, theirs = (statistics.median(side) for side in zip(*pairs))
             ratio = statistics.median(p / o for o, p in pairs)
-            row(f"{name}, {threads} thread{'s' * (threads > '1')}, a step", f"{ours:.3f} ms",
+            row(f"{name}, {plural(threads)}, a step", f"{ours:.3f} ms",
                 f"PyTorch ({peer.ready['settings']}) {theirs:.3f} ms", f"{ratio:.2f}x", f"{target}x", ratio >= target)
 
 
 def bench_augment(rounds):
     """Shifting, flipping and normalising a batch of the lab, as a share of its step; one thread."""
-    subprocess.run(["ninja", "-C", BUILD, "bench/bench_augment", "bench/bench_step"], check=True, stdout=subprocess.DEVNULL)
+    build("bench_augment", "bench_step")
     own = json.loads(subprocess.run([BUILD / "bench/bench_augment", str(rounds)], check=True, capture_output=True).stdout)
     wrn = Side([BUILD / "bench/bench_step", "wrn", "1", "1", "--wait"])
     step = wrn.round()
@@ -180,7 +141,7 @@ def bench_memory(_rounds):
 def bench_int8(_rounds):
     """Prediction of an int8 copy against the float32 model, one thread, in turn (by `athanor quantize` itself); and of
     one image with the model loaded."""
-    subprocess.run(["ninja", "-C", BUILD, "bench/bench_predict"], check=True, stdout=subprocess.DEVNULL)
+    build("bench_predict")
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([ATHANOR, "train", ROOT / "bench/int8.yaml", "--threads", "1", "--dir", folder], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -206,30 +167,21 @@ def bench_int8(_rounds):
 BENCHES = {"step": bench_step, "int8": bench_int8, "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
 
 
-def table():
-    cpu = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M).group(1)
-    lines = [f"{cpu}, {os.cpu_count()} cores, {'AVX-512' if AVX512 else 'AVX2'}, {platform.system()} {platform.release()}", "",
-             "| what | Athanor | the other side | figure | at least | reached |", "|---|---|---|---|---|---|"]
-    lines += ["| " + " | ".join(r) + " |" for r in rows]
-    return "\n".join(lines)
-
-
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("names", nargs="*", choices=[*BENCHES, []])
+    arguments.add_argument("parts", nargs="*", choices=[*BENCHES, []])
     arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument("--readme", action="store_true", help="puts the table between the bench marks of README.md")
+    arguments.add_argument("--readme", action="store_true", help="keeps the rows, and writes them into README.md")
     options = arguments.parse_args()
     if not PYTHON.exists():
         sys.exit(f"bench: no virtual environment at {PYTHON.parent.parent}; run bench/peers/setup")
-    for name in options.names or BENCHES:
-        BENCHES[name](options.rounds)
-    print("\n" + table())
-    if options.readme:
-        readme = ROOT / "README.md"
-        text = readme.read_text()
-        readme.write_text(re.sub(r"(<!-- bench -->\n).*(<!-- /bench -->)", lambda m: m[1] + table() + "\n" + m[2], text,
-                                 flags=re.S))
+    print(MACHINE, flush=True)
+    for part in options.parts or BENCHES:
+        BENCHES[part](options.rounds)
+        if options.readme:  # after each part, so that an interrupted run keeps what it had
+            keep(part, BENCHES)
+            write_readme()
+        rows.clear()
 
 
 main()

@@ -1,4 +1,4 @@
-/* Linked into every test: ATHANOR_CPU=avx2 holds them to what another processor has, as it does the program. */
+/* Linked into every test and bench: ATHANOR_CPU=avx2 holds them to what another processor has, as it does the program. */
 #include "graph/backend.h"
 
 #include <stdio.h>

@@ -134,6 +134,9 @@ def choose(case, wanted, x, y):
 def main():
     torch.set_num_threads(ARGS.threads)
     torch.set_flush_denormal(True)
+    if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2":  # held to it: what torch.compile writes too
+        from torch._inductor import config
+        config.cpp.simdlen = 256
     x, y = fashion()
     x = torch.from_numpy(x.astype("float32") / 255)
     y = torch.from_numpy(y.astype("int64"))
@@ -141,7 +144,8 @@ def main():
         x = x.view(-1, 1, 28, 28)
     setting, training, tried = choose(ARGS.case, ARGS.settings, x, y)
     if ARGS.wait:
-        print(json.dumps({"ready": ARGS.case, "settings": setting, "tried_ms": tried}), flush=True)
+        print(json.dumps({"ready": ARGS.case, "settings": setting, "tried_ms": tried,
+                          "capability": torch.backends.cpu.get_cpu_capability()}), flush=True)
     for _ in range(ARGS.rounds):
         if ARGS.wait and sys.stdin.readline().strip() != "go":
             break
