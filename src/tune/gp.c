@@ -1,19 +1,25 @@
-/* The Gaussian process: kernel, conditioning, predictions and their gradients (see gp.h). */
+/* The Gaussian process: conditioning, predictions and their gradients (see gp.h). */
 #include "tune/gp.h"
 #include "tune/gp_internal.h"
+#include "backends/cpu/kernels.h"
 
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
 
+static const athi_gp_kernel *kernel_here(void) {
+    static const athi_gp_kernel *const kernels[] = {[ATHI_CPU_BASELINE] = &athi_gp_kernel_baseline,
+                                                    [ATHI_CPU_AVX2] = &athi_gp_kernel_avx2,
+                                                    [ATHI_CPU_AVX512] = &athi_gp_kernel_avx512};
+    return kernels[athi_cpu_best_isa()];
+}
+
 ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d, const double *x, const double *y,
                           int64_t n, double mean, athi_gp *gp) {
-    *gp = (athi_gp){.dims = dims, .d = d, .n = n, .x = x, .y = y, .mean = mean};
-    gp->plain = true;
-    for (int64_t j = 0; j < d; j++) {
-        gp->n_gaps += dims[j].optional;
-        gp->plain = gp->plain && !dims[j].optional && !dims[j].category;
-    }
+    *gp = (athi_gp){.dims = dims, .d = d, .n = n, .x = x, .y = y, .mean = mean, .kernel = kernel_here()};
+    for (int64_t j = 0; j < d; j++) gp->n_gaps += dims[j].optional;
+    gp->trend_scale = 1;
+    for (int64_t j = 0; j < d; j++) gp->trend_scale += athi_gp_in_trend(dims[j]) ? 1.0 / 3 : 0;
     gp->n_theta = d + gp->n_gaps + 2;
     gp->theta = athi_arena_array(arena, gp->n_theta + 1, /* a trend */ sizeof *gp->theta);
     gp->weight = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->weight);
@@ -29,80 +35,22 @@ void athi_gp_add_trend(athi_gp *gp) {
     athi_gp_prior_mode(gp, gp->theta);
 }
 
-/* ---- kernel --------------------------------------------------------------------------------------------- */
-
-/* What 1 / length^2 is multiplied with; *absent: one of the two values is. */
-static inline double coefficient(athi_gp_dim dim, double a, double b, bool *absent) {
-    bool no_a = isnan(a), no_b = isnan(b);
-    *absent = no_a != no_b;
-    if (no_a && no_b) return 0;
-    if (*absent) return dim.category ? ATHI_GP_SIMPLEX_RADIUS : ATHI_GP_ARC_RADIUS;
-    if (dim.category) return a != b;
-    double delta = a - b;
-    if (!dim.optional) return delta * delta;
-    double s = sin(M_PI / 4 * delta);
-    return 4 * ATHI_GP_ARC_RADIUS * s * s;
+double athi_gp_distance(const athi_gp *gp, const double *a, const double *b) {
+    double r2;
+    gp->kernel->distances(gp, a, b, 1, 1, &r2);
+    return r2;
 }
 
-double athi_gp_coefficient(athi_gp_dim dim, double a, double b, bool *absent) {
-    return coefficient(dim, a, b, absent);
+static double trend_at(const athi_gp *gp, const double *row) {
+    double product;
+    if (!gp->has_trend) return 0;
+    gp->kernel->trend_products(gp, row, row, 1, 1, &product);
+    return gp->trend * product * product;
 }
 
-static double distance(const athi_gp *gp, const double *a, const double *b) {
-    double sum = 0;
-    if (gp->plain) { /* numbers that always exist: without branches, several at a time */
-        for (int64_t j = 0; j < gp->d; j++) sum += gp->weight[j] * (a[j] - b[j]) * (a[j] - b[j]);
-        return sum;
-    }
-    for (int64_t j = 0; j < gp->d; j++) {
-        bool absent;
-        sum += gp->weight[j] * coefficient(gp->dims[j], a[j], b[j], &absent);
-        if (absent) sum += gp->gap[j];
-    }
-    return sum;
-}
+static double prior_variance(const athi_gp *gp, const double *row) { return gp->signal + trend_at(gp, row); }
 
-double athi_gp_distance(const athi_gp *gp, const double *a, const double *b) { return distance(gp, a, b); }
-
-static bool in_trend(const athi_gp *gp, int64_t j) { return !gp->dims[j].category && !gp->dims[j].optional; }
-
-/* (1 + z_a . z_b) / (1 + m / 3): about 1 at random points. *scale: the denominator. */
-static double product(const athi_gp *gp, const double *a, const double *b, double *scale) {
-    double sum = 1;
-    *scale = 1;
-    for (int64_t j = 0; j < gp->d; j++)
-        if (in_trend(gp, j)) sum += (2 * a[j] - 1) * (2 * b[j] - 1), *scale += 1.0 / 3;
-    return sum / *scale;
-}
-
-double athi_gp_trend(const athi_gp *gp, const double *a, const double *b) {
-    double scale, p = product(gp, a, b, &scale);
-    return p * p;
-}
-
-/* Its derivative by a_j; b itself may be a, and then it is half of it. */
-static double trend_slope(const athi_gp *gp, const double *a, const double *b, int64_t j) {
-    double scale, p = product(gp, a, b, &scale);
-    return in_trend(gp, j) ? 4 * p * (2 * b[j] - 1) / scale : 0;
-}
-
-static double trend(const athi_gp *gp, const double *a, const double *b) {
-    return gp->has_trend ? gp->trend * athi_gp_trend(gp, a, b) : 0;
-}
-
-static double prior_variance(const athi_gp *gp, const double *row) { return gp->signal + trend(gp, row, row); }
-
-/* Covariances of a row with all points; slope (may be NULL): derivatives by the squared distance. */
-static void covariances(const athi_gp *gp, const double *row, double *k, double *slope) {
-    for (int64_t i = 0; i < gp->n; i++) {
-        double unused, *s = slope ? &slope[i] : &unused;
-        k[i] = gp->signal * athi_matern(distance(gp, row, gp->x + i * gp->d), s);
-        *s *= gp->signal;
-        k[i] += trend(gp, row, gp->x + i * gp->d);
-    }
-}
-
-static void read_theta(athi_gp *gp) {
+void athi_gp_read_theta(athi_gp *gp) {
     const double *t = gp->theta + gp->d;
     for (int64_t j = 0; j < gp->d; j++) {
         gp->weight[j] = exp(-2 * gp->theta[j]);
@@ -118,20 +66,36 @@ static void read_theta(athi_gp *gp) {
 static bool factorise(athi_gp *gp, double jitter) {
     int64_t n = gp->n;
     for (int64_t j = 0; j < n; j++) {
-        double slope;
-        const double *b = gp->x + j * gp->d;
-        for (int64_t i = j + 1; i < n; i++) {
-            const double *a = gp->x + i * gp->d;
-            gp->factor[j * n + i] = gp->signal * athi_matern(distance(gp, a, b), &slope) + trend(gp, a, b);
-        }
-        gp->factor[j * n + j] = prior_variance(gp, b) + gp->noise + jitter;
+        const double *row = gp->x + j * gp->d;
+        gp->kernel->covariances(gp, row, j + 1, gp->factor + j * n, NULL, NULL);
+        gp->factor[j * n + j] = prior_variance(gp, row) + gp->noise + jitter;
     }
     return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, gp->factor, (lapack_int)n) == 0;
 }
 
-static void mirror(double *matrix, int64_t n) {
+/* Of a lower triangle within a matrix of `stride` rows, by halves: so most of it is products of matrices, where dtrtri goes
+ * column by column. */
+static void invert_triangle(double *a, int64_t n, int64_t stride) {
+    enum { SMALL = 16 };
+    if (n <= SMALL) {
+        LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'L', 'N', (lapack_int)n, a, (lapack_int)stride);
+        return;
+    }
+    int64_t half = n / 2, rest = n - half;
+    double *below = a + half, *corner = a + half * stride + half;
+    invert_triangle(a, half, stride);
+    invert_triangle(corner, rest, stride);
+    cblas_dtrmm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)rest, (int)half, -1, corner,
+                (int)stride, below, (int)stride);
+    cblas_dtrmm(CblasColMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rest, (int)half, 1, a,
+                (int)stride, below, (int)stride);
+}
+
+void athi_gp_invert(double *factor, int64_t n) {
+    invert_triangle(factor, n, n);
+    LAPACKE_dlauum_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, factor, (lapack_int)n);
     for (int64_t j = 0; j < n; j++)
-        for (int64_t i = j + 1; i < n; i++) matrix[i * n + j] = matrix[j * n + i];
+        for (int64_t i = j + 1; i < n; i++) factor[i * n + j] = factor[j * n + i];
 }
 
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
@@ -140,8 +104,11 @@ ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
     gp->factor = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof *gp->factor);
     gp->inverse = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof *gp->inverse);
     gp->alpha = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof *gp->alpha);
-    if (!gp->factor || !gp->inverse || !gp->alpha) return ATH_E_NOMEM;
-    read_theta(gp);
+    gp->columns = athi_arena_array(arena, ATHI_MAX(n * gp->d, 1), sizeof *gp->columns);
+    if (!gp->factor || !gp->inverse || !gp->alpha || !gp->columns) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < gp->d; j++) gp->columns[j * n + i] = gp->x[i * gp->d + j];
+    athi_gp_read_theta(gp);
     if (n == 0) return ATH_OK;
     double jitter = 0;
     for (int tries = 0; !factorise(gp, jitter); tries++) {
@@ -151,9 +118,7 @@ ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
         jitter = jitter > 0 ? 10 * jitter : 1e-8 * gp->signal;
     }
     memcpy(gp->inverse, gp->factor, (size_t)cells * sizeof *gp->inverse);
-    if (LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, gp->inverse, (lapack_int)n) != 0)
-        return athi_fail(ctx, ATH_E_FAILED, "gaussian process: the covariance cannot be inverted");
-    mirror(gp->inverse, n);
+    athi_gp_invert(gp->inverse, n);
     for (int64_t i = 0; i < n; i++) gp->alpha[i] = gp->y[i] - gp->mean;
     LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, 1, gp->factor, (lapack_int)n, gp->alpha, (lapack_int)n);
     return ATH_OK;
@@ -168,35 +133,26 @@ void athi_gp_solve(const athi_gp *gp, double *vectors, int m) {
 
 static double clip_variance(const athi_gp *gp, double v) { return fmax(v, 1e-10 * gp->signal); }
 
-/* From the covariances in `work`, which are overwritten. */
-static void predict_variance(const athi_gp *gp, const double *rows, int64_t m, double *variance, double *work) {
-    int64_t n = gp->n;
-    if (n > 0)
-        cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)m, 1, gp->factor,
-                    (int)n, work, (int)n);
-    for (int64_t k = 0; k < m; k++) {
-        double sum = prior_variance(gp, rows + k * gp->d);
-        for (int64_t i = 0; i < n; i++) sum -= work[k * n + i] * work[k * n + i];
-        variance[k] = clip_variance(gp, sum);
-    }
-}
-
 void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *mean, double *variance, double *work) {
     athi_gp_predict_with(gp, gp->alpha, 1, rows, m, mean, variance, work);
 }
 
 void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas, const double *rows, int64_t m,
                           double *means, double *variance, double *work) {
-    int64_t n = gp->n;
+    int n = (int)gp->n, count = (int)m;
+    for (int64_t k = 0; k < m * n_alphas; k++) means[k] = gp->mean;
     for (int64_t k = 0; k < m; k++) {
-        covariances(gp, rows + k * gp->d, work + k * n, NULL);
-        for (int a = 0; a < n_alphas; a++) {
-            double sum = gp->mean;
-            for (int64_t i = 0; i < n; i++) sum += work[k * n + i] * alphas[a * n + i];
-            means[k * n_alphas + a] = sum;
-        }
+        gp->kernel->covariances(gp, rows + k * gp->d, 0, work + k * n, NULL, NULL);
+        variance[k] = prior_variance(gp, rows + k * gp->d);
     }
-    predict_variance(gp, rows, m, variance, work);
+    if (n > 0 && m > 0) {
+        cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, n_alphas, count, n, 1, alphas, n, work, n, 1, means,
+                    n_alphas);
+        cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, n, count, 1, gp->factor, n,
+                    work, n);
+    }
+    for (int64_t k = 0; k < m; k++)
+        variance[k] = clip_variance(gp, variance[k] - cblas_ddot(n, work + k * n, 1, work + k * n, 1));
 }
 
 /* Half the derivative of the coefficient by its first value. */
@@ -205,26 +161,40 @@ static double half_derivative(athi_gp_dim dim, double a, double b) {
     return dim.optional ? 2 / M_PI * sin(M_PI / 2 * (a - b)) : a - b;
 }
 
+/* Derivatives of the covariances of a row with all points by its number j. */
+static void slopes_by(const athi_gp *gp, const double *row, int j, const double *slope, const double *product,
+                      double *restrict dk) {
+    const double *other = gp->columns + j * gp->n, a = row[j], weight = 2 * gp->weight[j];
+    athi_gp_dim dim = gp->dims[j];
+    if (dim.optional) {
+        for (int64_t i = 0; i < gp->n; i++) dk[i] = weight * slope[i] * half_derivative(dim, a, other[i]);
+        return;
+    }
+    for (int64_t i = 0; i < gp->n; i++) dk[i] = weight * slope[i] * (a - other[i]);
+    double by_product = gp->has_trend ? 4 * gp->trend / gp->trend_scale : 0;
+    for (int64_t i = 0; gp->has_trend && i < gp->n; i++) dk[i] += by_product * product[i] * (2 * other[i] - 1);
+}
+
+/* Derivative of the trend's variance at a row. */
+static double trend_slope(const athi_gp *gp, const double *row, int j) {
+    double product;
+    if (!gp->has_trend || gp->dims[j].optional) return 0;
+    gp->kernel->trend_products(gp, row, row, 1, 1, &product);
+    return 8 * gp->trend * product * (2 * row[j] - 1) / gp->trend_scale;
+}
+
 void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
                       double *variance, double *d_mean, double *d_variance, double *work) {
-    int64_t n = gp->n, d = gp->d;
-    double *k = work, *slope = work + n, *v = work + 2 * n, sum = gp->mean, var = prior_variance(gp, row);
-    covariances(gp, row, k, slope);
-    if (n > 0) cblas_dsymv(CblasColMajor, CblasLower, (int)n, 1, gp->inverse, (int)n, k, 1, 0, v, 1);
-    for (int64_t i = 0; i < n; i++) sum += k[i] * gp->alpha[i], var -= k[i] * v[i];
-    *mean = sum;
+    int n = (int)gp->n;
+    double *k = work, *slope = work + n, *v = work + 2 * n, *product = work + 3 * n;
+    gp->kernel->covariances(gp, row, 0, k, slope, product);
+    if (n > 0) cblas_dsymv(CblasColMajor, CblasLower, n, 1, gp->inverse, n, k, 1, 0, v, 1);
+    double var = prior_variance(gp, row) - cblas_ddot(n, k, 1, v, 1);
+    *mean = gp->mean + cblas_ddot(n, k, 1, gp->alpha, 1);
     *variance = clip_variance(gp, var);
     for (int f = 0; f < n_free; f++) {
-        int j = free[f];
-        double dm = 0, dv = 0;
-        for (int64_t i = 0; i < n; i++) {
-            const double *other = gp->x + i * d;
-            double dk = 2 * gp->weight[j] * slope[i] * half_derivative(gp->dims[j], row[j], other[j]);
-            if (gp->has_trend) dk += gp->trend * trend_slope(gp, row, other, j);
-            dm += dk * gp->alpha[i], dv += dk * v[i];
-        }
-        d_mean[f] = dm;
-        double by_prior = gp->has_trend ? 2 * gp->trend * trend_slope(gp, row, row, j) : 0;
-        d_variance[f] = *variance > var ? 0 : by_prior - 2 * dv;
+        slopes_by(gp, row, free[f], slope, product, k);
+        d_mean[f] = cblas_ddot(n, k, 1, gp->alpha, 1);
+        d_variance[f] = *variance > var ? 0 : trend_slope(gp, row, free[f]) - 2 * cblas_ddot(n, k, 1, v, 1);
     }
 }

@@ -27,17 +27,19 @@ typedef struct athi_gp_dim {
 } athi_gp_dim;
 
 typedef struct athi_gp {
+    const struct athi_gp_kernel *kernel; /* vector code for this processor */
     const athi_gp_dim *dims;
     int64_t d, n, n_gaps, n_theta;
     const double *x; /* n rows of d, NaN: absent; a category's branch number; a numeric's unit value */
     const double *y; /* n */
     double mean;     /* of the prior */
-    bool plain;      /* every dimension is a number that always exists */
     bool has_trend;
+    double trend_scale; /* 1 + m / 3 */
     double *theta;
     /* made by athi_gp_condition: */
     double *weight, *gap; /* per dimension: 1 / length^2, gap */
     double signal, noise, trend;
+    double *columns; /* x, a dimension after the other */
     double *factor;  /* Cholesky, column by column, lower */
     double *inverse; /* of the covariance of y, both triangles */
     double *alpha;   /* inverse * (y - mean) */
@@ -64,17 +66,18 @@ void athi_gp_predict(const athi_gp *gp, const double *rows, int64_t m, double *m
 /** Means by `n_alphas` other vectors alpha (n apart), all means of a row side by side, and the variance. */
 void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas, const double *rows, int64_t m,
                           double *means, double *variance, double *work);
-/** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 3 * n doubles. */
+/** One row, and the derivatives by the dimensions free[0..n_free) (numeric and present); work: 4 * n doubles. */
 void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int n_free, double *mean,
                       double *variance, double *d_mean, double *d_variance, double *work);
 
 /* ---- for fits in turn, and for tests --------------------------------------------------------------------- */
 
 typedef struct athi_gp_pairs {
-    double *coefficient;        /* per pair of points and dimension: what 1 / length^2 is multiplied with */
-    double *absent;             /* per pair and optional dimension: 1 if absent in one of the two */
+    int64_t n;                  /* pairs of points: 0 with 1, 0 with 2, ... */
+    double *coefficient;        /* per dimension, of each pair: what 1 / length^2 is multiplied with */
+    double *absent;             /* per optional dimension, of each pair: 1 if absent in one of the two */
     double *trend, *trend_self; /* per pair, per point: what `trend` is multiplied with; NULL: there is none */
-    double *slope, *covariance, *matrix, *alpha; /* scratch */
+    double *slope, *covariance, *by_covariance, *matrix, *alpha; /* scratch */
 } athi_gp_pairs;
 ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs);
 /** As athi_gp_fit, with pairs that several fits on the same rows share. *loss: the negative log posterior, without constants

@@ -5,6 +5,7 @@
  * parameter is 1/2 tr(B dK). What does not depend on theta is computed once per pair of points. */
 #include "tune/gp_internal.h"
 
+#include <cblas.h>
 #include <lapacke.h>
 #include <nlopt.h>
 
@@ -48,108 +49,98 @@ static double prior(const athi_gp *gp, const double *theta, double *gradient) {
 
 /* ---- likelihood ---------------------------------------------------------------------------------------- */
 
-static ath_status trend_pairs(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs) {
-    int64_t n = gp->n, d = gp->d, pair = 0;
-    pairs->trend = athi_arena_array(arena, ATHI_MAX(n * (n - 1) / 2, 1), sizeof(double));
-    pairs->trend_self = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
-    if (!pairs->trend || !pairs->trend_self) return ATH_E_NOMEM;
-    for (int64_t j = 0; j < n; j++) {
-        pairs->trend_self[j] = athi_gp_trend(gp, gp->x + j * d, gp->x + j * d);
-        for (int64_t i = j + 1; i < n; i++, pair++)
-            pairs->trend[pair] = athi_gp_trend(gp, gp->x + i * d, gp->x + j * d);
+/* A point and those after it: their pairs lie side by side. */
+static void read_pairs(const athi_gp *gp, const athi_gp_pairs *pairs, const double *columns, int64_t i,
+                       int64_t first) {
+    int64_t n = gp->n, rest = n - i - 1;
+    double *c = pairs->coefficient + first, *absent = pairs->absent + first;
+    for (int64_t j = 0; j < gp->d; j++, c += pairs->n) {
+        gp->kernel->coefficients(gp->dims[j], columns[j * n + i], columns + j * n + i + 1, rest, c, absent);
+        if (gp->dims[j].optional) absent += pairs->n;
     }
-    return ATH_OK;
+    if (!gp->has_trend) return;
+    double *to = pairs->trend + first, *self = pairs->trend_self + i;
+    gp->kernel->trend_products(gp, gp->x + i * gp->d, columns + i, n, 1, self);
+    gp->kernel->trend_products(gp, gp->x + i * gp->d, columns + i + 1, n, rest, to);
+    *self *= *self;
+    for (int64_t k = 0; k < rest; k++) to[k] *= to[k];
 }
 
 ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs) {
-    int64_t n = gp->n, d = gp->d, count = n * (n - 1) / 2;
-    *pairs = (athi_gp_pairs){0};
-    pairs->coefficient = athi_arena_array(arena, ATHI_MAX(count * d, 1), sizeof(double));
-    pairs->absent = athi_arena_array(arena, ATHI_MAX(count * gp->n_gaps, 1), sizeof(double));
-    pairs->slope = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
-    pairs->covariance = athi_arena_array(arena, ATHI_MAX(count, 1), sizeof(double));
+    int64_t n = gp->n, d = gp->d, count = n * (n - 1) / 2, room = ATHI_MAX(count, 1);
+    *pairs = (athi_gp_pairs){.n = count};
+    double *columns = athi_arena_array(arena, ATHI_MAX(n * d, 1), sizeof(double));
+    pairs->coefficient = athi_arena_array(arena, room * ATHI_MAX(d, 1), sizeof(double));
+    pairs->absent = athi_arena_array(arena, room * ATHI_MAX(gp->n_gaps, 1), sizeof(double));
+    pairs->slope = athi_arena_array(arena, room, sizeof(double));
+    pairs->covariance = athi_arena_array(arena, room, sizeof(double));
+    pairs->by_covariance = athi_arena_array(arena, room, sizeof(double));
     pairs->matrix = athi_arena_array(arena, ATHI_MAX(n * n, 1), sizeof(double));
     pairs->alpha = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
-    if (!pairs->coefficient || !pairs->absent || !pairs->slope || !pairs->covariance || !pairs->matrix ||
-        !pairs->alpha)
+    if (!columns || !pairs->coefficient || !pairs->absent || !pairs->slope || !pairs->covariance ||
+        !pairs->by_covariance || !pairs->matrix || !pairs->alpha)
         return ATH_E_NOMEM;
-    if (gp->has_trend) ATH_TRY(trend_pairs(arena, gp, pairs));
-    double *c = pairs->coefficient, *e = pairs->absent;
-    for (int64_t j = 0; j < n; j++)
-        for (int64_t i = j + 1; i < n; i++)
-            for (int64_t k = 0; k < d; k++) {
-                bool absent;
-                *c++ = athi_gp_coefficient(gp->dims[k], gp->x[i * d + k], gp->x[j * d + k], &absent);
-                if (gp->dims[k].optional) *e++ = absent;
-            }
+    if (gp->has_trend) {
+        pairs->trend = athi_arena_array(arena, room, sizeof(double));
+        pairs->trend_self = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
+        if (!pairs->trend || !pairs->trend_self) return ATH_E_NOMEM;
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < d; j++) columns[j * n + i] = gp->x[i * d + j];
+    for (int64_t i = 0, first = 0; i < n; first += n - ++i) read_pairs(gp, pairs, columns, i, first);
     return ATH_OK;
 }
 
-static void add_trend(const athi_gp *gp, const athi_gp_pairs *pairs, double trend) {
-    int64_t n = gp->n, pair = 0;
-    for (int64_t j = 0; j < n; j++) {
-        pairs->matrix[j * n + j] += trend * pairs->trend_self[j];
-        for (int64_t i = j + 1; i < n; i++, pair++) pairs->matrix[j * n + i] += trend * pairs->trend[pair];
-    }
-}
-
+/* `pairs->matrix`: of y. */
 static void fill_covariance(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta) {
-    int64_t n = gp->n, d = gp->d, o = gp->n_gaps, pair = 0;
+    int64_t n = gp->n, o = gp->n_gaps, count = pairs->n;
     double signal = exp(theta[athi_gp_at_signal(gp)]), noise = exp(theta[athi_gp_at_noise(gp)]);
+    double trend = gp->has_trend ? exp(theta[athi_gp_at_trend(gp)]) : 0, *r2 = pairs->by_covariance;
     double *weight = gp->weight, *gap = gp->gap; /* scratch until conditioned */
-    for (int64_t k = 0; k < d; k++) weight[k] = exp(-2 * theta[k]);
-    for (int64_t k = 0; k < o; k++) gap[k] = exp(theta[d + k]);
-    for (int64_t j = 0; j < n; j++) {
-        pairs->matrix[j * n + j] = signal + noise;
-        for (int64_t i = j + 1; i < n; i++, pair++) {
-            const double *c = pairs->coefficient + pair * d, *e = pairs->absent + pair * o;
-            double r2 = 0;
-            for (int64_t k = 0; k < d; k++) r2 += weight[k] * c[k];
-            for (int64_t k = 0; k < o; k++) r2 += gap[k] * e[k];
-            double value = signal * athi_matern(r2, &pairs->slope[pair]);
-            pairs->slope[pair] *= signal;
-            pairs->covariance[pair] = pairs->matrix[j * n + i] = value;
-        }
+    for (int64_t k = 0; k < gp->d; k++) weight[k] = exp(-2 * theta[k]);
+    for (int64_t k = 0; k < o; k++) gap[k] = exp(theta[gp->d + k]);
+    if (count > 0)
+        cblas_dgemv(CblasColMajor, CblasNoTrans, (int)count, (int)gp->d, 1, pairs->coefficient, (int)count, weight, 1,
+                    0, r2, 1);
+    if (count > 0 && o > 0)
+        cblas_dgemv(CblasColMajor, CblasNoTrans, (int)count, (int)o, 1, pairs->absent, (int)count, gap, 1, 1, r2, 1);
+    gp->kernel->matern(signal, r2, count, pairs->covariance, pairs->slope);
+    for (int64_t j = 0, first = 0; j < n; first += n - ++j) {
+        double *column = pairs->matrix + j * n;
+        column[j] = signal + noise + (gp->has_trend ? trend * pairs->trend_self[j] : 0);
+        memcpy(column + j + 1, pairs->covariance + first, (size_t)(n - j - 1) * sizeof *column);
+        for (int64_t i = j + 1; gp->has_trend && i < n; i++) column[i] += trend * pairs->trend[first + i - j - 1];
     }
-    if (gp->has_trend) add_trend(gp, pairs, exp(theta[athi_gp_at_trend(gp)]));
 }
 
 /* After the matrix became its inverse. */
-static double trend_gradient(const athi_gp *gp, const athi_gp_pairs *pairs) {
-    int64_t n = gp->n, pair = 0;
-    double sum = 0;
-    for (int64_t j = 0; j < n; j++) {
-        sum += (pairs->matrix[j * n + j] - pairs->alpha[j] * pairs->alpha[j]) * pairs->trend_self[j] / 2;
-        for (int64_t i = j + 1; i < n; i++, pair++)
-            sum += (pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j]) * pairs->trend[pair];
-    }
-    return sum;
-}
-
-/* Likewise. */
 static void likelihood_gradient(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta,
                                 double *gradient) {
-    int64_t n = gp->n, d = gp->d, o = gp->n_gaps, pair = 0, at_signal = athi_gp_at_signal(gp);
-    double signal = exp(theta[at_signal]), noise = exp(theta[at_signal + 1]), trace = 0, by_signal = 0;
-    for (int64_t j = 0; j < n; j++) {
-        trace += pairs->matrix[j * n + j] - pairs->alpha[j] * pairs->alpha[j];
-        for (int64_t i = j + 1; i < n; i++, pair++) {
-            const double *c = pairs->coefficient + pair * d, *e = pairs->absent + pair * o;
-            double b = pairs->matrix[j * n + i] - pairs->alpha[i] * pairs->alpha[j], f = b * pairs->slope[pair];
-            by_signal += b * pairs->covariance[pair];
-            for (int64_t k = 0; k < d; k++) gradient[k] += f * c[k];
-            for (int64_t k = 0; k < o; k++) gradient[d + k] += f * e[k];
-        }
+    int64_t n = gp->n, d = gp->d, o = gp->n_gaps, at_signal = athi_gp_at_signal(gp);
+    int count = (int)pairs->n;
+    double signal = exp(theta[at_signal]), noise = exp(theta[at_signal + 1]), trace = 0, trend = 0;
+    double *b = pairs->by_covariance, *by_distance = pairs->slope; /* which is not needed again */
+    for (int64_t j = 0, first = 0; j < n; first += n - ++j) {
+        const double *column = pairs->matrix + j * n;
+        double own = column[j] - pairs->alpha[j] * pairs->alpha[j];
+        trace += own;
+        trend += gp->has_trend ? own * pairs->trend_self[j] / 2 : 0;
+        for (int64_t i = j + 1; i < n; i++) b[first + i - j - 1] = column[i] - pairs->alpha[i] * pairs->alpha[j];
     }
-    for (int64_t k = 0; k < d; k++) gradient[k] *= -2 * gp->weight[k];
-    for (int64_t k = 0; k < o; k++) gradient[d + k] *= gp->gap[k];
-    gradient[at_signal] = by_signal + trace * signal / 2;
+    gradient[at_signal] = cblas_ddot(count, b, 1, pairs->covariance, 1) + trace * signal / 2;
     gradient[at_signal + 1] = trace * noise / 2;
-    if (gp->has_trend) gradient[athi_gp_at_trend(gp)] = exp(theta[athi_gp_at_trend(gp)]) * trend_gradient(gp, pairs);
+    if (gp->has_trend)
+        gradient[athi_gp_at_trend(gp)] =
+            exp(theta[athi_gp_at_trend(gp)]) * (trend + cblas_ddot(count, b, 1, pairs->trend, 1));
+    for (int64_t i = 0; i < count; i++) by_distance[i] *= b[i];
+    for (int64_t k = 0; k < d; k++)
+        gradient[k] = -2 * gp->weight[k] * cblas_ddot(count, by_distance, 1, pairs->coefficient + k * pairs->n, 1);
+    for (int64_t k = 0; k < o; k++)
+        gradient[d + k] = gp->gap[k] * cblas_ddot(count, by_distance, 1, pairs->absent + k * pairs->n, 1);
 }
 
 double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta, double *gradient) {
-    int64_t n = gp->n, p = gp->n_theta;
+    int64_t n = gp->n;
     double sum = 0;
     fill_covariance(gp, pairs, theta);
     if (n > 0 && LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, pairs->matrix, (lapack_int)n) != 0)
@@ -160,12 +151,9 @@ double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const do
                             (lapack_int)n);
     for (int64_t i = 0; i < n; i++)
         sum += (gp->y[i] - gp->mean) * pairs->alpha[i] / 2 + log(pairs->matrix[i * n + i]);
-    memset(gradient, 0, (size_t)p * sizeof *gradient);
-    if (n > 0) {
-        if (LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, pairs->matrix, (lapack_int)n) != 0)
-            return INFINITY;
-        likelihood_gradient(gp, pairs, theta, gradient);
-    }
+    memset(gradient, 0, (size_t)gp->n_theta * sizeof *gradient);
+    athi_gp_invert(pairs->matrix, n);
+    likelihood_gradient(gp, pairs, theta, gradient);
     return sum + prior(gp, theta, gradient);
 }
 

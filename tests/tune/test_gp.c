@@ -2,7 +2,9 @@
  * formula computed with plain loops, the kernel's definiteness, and the stable branches against each other.
  */
 #include "tune/space_test.h"
+#include "backends/cpu/kernels.h"
 #include "tune/acquisition.h"
+#include "tune/gp_internal.h"
 #include "tune/gp_warp.h"
 
 enum { N = 14, D = 4 };
@@ -78,6 +80,35 @@ static double kernel(const athi_gp *gp, const double *a, const double *b) {
     return trend + exp(gp->theta[D + optional]) * (1 + sqrt(5) * r + 5 * r2 / 3) * exp(-sqrt(5) * r);
 }
 
+/* The vector code against the mathematics library, from no distance to where nothing is left; and all instances of it that
+ * run here give the same bits. */
+static void vector_code(void **state) {
+    enum { MANY = 203 };
+    static const athi_gp_kernel *const kernels[] = {&athi_gp_kernel_baseline, &athi_gp_kernel_avx2,
+                                                    &athi_gp_kernel_avx512};
+    fixture *f = *state;
+    double r2[MANY], value[3][MANY], slope[3][MANY], x[N * D], y[N], row[D], k[3][N];
+    athi_gp gp;
+    make_data(x, y, 8);
+    assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0, &gp));
+    athi_gp_add_trend(&gp);
+    assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
+    memcpy(row, x + 2 * D, sizeof row);
+    for (int i = 0; i < MANY; i++) r2[i] = i == 0 ? 0 : i == 1 ? 1e12 : pow(10, -20 + 25.0 * i / MANY);
+    for (int isa = 0; isa <= (int)athi_cpu_best_isa(); isa++) {
+        kernels[isa]->matern(1.5, r2, MANY, value[isa], slope[isa]);
+        kernels[isa]->covariances(&gp, row, 0, k[isa], NULL, NULL);
+        assert_memory_equal(value[isa], value[0], sizeof value[0]);
+        assert_memory_equal(slope[isa], slope[0], sizeof slope[0]);
+        assert_memory_equal(k[isa], k[0], sizeof k[0]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        double s = sqrt(5 * r2[i]), e = 1.5 * exp(-s), v = (1 + s + s * s / 3) * e, d = -5.0 / 6 * (1 + s) * e;
+        if (fabs(value[0][i] - v) > 1e-14 * v + 1e-290 || fabs(slope[0][i] - d) > 1e-14 * fabs(d) + 1e-290)
+            fail_msg("at %g: %.17g and %.17g, not %.17g and %.17g", r2[i], value[0][i], slope[0][i], v, d);
+    }
+}
+
 /* Solves A z = b by Gaussian elimination with pivots; A and b are overwritten. */
 static void solve(double A[N][N], double b[N]) {
     for (int k = 0; k < N; k++) {
@@ -104,7 +135,7 @@ static void solve(double A[N][N], double b[N]) {
 
 static void posterior(void **state) {
     fixture *f = *state;
-    double x[N * D], y[N], row[D], work[3 * N];
+    double x[N * D], y[N], row[D], work[4 * N];
     athi_gp gp;
     make_data(x, y, 3);
     athi_rng rng = athi_rng_at(1, ATHI_PURPOSE(ATHI_RNG_TEST, 12));
@@ -265,6 +296,7 @@ static void fit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(objective_gradient, setup, teardown),
+        cmocka_unit_test_setup_teardown(vector_code, setup, teardown),
         cmocka_unit_test_setup_teardown(posterior, setup, teardown),
         cmocka_unit_test_setup_teardown(definite, setup, teardown),
         cmocka_unit_test_setup_teardown(acquisition_gradient, setup, teardown),
