@@ -58,6 +58,7 @@ static void begin_task(athi_runner *r, athi_slot *w) {
     w->process.log = (athi_capture){.path = w->errors_path, .limit = limits->output, .fd = -1};
     w->process.n_words = 0, w->process.words[0] = 0;
     w->oom_kills = athi_oom_kills();
+    athi_search_started(r->opts->search, &w->task);
     w->deadline = limits->timeout > 0 ? athi_now() + limits->timeout : 0;
 }
 

@@ -104,15 +104,17 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
     athi_text json = {.ctx = s->ctx};
     ath_status status = athi_json_write(&json, map, 0);
     if (status == ATH_OK && json.failed) status = ATH_E_NOMEM;
+    const athi_report one = {step, values[0], e->seconds + (athi_search_clock(s) - e->began)};
     if (status == ATH_OK && step > 0)
-        status = athi_store_report(s->opts.store, task->trial, task->execution, step, values[0], json.text);
+        status = athi_store_report(s->opts.store, task->trial, task->execution, one, json.text);
     if (status == ATH_OK && step == 0) { /* the execution's end follows, and takes it along in its commit */
         athi_free(s->ctx, e->final_json);
         e->final_json = json.text;
         json = (athi_text){.ctx = s->ctx};
     }
     athi_text_free(&json);
-    if (status == ATH_OK) athi_execution_take(s, e, step, values);
+    if (status == ATH_OK && step > 0) e->began = athi_search_clock(s);
+    if (status == ATH_OK) athi_execution_take(s, e, &one, values);
     return athi_search_lost(s, a, status);
 }
 
@@ -185,7 +187,8 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
     }
     ath_status status = ATH_OK;
     if (e->final_json)
-        status = athi_store_report(s->opts.store, task->trial, task->execution, 0, e->final[0], e->final_json);
+        status = athi_store_report(s->opts.store, task->trial, task->execution, (athi_report){.value = e->final[0]},
+                                   e->final_json);
     if (status == ATH_OK)
         status = athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
@@ -238,7 +241,7 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
     athi_free(s->ctx, e->final_json);
-    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING, .until = e->until};
+    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING, .until = e->until, .began = athi_search_clock(s)};
     return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }
 
@@ -273,6 +276,7 @@ ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
         return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld has ended already; what it is worth stays",
                          (long long)trial);
     }
+    if (a->executions[0].phase == ATHI_PHASE_READY) a->executions[0].began = athi_search_clock(s);
     a->executions[0].phase = ATHI_PHASE_RUNNING;
     *task = (athi_task){.trial = trial,
                         .parent = -1,

@@ -5,19 +5,20 @@
 
 /* ---- executions ---------------------------------------------------------------------------------- */
 
-void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values) {
+void athi_execution_take(const athi_search *s, athi_execution *e, const athi_report *report, const double *values) {
     size_t bytes = (size_t)s->info->n_objectives * sizeof(double);
     e->n_reports++;
-    if (step == 0) {
+    if (report->step == 0) {
         e->has_final = true;
         memcpy(e->final, values, bytes);
         return;
     }
-    e->last_step = step;
+    e->before = (athi_report){.step = e->last_step, .seconds = e->seconds};
+    e->last_step = report->step, e->seconds = ATHI_MAX(report->seconds, e->seconds);
     memcpy(e->last, values, bytes);
     if (isnan(values[0])) return;
     if (e->best_step && !(s->info->maximize[0] ? values[0] > e->best : values[0] < e->best)) return;
-    e->best = values[0], e->best_step = step;
+    e->best = values[0], e->best_step = report->step;
 }
 
 /* With several objectives the best step of one is not that of another: the last report counts. */
@@ -101,7 +102,7 @@ static ath_status take_reports(athi_search *s, int64_t trial, int64_t index, ath
             ATH_TRY(athi_json_read(s->ctx, s->scratch, json[k], (int64_t)strlen(json[k]), &map));
         if (s->info->n_objectives > 1) ATH_TRY(athi_search_read_values(s, &task, reports[k].step, map, values));
         if (constrained) ATH_TRY(athi_search_take_constraints(s, &task, map));
-        athi_execution_take(s, e, reports[k].step, values);
+        athi_execution_take(s, e, &reports[k], values);
     }
     return ATH_OK;
 }

@@ -157,6 +157,7 @@ static ath_status run(simulation *s) {
             return athi_fail(s->ctx, ATH_E_FAILED, "simulation: interrupted; nothing of it is kept");
         event e = pop(s);
         s->out->seconds = s->now = e.time;
+        if (s->o->clock) *s->o->clock = s->now;
         ATH_TRY(end_step(s, &e.task, &idle));
     }
     if (s->done) return ATH_OK;
