@@ -56,6 +56,13 @@ static athi_layout blocked(void) {
     return layouts[athi_cpu()->isa];
 }
 
+static bool computes(ath_dtype type, char why[ATHI_WHY_MAX]) {
+    if (type != ATH_BF16) return true;
+    if (!__builtin_cpu_supports("avx512bf16")) return athi_cpu_no(why, "this processor has no AVX512-BF16");
+    return athi_cpu()->isa == ATHI_CPU_AVX512 ||
+           athi_cpu_no(why, "it needs AVX512-BF16, but the processor is held to %s", athi_cpu_isa_name(athi_cpu()->isa));
+}
+
 static void describe(athi_text *out) {
     athi_text_printf(out, "own kernels for %s; ", athi_cpu()->name);
     athi_onednn_describe(out);
@@ -157,6 +164,7 @@ const athi_backend athi_cpu_backend = {
     .patterns = athi_cpu_patterns,
     .blocked = blocked,
     .unavailable = unavailable,
+    .computes = computes,
     .enter = enter,
     .hold_to = hold_to,
     .describe = describe,
