@@ -120,7 +120,7 @@ static ath_status start_task(athi_runner *r, athi_slot *w) {
 }
 
 static ath_status try_again(athi_runner *r, athi_slot *w) {
-    if (w->state != ATHI_SLOT_WAITING || athi_now() < w->again_at) return ATH_OK;
+    if (w->state != ATHI_SLOT_WAITING || r->away || athi_now() < w->again_at) return ATH_OK;
     if (w->tries) w->task.resumed = true; /* what the try before has saved and reported may count */
     return athi_runner_bear(r, start_task(r, w));
 }

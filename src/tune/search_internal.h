@@ -25,6 +25,8 @@ typedef struct athi_execution {
     char *final_json; /* its report of step 0, which the study gets with its end; NULL: it gave none */
     double values[ATHI_OBJECTIVES_MAX]; /* DONE */
     int64_t until, judged_step; /* where it pauses, as its scheduler counts; its last report that one has judged */
+    double *constraints;        /* its last word, NULL: none */
+    int n_constraints;
 } athi_execution;
 
 /* A trial that has begun and not ended. */
@@ -37,8 +39,6 @@ typedef struct athi_active {
     bool rescored;      /* it scores the winner again, and no scheduler judges it */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
-    double *constraints; /* as told so far, NULL: none */
-    int n_constraints;
 } athi_active;
 
 struct athi_search {
@@ -84,6 +84,8 @@ ath_status athi_active_set_point(athi_search *s, athi_active *a, const double *p
 athi_execution *athi_execution_running(const athi_search *s, const athi_task *task, athi_active **owner);
 /** A report arrived, of a step from 1, or of 0 for the final values; one value an objective. */
 void athi_execution_take(const athi_search *s, athi_execution *e, const athi_report *report, const double *values);
+/** Nothing of it is known any more. */
+void athi_execution_clear(athi_search *s, athi_execution *e);
 /** What it is worth so far; NaN: nothing. */
 void athi_execution_result(const athi_search *s, const athi_execution *e, double *values);
 /** A trial that somebody else has begun: finished executions count, the others go on where their reports end. */

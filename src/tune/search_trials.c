@@ -29,6 +29,12 @@ void athi_execution_result(const athi_search *s, const athi_execution *e, double
     if (!e->has_final && best) values[0] = e->best_step ? e->best : NAN;
 }
 
+void athi_execution_clear(athi_search *s, athi_execution *e) {
+    athi_free(s->ctx, e->final_json);
+    athi_free(s->ctx, e->constraints);
+    *e = (athi_execution){0};
+}
+
 /* ---- the list ------------------------------------------------------------------------------------ */
 
 athi_active *athi_active_find(const athi_search *s, int64_t number) {
@@ -39,10 +45,9 @@ athi_active *athi_active_find(const athi_search *s, int64_t number) {
 
 void athi_active_free(athi_search *s, athi_active *a) {
     if (!a) return;
-    for (int64_t i = 0; a->executions && i < a->n; i++) athi_free(s->ctx, a->executions[i].final_json);
+    for (int64_t i = 0; a->executions && i < a->n; i++) athi_execution_clear(s, &a->executions[i]);
     athi_free(s->ctx, a->point);
     athi_free(s->ctx, a->executions);
-    athi_free(s->ctx, a->constraints);
     athi_free(s->ctx, a);
 }
 
