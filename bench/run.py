@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [PART …] [--rounds N] [--readme]       without names: all parts but `accuracy`, which trains for two hours
+    bench/run.py [PART …] [--rounds N] [--readme]       without names: all of BENCHES; `accuracy`: recipes, for two hours
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts. --readme keeps the rows in
@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import accuracy
 from rows import ATHANOR, BUILD, ISA, MACHINE, PYTHON, ROOT, Side, build, floor, gain, keep, plural, row, rows, write_readme
 
 STEPS = {"mlp64": ("MLP 784-64-10, RMSprop, batch 128", 4), "mlp512": ("MLP 784-512-512-10, Adam, batch 128", 2),
@@ -222,17 +223,19 @@ BENCHES = {"step": bench_step, "keras": bench_keras, "batch": bench_batch, "jobs
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("parts", nargs="*", choices=[*BENCHES, []])
+    parts = {**BENCHES, **accuracy.BENCHES}
+    arguments.add_argument("parts", nargs="*", choices=[*parts, "accuracy", []])
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--readme", action="store_true", help="keeps the rows, and writes them into README.md")
     options = arguments.parse_args()
     if not PYTHON.exists():
         sys.exit(f"bench: no virtual environment at {PYTHON.parent.parent}; run bench/peers/setup")
     print(MACHINE, flush=True)
-    for part in options.parts or BENCHES:
-        BENCHES[part](options.rounds)
+    named = [p for name in options.parts for p in (accuracy.BENCHES if name == "accuracy" else [name])]
+    for part in named or BENCHES:
+        parts[part](options.rounds)
         if options.readme:  # after each part, so that an interrupted run keeps what it had
-            keep(part, BENCHES)
+            keep(part, parts)
             write_readme()
         rows.clear()
 
