@@ -3,7 +3,7 @@
  * the wall), medians of rounds in which the sides take turns;
  * the number in brackets is the rate of the direct convolution's operations as a share of the threads' FMA peak.
  *     ninja -C build tests/backends/lab_convolution && build/tests/backends/lab_convolution [threads [isa [layer]]]
- * With an isa below the best, hold oneDNN to it too: DNNL_MAX_CPU_ISA=AVX2. */
+ * isa 3 is bfloat16, on both sides. With an isa below the best, hold oneDNN to it too: DNNL_MAX_CPU_ISA=AVX2. */
 #include "backends/cpu/kernels.h"
 #include "base/base.h"
 #include "lab.h"
@@ -32,9 +32,11 @@ static int threads = 1;
 /* Other programs' time counts only where several threads leave no choice. */
 static double now(void) { return threads > 1 ? lab_wall() : lab_cpu(); }
 
-static float *random_floats(int64_t n) {
+/* n random numbers of the kernels' type, in room for as many floats. */
+static void *random_values(int64_t n) {
     float *p = aligned_alloc(64, (size_t)(n * 4 + 63) / 64 * 64);
     for (int64_t i = 0; i < n; i++) p[i] = (float)(rand() % 255) / 255 - 0.5f;
+    if (kernels.narrow) kernels.narrow(1, n, p, p); /* each is written behind what is read next */
     return p;
 }
 
@@ -57,13 +59,14 @@ static dnnl_memory_t memory_of(const desc *md, void *p) {
 static void add_arg(primitive *p, int key, dnnl_memory_t m) { p->args[p->n++] = (dnnl_exec_arg_t){key, m}; }
 
 /* The passes over x, w, y (blocked as the instance likes); weights in oneDNN's own format. */
-static void make_direct(const shape *s, const athi_winograd *c, float *x, float *y, primitive out[PASSES]) {
+static void make_direct(const shape *s, const athi_winograd *c, void *x, void *y, primitive out[PASSES]) {
+    const dnnl_data_type_t type = kernels.narrow ? dnnl_bf16 : dnnl_f32;
     dnnl_format_tag_t tag = kernels.width == 16 ? dnnl_nChw16c : dnnl_nChw8c;
     desc dx, dy, dw;
     dnnl_dims_t pad = {s->pad, s->pad}, stride = {1, 1};
-    dnnl_memory_desc_init_by_tag(&dx, 4, (dnnl_dims_t){s->N, s->C, s->H, s->W}, dnnl_f32, tag);
-    dnnl_memory_desc_init_by_tag(&dy, 4, (dnnl_dims_t){s->N, s->K, c->out_h, c->out_w}, dnnl_f32, tag);
-    dnnl_memory_desc_init_by_tag(&dw, 4, (dnnl_dims_t){s->K, s->C, 3, 3}, dnnl_f32, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&dx, 4, (dnnl_dims_t){s->N, s->C, s->H, s->W}, type, tag);
+    dnnl_memory_desc_init_by_tag(&dy, 4, (dnnl_dims_t){s->N, s->K, c->out_h, c->out_w}, type, tag);
+    dnnl_memory_desc_init_by_tag(&dw, 4, (dnnl_dims_t){s->K, s->C, 3, 3}, type, dnnl_format_tag_any);
     dnnl_convolution_desc_t d[PASSES];
     dnnl_convolution_forward_desc_init(&d[0], dnnl_forward_training, dnnl_convolution_direct, &dx, &dw, NULL, &dy,
                                        stride, pad, pad);
@@ -94,8 +97,7 @@ static void run_direct(const primitive *p) { dnnl_primitive_execute(p->primitive
 
 typedef struct {
     athi_winograd forward, backward;
-    float *x, *w, *y, *dw;
-    void *room;
+    void *x, *w, *y, *dw, *room;
 } winograd;
 static void run_winograd(const winograd *s, int pass) {
     if (pass == 0) kernels.winograd(threads, &s->forward, s->x, s->w, false, NULL, false, s->y, s->room);
@@ -105,7 +107,11 @@ static void run_winograd(const winograd *s, int pass) {
 
 int main(int argc, char **argv) {
     threads = argc > 1 ? atoi(argv[1]) : 1;
-    athi_cpu_kernels_init(&kernels, argc > 2 ? (athi_cpu_isa)atoi(argv[2]) : ATHI_CPU_BEST);
+    const int isa = argc > 2 ? atoi(argv[2]) : ATHI_CPU_BEST;
+    if (isa <= ATHI_CPU_BEST)
+        athi_cpu_kernels_init(&kernels, (athi_cpu_isa)isa);
+    else if (!athi_cpu_kernels_init_bf16(&kernels, ATHI_CPU_BEST))
+        return fprintf(stderr, "no AVX512-BF16\n"), 1;
     omp_set_num_threads(threads);
     dnnl_engine_create(&engine, dnnl_cpu, 0);
     dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
@@ -118,12 +124,12 @@ int main(int argc, char **argv) {
         const int64_t nx = s->N * s->H * s->W * s->C, ny = s->N * out_h * out_w * s->K, nw = 9 * s->C * s->K;
         winograd w = {.forward = {s->N, s->H, s->W, s->C, s->K, s->pad, s->pad, out_h, out_w, block, block},
                       .backward = {s->N, out_h, out_w, s->K, s->C, 2 - s->pad, 2 - s->pad, s->H, s->W, block, block},
-                      .x = random_floats(nx),
-                      .y = random_floats(ny),
-                      .w = random_floats(nw),
-                      .dw = random_floats(nw)};
+                      .x = random_values(nx),
+                      .y = random_values(ny),
+                      .w = random_values(nw),
+                      .dw = random_values(nw)};
         int64_t room = ATHI_MAX(kernels.winograd_workspace(&w.forward), kernels.winograd_workspace(&w.backward));
-        w.room = random_floats(ATHI_MAX(room, kernels.winograd_grad_w_workspace(&w.forward)) / 4);
+        w.room = random_values(ATHI_MAX(room, kernels.winograd_grad_w_workspace(&w.forward)) / 4);
         primitive direct[PASSES];
         make_direct(s, &w.forward, w.x, w.y, direct);
         double flop = 2.0 * (double)(nw * s->N * out_h * out_w), times[PASSES][2][ROUNDS], shares[PASSES][2][ROUNDS];

@@ -25,6 +25,14 @@ static inline void for_each_instance(void (*test)(const athi_cpu_kernels *k)) {
     test(&k);
 }
 
+/* Calls test(k) for the table over bfloat16, if this processor has one. */
+static inline void for_bf16(void (*test)(const athi_cpu_kernels *k)) {
+    athi_cpu_kernels k;
+    if (!athi_cpu_kernels_init_bf16(&k, ATHI_CPU_BEST)) return;
+    k.name = "bf16";
+    test(&k);
+}
+
 /* A sequence of random numbers that a test walks along. */
 static athi_rng test_rng = {.seed = 7, .purpose = ATHI_PURPOSE(ATHI_RNG_TEST, 1)};
 static inline float random_float(float lo, float hi) {
@@ -55,9 +63,30 @@ static inline void free_floats(float *p, int64_t n) {
     free(p - GUARD);
 }
 
+/* The n floats of x as the table's kernels take them: x itself, or its copy in bfloat16, to which x is rounded. */
+static inline void *stored(const athi_cpu_kernels *k, float *x, int64_t n) {
+    if (!k->narrow) return x;
+    float *copy = floats((n + 1) / 2);
+    k->narrow(1, n, x, copy);
+    k->widen(1, n, copy, x);
+    return copy;
+}
+static inline int64_t stored_floats(const athi_cpu_kernels *k, int64_t n) { return k->narrow ? (n + 1) / 2 : n; }
+/* Floats again, of a result [n] that is freed. */
+static inline float *as_floats(const athi_cpu_kernels *k, float *y, int64_t n) {
+    if (!k->narrow) return y;
+    float *wide = floats(n);
+    k->widen(1, n, y, wide);
+    free_floats(y, stored_floats(k, n));
+    return wide;
+}
+static inline void free_stored(const athi_cpu_kernels *k, void *copy, int64_t n) {
+    if (k->narrow) free_floats(copy, stored_floats(k, n));
+}
+
 /* |got - want| <= tolerance * scale everywhere; NaN equals NaN. */
-static inline void assert_close(const char *what, const athi_cpu_kernels *k, const float *got,
-                                const float *want, int64_t n, double tolerance, double scale) {
+static inline void assert_close(const char *what, const athi_cpu_kernels *k, const float *got, const float *want,
+                                int64_t n, double tolerance, double scale) {
     for (int64_t i = 0; i < n; i++) {
         if (isnan(want[i]) && isnan(got[i])) continue;
         if (want[i] == got[i]) continue;

@@ -9,17 +9,23 @@
 /* ---- the processor ------------------------------------------------------------------------------- */
 
 /* One table an instruction set, filled once; a limit chooses among them. */
-static athi_cpu_kernels tables[ATHI_CPU_BEST + 1];
+static athi_cpu_kernels tables[ATHI_CPU_BEST + 1], bf16_table;
+static bool has_bf16;
 static once_flag filled = ONCE_FLAG_INIT;
 static atomic_int limit = ATHI_CPU_BEST, held = ATHI_CPU_BEST; /* for now; for good */
 
 static void fill(void) {
     for (int isa = 0; isa <= ATHI_CPU_BEST; isa++) athi_cpu_kernels_init(&tables[isa], (athi_cpu_isa)isa);
+    has_bf16 = athi_cpu_kernels_init_bf16(&bf16_table, ATHI_CPU_BEST);
 }
 
 const athi_cpu_kernels *athi_cpu(void) {
     call_once(&filled, fill);
     return &tables[ATHI_MIN(atomic_load(&limit), atomic_load(&held))];
+}
+
+const athi_cpu_kernels *athi_cpu_bf16(void) {
+    return athi_cpu()->isa == ATHI_CPU_AVX512 && has_bf16 ? &bf16_table : NULL;
 }
 
 void athi_cpu_limit(athi_cpu_isa highest) { atomic_store(&limit, (int)highest); }
@@ -56,13 +62,6 @@ static athi_layout blocked(void) {
     return layouts[athi_cpu()->isa];
 }
 
-static bool computes(ath_dtype type, char why[ATHI_WHY_MAX]) {
-    if (type != ATH_BF16) return true;
-    if (!__builtin_cpu_supports("avx512bf16")) return athi_cpu_no(why, "this processor has no AVX512-BF16");
-    return athi_cpu()->isa == ATHI_CPU_AVX512 ||
-           athi_cpu_no(why, "it needs AVX512-BF16, but the processor is held to %s", athi_cpu_isa_name(athi_cpu()->isa));
-}
-
 static void describe(athi_text *out) {
     athi_text_printf(out, "own kernels for %s; ", athi_cpu()->name);
     athi_onednn_describe(out);
@@ -73,7 +72,9 @@ static void describe(athi_text *out) {
 void *athi_cpu_state(athi_make *m, athi_call *call, int64_t size, void (*run)(const athi_call *call)) {
     athi_cpu_base *base = athi_arena_alloc(m->arena, size);
     if (!base) return NULL;
-    *base = (athi_cpu_base){.k = athi_cpu(), .threads = m->threads};
+    *base = (athi_cpu_base){.k = athi_cpu_uses_bf16(call->unit) ? athi_cpu_bf16() : athi_cpu(),
+                            .floats = athi_cpu(),
+                            .threads = m->threads};
     call->state = base;
     call->run = run;
     return base;
@@ -113,6 +114,38 @@ bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     return true;
 }
 
+bool athi_cpu_uses_bf16(const athi_unit *unit) {
+    for (int i = 0; i < unit->n_in; i++)
+        if (unit->in[i]->dtype == ATH_BF16) return true;
+    for (int i = 0; i < unit->n_out; i++)
+        if (unit->out[i]->dtype == ATH_BF16) return true;
+    return false;
+}
+
+bool athi_cpu_has_bf16(char why[ATHI_WHY_MAX]) {
+    return athi_cpu_bf16() || athi_cpu_no(why, "cpu: this processor has no AVX512-BF16");
+}
+
+/* `beside`: f32 may stand beside bf16 in inputs, in outputs. */
+enum { IN = 1, OUT = 2 };
+static bool is_float(const athi_unit *unit, int beside, char why[ATHI_WHY_MAX]) {
+    if (!athi_cpu_uses_bf16(unit)) return athi_cpu_is_f32(unit, why);
+    for (int i = 0; i < unit->n_in + unit->n_out; i++) {
+        const bool in = i < unit->n_in;
+        const ath_tensor *t = in ? unit->in[i] : unit->out[i - unit->n_in];
+        const bool f32_alone = t->dtype == ATH_F32 && !(beside & (in ? IN : OUT));
+        if (f32_alone || (is_other_float(t) && t->dtype != ATH_BF16))
+            return athi_cpu_no(why, "%s %s beside bf16", in ? "takes no" : "gives no", athi_dtype_name(t->dtype));
+    }
+    return athi_cpu_has_bf16(why);
+}
+
+bool athi_cpu_is_float(const athi_unit *unit, char why[ATHI_WHY_MAX]) { return is_float(unit, 0, why); }
+
+bool athi_cpu_is_weight_gradient(const athi_unit *unit, char why[ATHI_WHY_MAX]) { return is_float(unit, OUT, why); }
+
+bool athi_cpu_is_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]) { return is_float(unit, IN | OUT, why); }
+
 bool athi_cpu_is_plain(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     for (int i = 0; i < unit->n_in; i++)
         if (unit->in[i]->layout != ATHI_PLAIN) return athi_cpu_no(why, "input %d is blocked", i);
@@ -133,6 +166,7 @@ static const athi_kernel *const kernels[ATHI_OP_COUNT_OF] = {
     [ATHI_OP_DIV] = athi_cpu_binary,      [ATHI_OP_MAXIMUM] = athi_cpu_binary,  [ATHI_OP_MINIMUM] = athi_cpu_binary,
     [ATHI_OP_SUM] = athi_cpu_reduce,      [ATHI_OP_MEAN] = athi_cpu_reduce,     [ATHI_OP_SUM_TO] = athi_cpu_reduce,
     [ATHI_OP_DROPOUT] = athi_cpu_dropout, [ATHI_OP_COPY] = athi_cpu_copy, [ATHI_OP_AUGMENT] = athi_cpu_augment,
+    [ATHI_OP_CAST] = athi_cpu_cast,
     [ATHI_OP_TRANSPOSE] = athi_cpu_shape, [ATHI_OP_BROADCAST_TO] = athi_cpu_shape,
     [ATHI_OP_SLICE] = athi_cpu_shape,     [ATHI_OP_SLICE_GRAD] = athi_cpu_shape,
     [ATHI_OP_LAYER_NORM] = athi_cpu_layer_norm, [ATHI_OP_LAYER_NORM_GRAD] = athi_cpu_layer_norm_grad,
@@ -164,7 +198,6 @@ const athi_backend athi_cpu_backend = {
     .patterns = athi_cpu_patterns,
     .blocked = blocked,
     .unavailable = unavailable,
-    .computes = computes,
     .enter = enter,
     .hold_to = hold_to,
     .describe = describe,

@@ -16,6 +16,8 @@ extern const athi_backend athi_cpu_backend;
 
 /** The kernels of the best instruction set that the processor has and that is allowed. */
 const athi_cpu_kernels *athi_cpu(void);
+/** Those over bfloat16; NULL: this processor has no AVX512-BF16, or is held below AVX-512. */
+const athi_cpu_kernels *athi_cpu_bf16(void);
 /** Own kernels use nothing above `highest` from now on. Plans made before keep what they have. */
 void athi_cpu_limit(athi_cpu_isa highest);
 
@@ -25,11 +27,12 @@ ath_status athi_cpu_measure(ath_ctx *ctx, int threads, athi_machine *out);
 /* ---- state of calls ------------------------------------------------------------------------------ */
 
 typedef struct athi_cpu_base {
-    const athi_cpu_kernels *k;
+    const athi_cpu_kernels *k, *floats; /* over the unit's type; over float, the same but for bf16 */
     int threads;
 } athi_cpu_base;
 
-/** Zeroed state of `size` bytes that begins with athi_cpu_base, set in the call; NULL without memory. */
+/** Zeroed state of `size` bytes that begins with athi_cpu_base, set in the call; NULL without memory. Its kernels are
+ *  those over bfloat16 if one of the unit's values is of that type. */
 void *athi_cpu_state(athi_make *m, athi_call *call, int64_t size, void (*run)(const athi_call *call));
 /** `make` of kernels that need nothing further; the run function differs. */
 ath_status athi_cpu_make(athi_make *m, athi_call *call, void (*run)(const athi_call *call));
@@ -63,6 +66,15 @@ bool athi_cpu_yes(char why[ATHI_WHY_MAX], const char *fmt, ...) ATHI_PRINTF(2, 3
 bool athi_cpu_no(char why[ATHI_WHY_MAX], const char *fmt, ...) ATHI_PRINTF(2, 3);
 /** All inputs and outputs that are floating-point are f32. */
 bool athi_cpu_is_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+/** … or all are bf16 and the processor has kernels for that. */
+bool athi_cpu_is_float(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+/** The same of a product that is a gradient of weights, whose own result, not rounded, may be f32: … + cast. */
+bool athi_cpu_is_weight_gradient(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+/** The same of a normalisation: what belongs to channels or rows is f32, the rest alike. */
+bool athi_cpu_is_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+/** The processor has kernels for bf16. */
+bool athi_cpu_has_bf16(char why[ATHI_WHY_MAX]);
+bool athi_cpu_uses_bf16(const athi_unit *unit);
 /** All inputs and outputs lie plain. */
 bool athi_cpu_is_plain(const athi_unit *unit, char why[ATHI_WHY_MAX]);
 
@@ -115,10 +127,10 @@ ath_status athi_cpu_make_winograd_grad_w(athi_make *m, const athi_unit *unit, at
 
 /* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
 
-extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_bias[], athi_cpu_matmul_relu_grad[],
-    athi_cpu_matmul_relu_grad_sum[];
+extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_cast[], athi_cpu_matmul_bias[],
+    athi_cpu_matmul_relu_grad[], athi_cpu_matmul_relu_grad_sum[];
 extern const athi_kernel athi_cpu_unary[], athi_cpu_unary_grad[], athi_cpu_binary[], athi_cpu_dropout[],
-    athi_cpu_copy[], athi_cpu_augment[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
+    athi_cpu_copy[], athi_cpu_augment[], athi_cpu_cast[], athi_cpu_relu_grad_sum[], athi_cpu_add_relu[];
 extern const athi_kernel athi_cpu_reduce[], athi_cpu_shape[], athi_cpu_layer_norm[], athi_cpu_layer_norm_grad[];
 extern const athi_kernel athi_cpu_softmax[], athi_cpu_softmax_grad[], athi_cpu_sparse_xent[],
     athi_cpu_sparse_xent_grad[], athi_cpu_dense_xent[], athi_cpu_dense_xent_grad[], athi_cpu_sparse_correct[];

@@ -7,6 +7,7 @@
 void athi_cpu_fill_baseline(athi_cpu_kernels *k);
 void athi_cpu_fill_avx2(athi_cpu_kernels *k);
 void athi_cpu_fill_avx512(athi_cpu_kernels *k);
+void athi_cpu_fill_bf16(athi_cpu_kernels *k);
 void athi_cpu_fill_int8_baseline(athi_cpu_kernels *k);
 void athi_cpu_fill_int8_avx2(athi_cpu_kernels *k);
 void athi_cpu_fill_int8_vnni(athi_cpu_kernels *k);
@@ -55,6 +56,13 @@ void athi_cpu_kernels_init(athi_cpu_kernels *k, athi_cpu_isa highest) {
     *k = (athi_cpu_kernels){.isa = isa, .name = instances[isa].name};
     instances[isa].fill(k);
     fill_int8(k);
+}
+
+bool athi_cpu_kernels_init_bf16(athi_cpu_kernels *k, athi_cpu_isa highest) {
+    if (highest < ATHI_CPU_AVX512 || !has_avx512() || !__builtin_cpu_supports("avx512bf16")) return false;
+    athi_cpu_kernels_init(k, highest);
+    athi_cpu_fill_bf16(k);
+    return true;
 }
 
 void athi_cpu_flush_denormals(void) {

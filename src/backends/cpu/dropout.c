@@ -16,8 +16,8 @@ typedef struct {
     uint64_t seed, purpose, base;
     uint32_t threshold; /* words below it drop */
     float scale;
-    const float *x;
-    float *y;
+    const stored *x;
+    stored *y;
 } dropout_work;
 
 /* ---- the rounds of athi_philox over vectors ------------------------------------------------------- */
@@ -96,8 +96,8 @@ static void next_block(const athi_images *im, cursor *at) {
     at->pixel = 0, at->n++;
 }
 
-ATHI_INLINE void keep_run(const float *x, const float *keep, int64_t n, float *y) {
-    for (int64_t j = 0; j < n; j += VW) vstore_n(y + j, vload_n(x + j, n - j) * vload(keep + j), n - j);
+ATHI_INLINE void keep_run(const stored *x, const float *keep, int64_t n, stored *y) {
+    for (int64_t j = 0; j < n; j += VW) sstore_n(y + j, sload_n(x + j, n - j) * vload(keep + j), n - j);
 }
 
 static void dropout_part(const void *work, int64_t lo, int64_t hi, int part) {
@@ -121,7 +121,7 @@ static void dropout_part(const void *work, int64_t lo, int64_t hi, int part) {
 }
 
 static void dropout(int threads, const athi_images *im, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
-                    const float *x, float *y) {
+                    const void *x, void *y) {
     double threshold = (double)rate * 4294967296.0;
     dropout_work w = {.im = im,
                       .seed = seed,

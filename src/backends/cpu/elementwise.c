@@ -17,15 +17,15 @@ enum { GRAIN = 16384, ALIGN = 64 };
 #define SIXTH        (1.0f / 6)
 #define THIRD        (1.0f / 3)
 
-#define ATH_UNARY(id, name, keeps, forward, derivative)                                                      \
-    ATHI_INLINE vf forward_##id(vf x, float alpha, float beta) {                                             \
-        (void)alpha, (void)beta;                                                                             \
-        return forward;                                                                                      \
-    }                                                                                                        \
-    ATHI_INLINE vf derivative_##id(vf kept, float alpha, float beta) { /* kept is x or y, by the row */      \
-        const vf x = kept, y = kept;                                                                         \
-        (void)alpha, (void)beta, (void)x, (void)y;                                                           \
-        return derivative;                                                                                   \
+#define ATH_UNARY(id, name, keeps, forward, derivative)                                                              \
+    ATHI_INLINE vf forward_##id(vf x, float alpha, float beta) {                                                     \
+        (void)alpha, (void)beta;                                                                                     \
+        return forward;                                                                                              \
+    }                                                                                                                \
+    ATHI_INLINE vf derivative_##id(vf kept, float alpha, float beta) { /* kept is x or y, by the row */              \
+        const vf x = kept, y = kept;                                                                                 \
+        (void)alpha, (void)beta, (void)x, (void)y;                                                                   \
+        return derivative;                                                                                           \
     }
 #include "graph/unary.def"
 #undef ATH_UNARY
@@ -49,32 +49,31 @@ ATHI_INLINE vf combine(const athi_binary op, vf a, vf b) {
 
 typedef struct {
     float alpha, beta;
-    const float *dy, *in; /* in: x, or what the gradient keeps */
-    float *out;
+    const stored *dy, *in; /* in: x, or what the gradient keeps */
+    stored *out;
 } unary_work;
 
-#define ATH_UNARY(id, name, keeps, forward, derivative)                                                      \
-    static void value_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                        \
-        const unary_work *w = work;                                                                          \
-        (void)part;                                                                                          \
-        for (int64_t i = lo; i < hi; i += VW)                                                                \
-            vstore_n(w->out + i, forward_##id(vload_n(w->in + i, hi - i), w->alpha, w->beta), hi - i);       \
-    }                                                                                                        \
-    static void value_##id(int threads, int64_t n, float alpha, float beta, const float *x, float *y) {      \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, value_part_##id, &(unary_work){alpha, beta, NULL, x, y});     \
-    }                                                                                                        \
-    static void gradient_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                     \
-        const unary_work *w = work;                                                                          \
-        (void)part;                                                                                          \
-        for (int64_t i = lo; i < hi; i += VW) {                                                              \
-            vf slope = derivative_##id(vload_n(w->in + i, hi - i), w->alpha, w->beta);                       \
-            vstore_n(w->out + i, vload_n(w->dy + i, hi - i) * slope, hi - i);                                \
-        }                                                                                                    \
-    }                                                                                                        \
-    static void gradient_##id(int threads, int64_t n, float alpha, float beta, const float *dy,              \
-                              const float *kept, float *dx) {                                                \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, gradient_part_##id,                                           \
-                     &(unary_work){alpha, beta, dy, kept, dx});                                              \
+#define ATH_UNARY(id, name, keeps, forward, derivative)                                                              \
+    static void value_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                                \
+        const unary_work *w = work;                                                                                  \
+        (void)part;                                                                                                  \
+        for (int64_t i = lo; i < hi; i += VW)                                                                        \
+            sstore_n(w->out + i, forward_##id(sload_n(w->in + i, hi - i), w->alpha, w->beta), hi - i);               \
+    }                                                                                                                \
+    static void value_##id(int threads, int64_t n, float alpha, float beta, const void *x, void *y) {                \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, value_part_##id, &(unary_work){alpha, beta, NULL, x, y});             \
+    }                                                                                                                \
+    static void gradient_part_##id(const void *work, int64_t lo, int64_t hi, int part) {                             \
+        const unary_work *w = work;                                                                                  \
+        (void)part;                                                                                                  \
+        for (int64_t i = lo; i < hi; i += VW) {                                                                      \
+            vf slope = derivative_##id(sload_n(w->in + i, hi - i), w->alpha, w->beta);                               \
+            sstore_n(w->out + i, sload_n(w->dy + i, hi - i) * slope, hi - i);                                        \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void gradient_##id(int threads, int64_t n, float alpha, float beta, const void *dy, const void *kept,     \
+                              void *dx) {                                                                            \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, gradient_part_##id, &(unary_work){alpha, beta, dy, kept, dx});        \
     }
 #include "graph/unary.def"
 #undef ATH_UNARY
@@ -83,62 +82,60 @@ typedef struct {
 
 typedef struct {
     int64_t N; /* columns, where b is a row */
-    const float *a, *b;
+    const stored *a, *b;
     float scalar;
-    float *out;
+    stored *out;
 } binary_work;
 
 /* The right operand: an array like a, one number, or a row repeated. */
 enum { RIGHT_SAME, RIGHT_SCALAR, RIGHT_ROW };
 
-ATHI_INLINE void binary_loop(const athi_binary op, const int right, const float *a, const float *b,
-                             float scalar, float *out, int64_t n) {
+ATHI_INLINE void binary_loop(const athi_binary op, const int right, const stored *a, const stored *b, float scalar,
+                             stored *out, int64_t n) {
     int64_t i = 0;
     for (; i + VW <= n; i += VW)
-        vstore(out + i, combine(op, vload(a + i), right == RIGHT_SCALAR ? vset(scalar) : vload(b + i)));
+        sstore(out + i, combine(op, sload(a + i), right == RIGHT_SCALAR ? vset(scalar) : sload(b + i)));
     if (i < n) {
-        vf b_tail = right == RIGHT_SCALAR ? vset(scalar) : vload_part(b + i, n - i);
-        vstore_part(out + i, combine(op, vload_part(a + i, n - i), b_tail), n - i);
+        vf b_tail = right == RIGHT_SCALAR ? vset(scalar) : sload_part(b + i, n - i);
+        sstore_part(out + i, combine(op, sload_part(a + i, n - i), b_tail), n - i);
     }
 }
 
-#define BINARY(NAME)                                                                                         \
-    static void same_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                       \
-        const binary_work *w = work;                                                                         \
-        (void)part;                                                                                          \
-        binary_loop(ATHI_BINARY_##NAME, RIGHT_SAME, w->a + lo, w->b + lo, 0, w->out + lo, hi - lo);          \
-    }                                                                                                        \
-    static void scalar_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                     \
-        const binary_work *w = work;                                                                         \
-        (void)part;                                                                                          \
-        binary_loop(ATHI_BINARY_##NAME, RIGHT_SCALAR, w->a + lo, NULL, w->scalar, w->out + lo, hi - lo);     \
-    }                                                                                                        \
-    static void row_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                        \
-        const binary_work *w = work;                                                                         \
-        (void)part;                                                                                          \
-        for (int64_t i = lo; i < hi; i++)                                                                    \
-            binary_loop(ATHI_BINARY_##NAME, RIGHT_ROW, w->a + i * w->N, w->b, 0, w->out + i * w->N, w->N);   \
-    }                                                                                                        \
-    static void same_##NAME(int threads, int64_t n, const float *a, const float *b, float *y) {              \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, same_part_##NAME, &(binary_work){.a = a, .b = b, .out = y});  \
-    }                                                                                                        \
-    static void scalar_##NAME(int threads, int64_t n, const float *a, float b, float *y) {                   \
-        athi_cpu_for(threads, n, GRAIN, ALIGN, scalar_part_##NAME,                                           \
-                     &(binary_work){.a = a, .scalar = b, .out = y});                                         \
-    }                                                                                                        \
-    static void row_##NAME(int threads, int64_t M, int64_t N, const float *a, const float *b, float *y) {    \
-        athi_cpu_for(threads, M, GRAIN / ATHI_MAX(N, 1) + 1, 1, row_part_##NAME,                             \
-                     &(binary_work){.N = N, .a = a, .b = b, .out = y});                                      \
+#define BINARY(NAME)                                                                                                 \
+    static void same_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                               \
+        const binary_work *w = work;                                                                                 \
+        (void)part;                                                                                                  \
+        binary_loop(ATHI_BINARY_##NAME, RIGHT_SAME, w->a + lo, w->b + lo, 0, w->out + lo, hi - lo);                  \
+    }                                                                                                                \
+    static void scalar_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                             \
+        const binary_work *w = work;                                                                                 \
+        (void)part;                                                                                                  \
+        binary_loop(ATHI_BINARY_##NAME, RIGHT_SCALAR, w->a + lo, NULL, w->scalar, w->out + lo, hi - lo);             \
+    }                                                                                                                \
+    static void row_part_##NAME(const void *work, int64_t lo, int64_t hi, int part) {                                \
+        const binary_work *w = work;                                                                                 \
+        (void)part;                                                                                                  \
+        for (int64_t i = lo; i < hi; i++)                                                                            \
+            binary_loop(ATHI_BINARY_##NAME, RIGHT_ROW, w->a + i * w->N, w->b, 0, w->out + i * w->N, w->N);           \
+    }                                                                                                                \
+    static void same_##NAME(int threads, int64_t n, const void *a, const void *b, void *y) {                         \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, same_part_##NAME, &(binary_work){.a = a, .b = b, .out = y});          \
+    }                                                                                                                \
+    static void scalar_##NAME(int threads, int64_t n, const void *a, float b, void *y) {                             \
+        athi_cpu_for(threads, n, GRAIN, ALIGN, scalar_part_##NAME, &(binary_work){.a = a, .scalar = b, .out = y});   \
+    }                                                                                                                \
+    static void row_##NAME(int threads, int64_t M, int64_t N, const void *a, const void *b, void *y) {               \
+        athi_cpu_for(threads, M, GRAIN / ATHI_MAX(N, 1) + 1, 1, row_part_##NAME,                                     \
+                     &(binary_work){.N = N, .a = a, .b = b, .out = y});                                              \
     }
 ATHI_BINARY_LIST(BINARY)
 
 void ATHI_INSTANCE(athi_cpu_fill_elementwise)(athi_cpu_kernels *k) {
-#define ATH_UNARY(id, ...)                                                                                   \
-    k->unary[ATHI_UNARY_##id] = value_##id, k->unary_grad[ATHI_UNARY_##id] = gradient_##id;
+#define ATH_UNARY(id, ...) k->unary[ATHI_UNARY_##id] = value_##id, k->unary_grad[ATHI_UNARY_##id] = gradient_##id;
 #include "graph/unary.def"
 #undef ATH_UNARY
-#define BINARY_ROW(NAME)                                                                                     \
-    k->binary[ATHI_BINARY_##NAME] = same_##NAME, k->binary_scalar[ATHI_BINARY_##NAME] = scalar_##NAME,       \
+#define BINARY_ROW(NAME)                                                                                             \
+    k->binary[ATHI_BINARY_##NAME] = same_##NAME, k->binary_scalar[ATHI_BINARY_##NAME] = scalar_##NAME,               \
     k->binary_row[ATHI_BINARY_##NAME] = row_##NAME;
     ATHI_BINARY_LIST(BINARY_ROW)
 }

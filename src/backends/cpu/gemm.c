@@ -1,4 +1,4 @@
-/* Single-precision matrix product. The result is computed in register tiles of TILE_ROWS x (2 VW) columns:
+/* Matrix product of cells (simd.h): floats, or pairs of bfloat16, with sums in float either way. The result is computed in register tiles of TILE_ROWS x (2 VW) columns:
  *
  *            B: one panel of 2 VW columns, copied     The copy is [kc][2 VW], contiguous, zero beyond N, small
  *              +----+                                 enough for the first-level cache, and used for all rows.
@@ -86,9 +86,9 @@ ATHI_INLINE void compute(const tile *t, const int rows, const int vectors, const
         for (int j = 0; j < vectors; j++) right[j] = vload(b + j * VW);
         ATHI_UNROLL
         for (int i = 0; i < rows; i++) {
-            vf left = vset(a[transposed ? i : i * lda]);
+            vf left = vset_cell(a + (transposed ? i : i * lda));
             ATHI_UNROLL
-            for (int j = 0; j < vectors; j++) sum[i][j] += left * right[j];
+            for (int j = 0; j < vectors; j++) sum[i][j] = vadd_products(sum[i][j], left, right[j]);
         }
     }
 

@@ -21,7 +21,8 @@ void ATHI_INSTANCE(athi_cpu_fill_peak)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_optimizers)(athi_cpu_kernels *k);
 void ATHI_INSTANCE(athi_cpu_fill_int8)(athi_cpu_kernels *k); /* in instances of its own */
 
-/* The matrix product for kernels that are made of products. What is multiplied from the right is wanted in panels:
+/* The matrix product for kernels that are made of products; over bfloat16 an athi_gemm counts K and strides in cells
+ * of two values (simd.h), and C is float. What is multiplied from the right is wanted in panels:
  * column j of B [K, N] is column j % ATHI_GEMM_PANEL of panel j / ATHI_GEMM_PANEL, which is [K][ATHI_GEMM_PANEL] and
  * zero beyond N. */
 enum { ATHI_GEMM_PANEL = 2 * VW };

@@ -104,14 +104,13 @@ typedef enum athi_step {
     ATHI_STEP_FTRL,                      /* accumulator, linear; learning_rate_power = -0.5 */
     ATHI_STEP_FTRL_ANY_POWER,            /* the same */
     ATHI_STEP_LION,                      /* momentum */
-    ATHI_STEP_LAMB, /* momentum, velocity; one call is one variable: norms are taken over it */
-    ATHI_STEP_LARS, /* momentum; one call is one variable */
+    ATHI_STEP_LAMB,                      /* momentum, velocity; one call is one variable: norms are taken over it */
+    ATHI_STEP_LARS,                      /* momentum; one call is one variable */
     ATHI_STEP_COUNT,
 } athi_step;
 
 /** One step over n contiguous elements; slots[i] [n]; h: a step's numbers (graph/optimizer_math.h). */
-typedef void athi_cpu_step(int threads, int64_t n, float *w, const float *g, float *const *slots,
-                           const float *h);
+typedef void athi_cpu_step(int threads, int64_t n, float *w, const float *g, float *const *slots, const float *h);
 
 struct athi_int8_kernels;
 
@@ -133,30 +132,27 @@ typedef struct athi_cpu_kernels {
                       const float *scale, const float *shift, int64_t period, float *to);
     void (*gather_f32)(int threads, int64_t n, int64_t columns, const float *from, const int64_t *index,
                        const float *scale, const float *shift, int64_t period, float *to);
-    void (*gather_bytes)(int threads, int64_t n, int64_t row_bytes, const void *from, const int64_t *index,
-                         void *to);
+    void (*gather_bytes)(int threads, int64_t n, int64_t row_bytes, const void *from, const int64_t *index, void *to);
 
     /* ---- elementwise.c ---- */
     /* y = f(x); dx = dy f', from x or y, whichever unary.def says is kept. [n] each. */
-    void (*unary[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const float *x,
-                                    float *y);
-    void (*unary_grad[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const float *dy,
-                                         const float *kept, float *dx);
+    void (*unary[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const void *x, void *y);
+    void (*unary_grad[ATHI_UNARY_COUNT])(int threads, int64_t n, float alpha, float beta, const void *dy,
+                                         const void *kept, void *dx);
     /* y = a op b: b like a [n]; one number; a row [N] against each row of a [M, N]. */
-    void (*binary[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, const float *b, float *y);
-    void (*binary_scalar[ATHI_BINARY_COUNT])(int threads, int64_t n, const float *a, float b, float *y);
-    void (*binary_row[ATHI_BINARY_COUNT])(int threads, int64_t M, int64_t N, const float *a, const float *b,
-                                          float *y);
+    void (*binary[ATHI_BINARY_COUNT])(int threads, int64_t n, const void *a, const void *b, void *y);
+    void (*binary_scalar[ATHI_BINARY_COUNT])(int threads, int64_t n, const void *a, float b, void *y);
+    void (*binary_row[ATHI_BINARY_COUNT])(int threads, int64_t M, int64_t N, const void *a, const void *b, void *y);
 
     /* ---- reduce.c ---- */
     int64_t (*column_sums_workspace)(int64_t N);
     /* sums[N] of the columns of x [M, N]: the gradient of a bias. */
-    void (*column_sums)(int threads, int64_t M, int64_t N, const float *x, float *sums, void *workspace);
+    void (*column_sums)(int threads, int64_t M, int64_t N, const void *x, float *sums, void *workspace);
     /* dx = dy where y > 0, else 0, and its column sums, in one pass (dx may be dy). */
-    void (*relu_grad_column_sums)(int threads, int64_t M, int64_t N, const float *dy, const float *y,
-                                  float *dx, float *sums, void *workspace);
+    void (*relu_grad_column_sums)(int threads, int64_t M, int64_t N, const void *dy, const void *y, void *dx,
+                                  float *sums, void *workspace);
     /* sums[M] of the rows of x [M, N]. */
-    void (*row_sums)(int threads, int64_t M, int64_t N, const float *x, float *sums);
+    void (*row_sums)(int threads, int64_t M, int64_t N, const void *x, float *sums);
     /* Accumulated in double: for norms of gradients. */
     double (*sum_of_squares)(int threads, int64_t n, const float *x);
 
@@ -165,8 +161,8 @@ typedef struct athi_cpu_kernels {
     void (*softmax_grad)(int threads, int64_t M, int64_t N, const float *dy, const float *y, float *dx);
     void (*log_softmax)(int threads, int64_t M, int64_t N, const float *x, float *y);
     /* loss[M] = -log(p[label]), p [M, N] = softmax(x). */
-    void (*softmax_xent)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels,
-                         float *loss, float *p);
+    void (*softmax_xent)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels, float *loss,
+                         float *p);
     /* dx = (p - onehot(label)) * row_weight[row] * scale; row_weight may be NULL (all 1). */
     void (*softmax_xent_grad)(int threads, int64_t M, int64_t N, const float *p, const int32_t *labels,
                               const float *row_weight, float scale, float *dx);
@@ -177,41 +173,52 @@ typedef struct athi_cpu_kernels {
     void (*softmax_dense_xent_grad)(int threads, int64_t M, int64_t N, const float *p, const float *targets,
                                     float smoothing, const float *row_weight, float scale, float *dx);
     /* hit[M] = 1 where the first of the row's largest elements is the label's, else 0. */
-    void (*argmax_equals)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels,
-                          float *hit);
+    void (*argmax_equals)(int threads, int64_t M, int64_t N, const float *x, const int32_t *labels, float *hit);
 
     /* ---- pool.c ---- */
     /* index [N, out_h, out_w, C]: which place of its window (row-major) held the maximum, the first on a tie,
      * NaN being the largest; NULL where no gradient is wanted. */
-    void (*max_pool)(int threads, const athi_pool *p, const float *x, float *y, uint8_t *index);
+    void (*max_pool)(int threads, const athi_pool *p, const void *x, void *y, uint8_t *index);
     /* All of dx is written. With y (the pooled values) the gradient of a relu before the pool is taken along. */
-    void (*max_pool_grad)(int threads, const athi_pool *p, const float *dy, const uint8_t *index,
-                          const float *y, float *dx);
-    void (*average_pool)(int threads, const athi_pool *p, const float *x, float *y);
-    void (*average_pool_grad)(int threads, const athi_pool *p, const float *dy, float *dx);
+    void (*max_pool_grad)(int threads, const athi_pool *p, const void *dy, const uint8_t *index, const void *y,
+                          void *dx);
+    void (*average_pool)(int threads, const athi_pool *p, const void *x, void *y);
+    void (*average_pool_grad)(int threads, const athi_pool *p, const void *dy, void *dx);
 
     /* ---- conv1.c: bias [K] or NULL; db [K] or NULL ---- */
     int64_t (*conv1_workspace)(int threads, const athi_conv1 *c);
-    void (*conv1)(int threads, const athi_conv1 *c, const float *x, const float *w, const float *bias,
-                  bool relu, float *y, void *workspace);
-    void (*conv1_grad_w)(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw,
-                         float *db, void *workspace);
+    void (*conv1)(int threads, const athi_conv1 *c, const float *x, const float *w, const float *bias, bool relu,
+                  float *y, void *workspace);
+    void (*conv1_grad_w)(int threads, const athi_conv1 *c, const float *x, const float *dy, float *dw, float *db,
+                         void *workspace);
 
     /* ---- winograd.c: F(4 x 4, 3 x 3) ---- */
     int64_t (*winograd_workspace)(const athi_winograd *c);
     /* w [3, 3, C, K]; or turned: w [3, 3, K, C] turned by 180 degrees, which makes y the gradient of a convolution's
      * input where x is that of its output. bias [K] or NULL. */
-    void (*winograd)(int threads, const athi_winograd *c, const float *x, const float *w, bool turned,
-                     const float *bias, bool relu, float *y, void *workspace);
+    void (*winograd)(int threads, const athi_winograd *c, const void *x, const void *w, bool turned, const void *bias,
+                     bool relu, void *y, void *workspace);
     int64_t (*winograd_grad_w_workspace)(const athi_winograd *c);
-    void (*winograd_grad_w)(int threads, const athi_winograd *c, const float *x, const float *dy, float *dw,
+    void (*winograd_grad_w)(int threads, const athi_winograd *c, const void *x, const void *dy, float *dw,
                             void *workspace);
 
     /* ---- dropout.c ---- */
     /* y[i] = x[i] / (1 - rate), or 0 where word i % 4 of athi_philox(seed, purpose, base + i / 4) is below
      * rate * 2^32. i counts elements as they lie plain. The gradient is the same call on dy. y may be x. */
     void (*dropout)(int threads, const athi_images *im, float rate, uint64_t seed, uint64_t purpose, uint64_t base,
-                    const float *x, float *y);
+                    const void *x, void *y);
+
+    /* ---- bf16.c: conversions; NULL but in the table over bfloat16 ---- */
+    void (*narrow)(int threads, int64_t n, const float *x, void *y);
+    void (*widen)(int threads, int64_t n, const void *x, float *y);
+    /* Matrices as cells (simd.h) for sgemm, whose K and strides count those then. From x [rows, columns], where the values of a
+     * cell follow each other along a row: [rows][cells of a row]; or down a column: [strips][cells of a column][width]
+     * in strips of `width` columns, zeros beyond the last. */
+    void (*cells_along)(int threads, int64_t rows, int64_t columns, const void *x, float *cells);
+    void (*cells_down)(int threads, int64_t rows, int64_t columns, int64_t width, const void *x, float *cells);
+    /* y [M, N] = relu(c + bias) where mask > 0 and else 0; bias [N] and mask [M, N], each if there is one. */
+    void (*finish_product)(int threads, int64_t M, int64_t N, const float *c, const void *bias, bool relu,
+                           const void *mask, void *y);
 
     /* ---- peak.c ---- */
     /* Chains of a = a out[0] + out[1], the result to out[2]; returns how many operations that were. */
@@ -220,17 +227,22 @@ typedef struct athi_cpu_kernels {
     /* ---- norm.c: batch normalisation; `width` divides the channels, and is the block if there is one ---- */
     int64_t (*batch_norm_workspace)(const athi_images *im);
     /* y = (x - mean) / sqrt(variance + epsilon) gamma + beta, perhaps behind a relu; mean and variance [C] are x's. */
-    void (*batch_norm)(int threads, const athi_images *im, const float *x, const float *gamma, const float *beta,
-                       float epsilon, bool relu, float *y, float *mean, float *variance, void *workspace);
+    void (*batch_norm)(int threads, const athi_images *im, const void *x, const float *gamma, const float *beta,
+                       float epsilon, bool relu, void *y, float *mean, float *variance, void *workspace);
     int64_t (*batch_norm_grad_workspace)(const athi_images *im);
     /* The gradients of x, gamma and beta; dy counts where y > 0 (y NULL: everywhere). sums [C] of dx, or NULL. */
-    void (*batch_norm_grad)(int threads, const athi_images *im, const float *dy, const float *y, const float *x,
-                            const float *gamma, const float *mean, const float *variance, float epsilon, float *dx,
+    void (*batch_norm_grad)(int threads, const athi_images *im, const void *dy, const void *y, const void *x,
+                            const float *gamma, const float *mean, const float *variance, float epsilon, void *dx,
                             float *dgamma, float *dbeta, float *sums, void *workspace);
 
     /* ---- optimizers.c ---- */
     athi_cpu_step *step[ATHI_STEP_COUNT];
 } athi_cpu_kernels;
+
+/** The same over bfloat16 (processors with AVX512-BF16): what is a `void *` in the families of this table's rows is
+ * bfloat16 there, the rest and all arithmetic float32. Rows of other families are those of AVX-512. False: this
+ * processor has none, or `highest` is below AVX-512. */
+bool athi_cpu_kernels_init_bf16(athi_cpu_kernels *k, athi_cpu_isa highest);
 
 /** The best instruction set that this processor (and the system) runs. */
 athi_cpu_isa athi_cpu_best_isa(void);

@@ -12,8 +12,9 @@ enum { UNROLL = 4, SUMS = 3 }; /* vectors in flight; of a piece at most */
 
 typedef struct {
     const athi_images *im;
-    const float *x, *y, *dy, *gamma;
-    float *out, *sums;                        /* sums: [C / VW][N][SUMS][VW] */
+    const stored *x, *y, *dy;
+    stored *out;
+    float *sums;                              /* [C / VW][N][SUMS][VW] */
     const float *scale, *shift, *mean, *rest; /* by channel: see the passes */
     bool relu;
 } norm_work;
@@ -37,21 +38,21 @@ static void statistics_part(const void *work, int64_t lo, int64_t hi, int part) 
     const int64_t pixels = w->im->pixels, step = step_of(w->im);
     (void)part;
     for (int64_t i = lo; i < hi; i++) {
-        const float *x = w->x + first_of(w->im, i);
+        const stored *x = w->x + first_of(w->im, i);
         float *sums = sums_of(w, i / blocks(w->im), i % blocks(w->im));
         vf sum[UNROLL] = {0}, squares[UNROLL] = {0};
         int64_t p = 0;
         for (; p + UNROLL <= pixels; p += UNROLL) ATHI_UNROLL
-        for (int j = 0; j < UNROLL; j++) sum[j] += vload(x + (p + j) * step);
-        for (; p < pixels; p++) sum[0] += vload(x + p * step);
+        for (int j = 0; j < UNROLL; j++) sum[j] += sload(x + (p + j) * step);
+        for (; p < pixels; p++) sum[0] += sload(x + p * step);
         const vf mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * vset(1.0f / (float)pixels);
         for (p = 0; p + UNROLL <= pixels; p += UNROLL) ATHI_UNROLL
         for (int j = 0; j < UNROLL; j++) {
-            const vf d = vload(x + (p + j) * step) - mean;
+            const vf d = sload(x + (p + j) * step) - mean;
             squares[j] += d * d;
         }
         for (; p < pixels; p++) {
-            const vf d = vload(x + p * step) - mean;
+            const vf d = sload(x + p * step) - mean;
             squares[0] += d * d;
         }
         vstore(sums, mean);
@@ -82,11 +83,11 @@ static void apply_part(const void *work, int64_t lo, int64_t hi, int part) {
     for (int64_t i = lo; i < hi; i++) {
         const int64_t c = i % blocks(w->im) * VW;
         const vf scale = vload(w->scale + c), shift = vload(w->shift + c);
-        const float *x = w->x + first_of(w->im, i);
-        float *y = w->out + first_of(w->im, i);
+        const stored *x = w->x + first_of(w->im, i);
+        stored *y = w->out + first_of(w->im, i);
         for (int64_t p = 0; p < pixels * step; p += step) {
-            const vf v = vload(x + p) * scale + shift;
-            vstore(y + p, w->relu ? vmax(v, 0.0f) : v);
+            const vf v = sload(x + p) * scale + shift;
+            sstore(y + p, w->relu ? vmax(v, 0.0f) : v);
         }
     }
 }
@@ -95,8 +96,8 @@ static int64_t batch_norm_workspace(const athi_images *im) {
     return (floats_of(im) + 2 * im->C) * (int64_t)sizeof(float);
 }
 
-static void batch_norm(int threads, const athi_images *im, const float *x, const float *gamma, const float *beta,
-                       float epsilon, bool relu, float *y, float *mean, float *variance, void *workspace) {
+static void batch_norm(int threads, const athi_images *im, const void *x, const float *gamma, const float *beta,
+                       float epsilon, bool relu, void *y, float *mean, float *variance, void *workspace) {
     float *scale = workspace, *shift = scale + im->C;
     norm_work w = {.im = im, .x = x, .out = y, .relu = relu, .scale = scale, .shift = shift, .sums = shift + im->C};
     athi_cpu_for(threads, im->N * blocks(im), 1, 1, statistics_part, &w);
@@ -113,8 +114,8 @@ static void batch_norm(int threads, const athi_images *im, const float *x, const
 
 /* dy, or zero where the relu gave zero */
 ATHI_INLINE vf gradient_at(const norm_work *w, int64_t at) {
-    const vf dy = vload(w->dy + at);
-    return w->y ? vsel(vload(w->y + at) > 0.0f, dy, (vf){0}) : dy;
+    const vf dy = sload(w->dy + at);
+    return w->y ? vsel(sload(w->y + at) > 0.0f, dy, (vf){0}) : dy;
 }
 
 /* Of a piece: sum of g, and of g (x - mean) */
@@ -131,11 +132,11 @@ static void gradient_sums_part(const void *work, int64_t lo, int64_t hi, int par
         for (; p + UNROLL <= pixels; p += UNROLL) ATHI_UNROLL
         for (int j = 0; j < UNROLL; j++) {
             const vf g = gradient_at(w, from + (p + j) * step);
-            sum[j] += g, product[j] += g * (vload(w->x + from + (p + j) * step) - mean);
+            sum[j] += g, product[j] += g * (sload(w->x + from + (p + j) * step) - mean);
         }
         for (; p < pixels; p++) {
             const vf g = gradient_at(w, from + p * step);
-            sum[0] += g, product[0] += g * (vload(w->x + from + p * step) - mean);
+            sum[0] += g, product[0] += g * (sload(w->x + from + p * step) - mean);
         }
         vstore(sums, (sum[0] + sum[1]) + (sum[2] + sum[3]));
         vstore(sums + VW, (product[0] + product[1]) + (product[2] + product[3]));
@@ -154,8 +155,8 @@ static void gradient_part(const void *work, int64_t lo, int64_t hi, int part) {
         vf sum[2] = {0};
         for (int64_t p = 0; p < pixels; p++) {
             const int64_t at = from + p * step;
-            const vf dx = gradient_at(w, at) * scale + ((vload(w->x + at) - mean) * rest + shift);
-            vstore(w->out + at, dx);
+            const vf dx = gradient_at(w, at) * scale + ((sload(w->x + at) - mean) * rest + shift);
+            sstore(w->out + at, dx);
             sum[p & 1] += dx;
         }
         vstore(sums_of(w, i / blocks(w->im), b) + 2 * VW, sum[0] + sum[1]);
@@ -177,8 +178,8 @@ static int64_t batch_norm_grad_workspace(const athi_images *im) {
 
 /* With r = 1 / sqrt(variance + epsilon) and m elements a channel (Ioffe, Szegedy 2015, section 3):
  * dx = gamma r (g - dbeta / m - (x - mean) r^2 sum(g (x - mean)) / m) */
-static void batch_norm_grad(int threads, const athi_images *im, const float *dy, const float *y, const float *x,
-                            const float *gamma, const float *mean, const float *variance, float epsilon, float *dx,
+static void batch_norm_grad(int threads, const athi_images *im, const void *dy, const void *y, const void *x,
+                            const float *gamma, const float *mean, const float *variance, float epsilon, void *dx,
                             float *dgamma, float *dbeta, float *sums, void *workspace) {
     float *scale = workspace, *shift = scale + im->C, *rest = shift + im->C;
     norm_work w = {.im = im,

@@ -205,20 +205,25 @@ static void add_reorder(onednn_state *s, const desc *from, dnnl_memory_t a, cons
 
 /* ---- descriptors of values ----------------------------------------------------------------------- */
 
+/* What oneDNN calls the type of a value that accepts functions let through. */
+static dnnl_data_type_t type_of(const ath_tensor *t) {
+    return t->dtype == ATH_U8 ? dnnl_u8 : t->dtype == ATH_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
 /* An image in its layout. With one channel height-width-channels and channels-height-width are the same; oneDNN has
  * fast kernels for the second. */
-static bool image_desc(const ath_tensor *t, dnnl_data_type_t type, desc *md) {
+static bool image_desc(const ath_tensor *t, desc *md) {
     const int64_t *d = t->shape.dim;
     dnnl_dims_t dims = {d[0], d[3], d[1], d[2]};
     dnnl_format_tag_t tag = t->layout == ATHI_BLOCKED8    ? dnnl_nChw8c
                             : t->layout == ATHI_BLOCKED16 ? dnnl_nChw16c
                             : d[3] == 1                   ? dnnl_nchw
                                                           : dnnl_nhwc;
-    return dnnl_memory_desc_init_by_tag(md, 4, dims, type, tag) == dnnl_success;
+    return dnnl_memory_desc_init_by_tag(md, 4, dims, type_of(t), tag) == dnnl_success;
 }
 
-static bool vector_desc(int64_t n, desc *md) {
-    return dnnl_memory_desc_init_by_tag(md, 1, (dnnl_dims_t){n}, dnnl_f32, dnnl_a) == dnnl_success;
+static bool vector_desc(int64_t n, dnnl_data_type_t type, desc *md) {
+    return dnnl_memory_desc_init_by_tag(md, 1, (dnnl_dims_t){n}, type, dnnl_a) == dnnl_success;
 }
 
 /* ---- convolution --------------------------------------------------------------------------------- */
@@ -230,8 +235,10 @@ typedef struct convolution {
 } convolution;
 
 /* x [N, H, W, C], kernel [kh, kw, C / groups, K], y [N, P, Q, K]. */
-static bool set_convolution(const athi_node *node, const ath_tensor *x, athi_shape k, const ath_tensor *y,
+static bool set_convolution(const athi_node *node, const ath_tensor *x, const ath_tensor *kernel, const ath_tensor *y,
                             convolution *c) {
+    const athi_shape k = kernel->shape;
+    const dnnl_data_type_t type = type_of(kernel);
     const int64_t groups = node->attr.window.groups;
     for (int i = 0; i < 2; i++) {
         const int64_t size = k.dim[i], n = x->shape.dim[1 + i], out = y->shape.dim[1 + i];
@@ -241,15 +248,15 @@ static bool set_convolution(const athi_node *node, const ath_tensor *x, athi_sha
         c->pad_l[i] = athi_window_pad(n, size, stride, dilation, node->attr.window.same);
         c->pad_r[i] = ATHI_MAX((out - 1) * stride + (size - 1) * dilation + 1 - n - c->pad_l[i], 0);
     }
-    bool good = image_desc(x, dnnl_f32, &c->x) && image_desc(y, dnnl_f32, &c->y) && vector_desc(k.dim[3], &c->bias);
+    bool good = image_desc(x, &c->x) && image_desc(y, &c->y) && vector_desc(k.dim[3], type, &c->bias);
     if (groups == 1) {
         dnnl_dims_t w = {k.dim[3], k.dim[2], k.dim[0], k.dim[1]};
-        good = good && dnnl_memory_desc_init_by_tag(&c->w, 4, w, dnnl_f32, dnnl_hwio) == dnnl_success;
-        return good && dnnl_memory_desc_init_by_tag(&c->w_any, 4, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success;
+        good = good && dnnl_memory_desc_init_by_tag(&c->w, 4, w, type, dnnl_hwio) == dnnl_success;
+        return good && dnnl_memory_desc_init_by_tag(&c->w_any, 4, w, type, dnnl_format_tag_any) == dnnl_success;
     }
     dnnl_dims_t w = {groups, k.dim[3] / groups, k.dim[2], k.dim[0], k.dim[1]};
-    good = good && dnnl_memory_desc_init_by_tag(&c->w, 5, w, dnnl_f32, dnnl_hwigo) == dnnl_success;
-    return good && dnnl_memory_desc_init_by_tag(&c->w_any, 5, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success;
+    good = good && dnnl_memory_desc_init_by_tag(&c->w, 5, w, type, dnnl_hwigo) == dnnl_success;
+    return good && dnnl_memory_desc_init_by_tag(&c->w_any, 5, w, type, dnnl_format_tag_any) == dnnl_success;
 }
 
 static dnnl_primitive_desc_t describe_forward(const convolution *c, bool bias, bool relu, int threads,
@@ -319,9 +326,8 @@ static bool read_conv(const athi_unit *unit, conv_unit *c, char why[ATHI_WHY_MAX
 bool athi_onednn_accepts_conv(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     conv_unit u;
     convolution c;
-    if (!athi_cpu_is_f32(unit, why) || !read_conv(unit, &u, why)) return false;
-    if (!set_convolution(u.conv, u.conv->in[0], u.conv->in[1]->shape, u.y, &c))
-        return athi_cpu_no(why, "not describable");
+    if (!athi_cpu_is_float(unit, why) || !read_conv(unit, &u, why)) return false;
+    if (!set_convolution(u.conv, u.conv->in[0], u.conv->in[1], u.y, &c)) return athi_cpu_no(why, "not describable");
     return is_described(describe_forward(&c, u.bias != NULL, u.relu, 0, why));
 }
 
@@ -341,7 +347,7 @@ ath_status athi_onednn_make_conv(athi_make *m, const athi_unit *unit, athi_call 
     onednn_state *s = new_state(m, call);
     if (!s) return ATH_E_NOMEM;
     read_conv(unit, &u, why);
-    set_convolution(u.conv, u.conv->in[0], u.conv->in[1]->shape, u.y, &c);
+    set_convolution(u.conv, u.conv->in[0], u.conv->in[1], u.y, &c);
     dnnl_primitive_desc_t pd = describe_forward(&c, u.bias != NULL, u.relu, m->threads, why);
     dnnl_memory_t w = NULL;
     if (pd) {
@@ -360,8 +366,8 @@ ath_status athi_onednn_make_conv(athi_make *m, const athi_unit *unit, athi_call 
 bool athi_onednn_accepts_conv_grad_x(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *node = unit->nodes[0];
     convolution c;
-    if (!athi_cpu_is_f32(unit, why)) return false;
-    if (!set_convolution(node, &node->out[0], node->in[1]->shape, node->in[0], &c))
+    if (!athi_cpu_is_float(unit, why)) return false;
+    if (!set_convolution(node, &node->out[0], node->in[1], node->in[0], &c))
         return athi_cpu_no(why, "not describable");
     return is_described(describe_backward(&c, true, 0, why));
 }
@@ -371,7 +377,7 @@ ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, ath
     char why[ATHI_WHY_MAX];
     onednn_state *s = new_state(m, call);
     if (!s) return ATH_E_NOMEM;
-    set_convolution(node, &node->out[0], node->in[1]->shape, node->in[0], &c);
+    set_convolution(node, &node->out[0], node->in[1], node->in[0], &c);
     dnnl_primitive_desc_t pd = describe_backward(&c, true, m->threads, why);
     dnnl_memory_t w = NULL;
     if (pd) {
@@ -385,12 +391,12 @@ ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, ath
     return finish(m, call);
 }
 
-/* conv2d_grad_w: x, dy -> dw */
+/* conv2d_grad_w (+ cast): x, dy -> dw */
 bool athi_onednn_accepts_conv_grad_w(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *node = unit->nodes[0];
     convolution c;
-    if (!athi_cpu_is_f32(unit, why)) return false;
-    if (!set_convolution(node, node->in[0], node->out[0].shape, node->in[1], &c))
+    if (!athi_cpu_is_weight_gradient(unit, why)) return false;
+    if (!set_convolution(node, node->in[0], athi_cpu_result(unit), node->in[1], &c))
         return athi_cpu_no(why, "not describable");
     return is_described(describe_backward(&c, false, 0, why));
 }
@@ -400,7 +406,7 @@ ath_status athi_onednn_make_conv_grad_w(athi_make *m, const athi_unit *unit, ath
     char why[ATHI_WHY_MAX];
     onednn_state *s = new_state(m, call);
     if (!s) return ATH_E_NOMEM;
-    set_convolution(node, node->in[0], node->out[0].shape, node->in[1], &c);
+    set_convolution(node, node->in[0], athi_cpu_result(unit), node->in[1], &c);
     dnnl_primitive_desc_t pd = describe_backward(&c, false, m->threads, why);
     desc given = c.w;
     if (pd) given = *dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
@@ -429,12 +435,14 @@ static bool is_layer_norm(const athi_node *node) {
 static bool set_norm(const athi_node *node, norm_descs *d) {
     const ath_tensor *x = &node->out[0];
     const int64_t n = athi_cpu_last(x->shape), rows = athi_cpu_rows(x);
-    if (!vector_desc(n, &d->params) || !vector_desc(is_layer_norm(node) ? rows : n, &d->stats)) return false;
+    if (!vector_desc(n, dnnl_f32, &d->params) || !vector_desc(is_layer_norm(node) ? rows : n, dnnl_f32, &d->stats))
+        return false;
     if (is_layer_norm(node))
         return x->layout == ATHI_PLAIN &&
-               dnnl_memory_desc_init_by_tag(&d->x, 2, (dnnl_dims_t){rows, n}, dnnl_f32, dnnl_ab) == dnnl_success;
-    if (x->shape.rank == 4) return image_desc(x, dnnl_f32, &d->x);
-    return dnnl_memory_desc_init_by_tag(&d->x, 4, (dnnl_dims_t){rows, n, 1, 1}, dnnl_f32, dnnl_nhwc) == dnnl_success;
+               dnnl_memory_desc_init_by_tag(&d->x, 2, (dnnl_dims_t){rows, n}, type_of(x), dnnl_ab) == dnnl_success;
+    if (x->shape.rank == 4) return image_desc(x, &d->x);
+    return dnnl_memory_desc_init_by_tag(&d->x, 4, (dnnl_dims_t){rows, n, 1, 1}, type_of(x), dnnl_nhwc) ==
+           dnnl_success;
 }
 
 /* The operation's descriptor, and for a gradient the forward primitive that it wants as a hint. */
@@ -480,7 +488,7 @@ static dnnl_primitive_desc_t describe_norm(const athi_node *node, const norm_des
 bool athi_onednn_accepts_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     const athi_node *node = unit->nodes[0];
     norm_descs d;
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    if (!athi_cpu_is_norm(unit, why)) return false;
     if (!set_norm(node, &d)) return athi_cpu_no(why, "not describable");
     return is_described(describe_norm(node, &d, unit->n_nodes > 1, 0, why));
 }
@@ -540,13 +548,12 @@ ath_status athi_onednn_make_norm_grad(athi_make *m, const athi_unit *unit, athi_
 
 static bool reorder_descs(const athi_unit *unit, desc *from, desc *to) {
     const ath_tensor *in = unit->nodes[0]->in[0], *out = &unit->nodes[0]->out[0];
-    const dnnl_data_type_t type = in->dtype == ATH_U8 ? dnnl_u8 : dnnl_f32;
-    return (in->dtype == ATH_F32 || in->dtype == ATH_U8) && in->shape.rank == 4 && image_desc(in, type, from) &&
-           image_desc(out, type, to);
+    return (in->dtype == ATH_F32 || in->dtype == ATH_U8 || in->dtype == ATH_BF16) && in->shape.rank == 4 &&
+           image_desc(in, from) && image_desc(out, to);
 }
 bool athi_onednn_accepts_reorder(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     desc from, to;
-    if (!get_engine() || !reorder_descs(unit, &from, &to)) return athi_cpu_no(why, "no image of f32 or u8");
+    if (!get_engine() || !reorder_descs(unit, &from, &to)) return athi_cpu_no(why, "no image of f32, bf16 or u8");
     return athi_cpu_yes(why, "%s to %s", athi_layout_name(unit->nodes[0]->in[0]->layout),
                         athi_layout_name(unit->nodes[0]->out[0].layout));
 }

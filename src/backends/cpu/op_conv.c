@@ -32,7 +32,7 @@ static athi_conv1 conv1_of(const athi_node *node, const ath_tensor *x, const ath
 }
 
 static bool is_conv1(const athi_unit *unit, const athi_node *node, const ath_tensor *x, char why[ATHI_WHY_MAX]) {
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    if (!athi_cpu_is_f32(unit, why)) return false; /* in bf16 oneDNN has a kernel for it */
     if (x->shape.dim[3] != 1) return athi_cpu_no(why, "%lld channels, not one", (long long)x->shape.dim[3]);
     if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");
     return athi_cpu_yes(why, "one channel");

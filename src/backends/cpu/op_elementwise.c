@@ -4,8 +4,8 @@
 #include "backends/cpu/parallel.h"
 #include "base/philox.h"
 
-static bool accepts_any_f32(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    return athi_cpu_is_f32(unit, why) && athi_cpu_yes(why, "f32, any layout");
+static bool accepts_any(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
+    return athi_cpu_is_float(unit, why) && athi_cpu_yes(why, "%s, any layout", athi_dtype_name(unit->in[0]->dtype));
 }
 
 /* ---- of one value -------------------------------------------------------------------------------- */
@@ -39,9 +39,8 @@ static ath_status make_unary_grad(athi_make *m, const athi_unit *unit, athi_call
     return athi_cpu_make(m, call, run_unary_grad);
 }
 
-const athi_kernel athi_cpu_unary[] = {{"own:unary", accepts_any_f32, make_unary, ATHI_LAYOUT_ANY}, {0}};
-const athi_kernel athi_cpu_unary_grad[] = {{"own:unary_grad", accepts_any_f32, make_unary_grad, ATHI_LAYOUT_ANY},
-                                           {0}};
+const athi_kernel athi_cpu_unary[] = {{"own:unary", accepts_any, make_unary, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_unary_grad[] = {{"own:unary_grad", accepts_any, make_unary_grad, ATHI_LAYOUT_ANY}, {0}};
 
 /* ---- of two values ------------------------------------------------------------------------------- */
 
@@ -55,7 +54,7 @@ typedef struct binary_state {
     spread how;
     int large;                      /* 0 or 1: which input; the other is spread */
     bool relu;                      /* add+relu */
-    int64_t n, row;                 /* elements of the result, of the row */
+    int64_t n, row, size;           /* elements of the result, of the row; bytes of one */
     int64_t block, image, channels; /* blocked: [N, channels / block, image, block] */
 } binary_state;
 
@@ -103,34 +102,41 @@ static bool accepts_binary(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     int large;
     spread s = find_spread(unit->nodes[0], &large);
     if (s == SPREAD_OTHER) return athi_cpu_no(why, "no suffix is broadcast");
-    return athi_cpu_is_f32(unit, why) && athi_cpu_yes(why, "%s", how[s]);
+    return athi_cpu_is_float(unit, why) && athi_cpu_yes(why, "%s", how[s]);
 }
 
 /* The planes [image, block] of a blocked value, each with its part of the vector. */
 typedef struct plane_work {
     const binary_state *s;
-    const float *big, *small;
-    float *out;
+    const char *big, *small;
+    char *out;
 } plane_work;
 static void planes_part(const void *work, int64_t lo, int64_t hi, int part) {
     const plane_work *w = work;
     const binary_state *s = w->s;
-    const int64_t size = s->image * s->block, blocks = s->channels / s->block;
+    const int64_t bytes = s->image * s->block * s->size, blocks = s->channels / s->block;
     (void)part;
     for (int64_t p = lo; p < hi; p++)
-        s->base.k->binary_row[s->op](1, s->image, s->block, w->big + p * size, w->small + p % blocks * s->block,
-                                     w->out + p * size);
+        s->base.k->binary_row[s->op](1, s->image, s->block, w->big + p * bytes,
+                                     w->small + p % blocks * s->block * s->size, w->out + p * bytes);
 }
 
 static void run_binary(const athi_call *call) {
     const binary_state *s = call->state;
     const athi_cpu_kernels *k = s->base.k;
     const int threads = s->base.threads;
-    const float *big = call->in[s->large], *small = call->in[1 - s->large];
-    float *out = call->out[0];
+    const void *big = call->in[s->large], *small = call->in[1 - s->large];
+    void *out = call->out[0];
+    float number;
     switch (s->how) {
     case SPREAD_NONE: k->binary[s->op](threads, s->n, big, small, out); break;
-    case SPREAD_NUMBER: k->binary_scalar[s->op](threads, s->n, big, small[0], out); break;
+    case SPREAD_NUMBER:
+        if (s->size == sizeof number)
+            memcpy(&number, small, sizeof number);
+        else
+            k->widen(1, 1, small, &number);
+        k->binary_scalar[s->op](threads, s->n, big, number, out);
+        break;
     case SPREAD_ROW: k->binary_row[s->op](threads, s->n / s->row, s->row, big, small, out); break;
     default:
         athi_cpu_for(threads, s->n / (s->image * s->block), 1, 1, planes_part, &(plane_work){s, big, small, out});
@@ -145,6 +151,7 @@ static ath_status make_binary(athi_make *m, const athi_unit *unit, athi_call *ca
     s->how = find_spread(node, &s->large);
     s->op = s->large ? binary_kernel[node->op].swapped : binary_kernel[node->op].op;
     s->n = athi_cpu_count(&node->out[0]);
+    s->size = athi_dtype_size(node->out[0].dtype);
     s->row = athi_cpu_count(node->in[1 - s->large]);
     s->relu = unit->n_nodes > 1;
     if (s->how != SPREAD_CHANNELS) return ATH_OK;
@@ -157,11 +164,34 @@ static ath_status make_binary(athi_make *m, const athi_unit *unit, athi_call *ca
 const athi_kernel athi_cpu_binary[] = {{"own:binary", accepts_binary, make_binary, ATHI_LAYOUT_ANY}, {0}};
 const athi_kernel athi_cpu_add_relu[] = {{"own:binary", accepts_binary, make_binary, ATHI_LAYOUT_ANY}, {0}};
 
+/* ---- cast ---------------------------------------------------------------------------------------- */
+
+static void run_cast(const athi_call *call) {
+    const athi_cpu_base *s = call->state;
+    const ath_tensor *x = call->unit->nodes[0]->in[0];
+    if (x->dtype == ATH_F32)
+        s->k->narrow(s->threads, athi_cpu_count(x), call->in[0], call->out[0]);
+    else
+        s->k->widen(s->threads, athi_cpu_count(x), call->in[0], call->out[0]);
+}
+static bool accepts_cast(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
+    const ath_tensor *x = unit->in[0], *y = unit->out[0];
+    if (x->layout != y->layout) return athi_cpu_no(why, "layouts differ");
+    if (!(x->dtype == ATH_F32 && y->dtype == ATH_BF16) && !(x->dtype == ATH_BF16 && y->dtype == ATH_F32))
+        return athi_cpu_no(why, "not between f32 and bf16");
+    return athi_cpu_has_bf16(why) && athi_cpu_yes(why, "16 at a time");
+}
+static ath_status make_cast(athi_make *m, const athi_unit *unit, athi_call *call) {
+    (void)unit;
+    return athi_cpu_make(m, call, run_cast);
+}
+const athi_kernel athi_cpu_cast[] = {{"own:cast", accepts_cast, make_cast, ATHI_LAYOUT_ANY}, {0}};
+
 /* ---- dropout, copies ----------------------------------------------------------------------------- */
 
 static bool accepts_dropout(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     if (unit->in[0]->layout != unit->out[0]->layout) return athi_cpu_no(why, "layouts differ");
-    return athi_cpu_is_f32(unit, why) && athi_cpu_yes(why, "Philox in vectors");
+    return athi_cpu_is_float(unit, why) && athi_cpu_yes(why, "Philox in vectors");
 }
 static void run_dropout(const athi_call *call) {
     const athi_cpu_base *s = call->state;

@@ -7,6 +7,9 @@ typedef struct matmul_state {
     int a, b, c;          /* places among the unit's inputs and outputs */
     int bias, mask, sums; /* -1: none */
     int64_t gemm_bytes;   /* of scratch, for the product; the column sums' comes behind */
+    /* bf16: floats of scratch for A and B as cells (0: they lie so), and for the product (0: it goes out as f32) */
+    int64_t a_cells, b_cells, product;
+    bool panels, relu;
 } matmul_state;
 
 static void run_matmul(const athi_call *call) {
@@ -19,6 +22,50 @@ static void run_matmul(const athi_call *call) {
     if (s->sums >= 0)
         s->base.k->column_sums(s->base.threads, g.M, g.N, g.c, call->out[s->sums],
                                (char *)call->scratch + s->gemm_bytes);
+}
+
+/* In bf16 the operands become cells and B panels, unless they lie as cells already; then the product is rounded, or goes
+ * out as it is where it only was to be cast to f32. */
+static void run_matmul_bf16(const athi_call *call) {
+    const matmul_state *s = call->state;
+    const athi_cpu_kernels *k = s->base.k;
+    const int threads = s->base.threads;
+    athi_gemm g = s->gemm;
+    float *room = (float *)(void *)((char *)call->scratch + s->gemm_bytes), *a = room, *b = a + s->a_cells,
+          *product = b + s->b_cells, *sums = product + s->product;
+    const int64_t K = call->unit->nodes[0]->in[0]->shape.dim[g.trans_a ? 0 : 1];
+    if (g.trans_a)
+        k->cells_down(threads, K, g.M, g.M, call->in[s->a], a);
+    else if (s->a_cells)
+        k->cells_along(threads, g.M, K, call->in[s->a], a);
+    if (s->panels)
+        k->cells_down(threads, K, g.N, 2 * k->width, call->in[s->b], b);
+    else if (s->b_cells)
+        k->cells_along(threads, g.N, K, call->in[s->b], b);
+    g.a = s->a_cells ? a : call->in[s->a], g.b = s->b_cells ? b : call->in[s->b];
+    if (s->panels) g.panels = b;
+    g.c = s->product ? product : call->out[s->c];
+    k->sgemm(threads, &g, call->scratch);
+    if (!s->product) return;
+    k->finish_product(threads, g.M, g.N, product, s->bias < 0 ? NULL : call->in[s->bias], s->relu,
+                      s->mask < 0 ? NULL : call->in[s->mask], call->out[s->c]);
+    if (s->sums < 0) return;
+    k->column_sums(threads, g.M, g.N, call->out[s->c], sums, sums + g.N);
+    k->narrow(1, g.N, sums, call->out[s->sums]);
+}
+
+static void make_bf16(athi_make *m, const athi_unit *unit, athi_call *call) {
+    matmul_state *s = call->state;
+    athi_gemm *g = &s->gemm;
+    const int64_t K = g->K, panel = 2 * s->base.k->width, N = (g->N + panel - 1) / panel * panel;
+    call->run = run_matmul_bf16;
+    g->K = (K + 1) / 2;
+    s->relu = g->relu, g->relu = false;
+    s->panels = !g->trans_b;
+    s->a_cells = g->trans_a || K % 2 ? g->M * g->K : 0, g->lda = g->trans_a ? g->M : g->K;
+    s->b_cells = s->panels ? N * g->K : K % 2 ? g->N * g->K : 0, g->ldb = g->K;
+    s->product = unit->out[s->c]->dtype == ATH_BF16 ? g->M * g->N : 0;
+    m->scratch_bytes += (s->a_cells + s->b_cells + s->product + g->N) * (int64_t)sizeof(float);
 }
 
 /* What the members are is known from the pattern: matmul first, its result in the last member but for sums. */
@@ -35,6 +82,7 @@ static ath_status make_matmul(athi_make *m, const athi_unit *unit, athi_call *ca
             value = node;
             break;
         case ATHI_OP_RELU: s->gemm.relu = true, value = node; break;
+        case ATHI_OP_CAST: value = node; break;
         case ATHI_OP_RELU_GRAD: s->mask = athi_cpu_in_index(unit, node->in[1]), value = node; break;
         default: sums = node;
         }
@@ -54,11 +102,13 @@ static ath_status make_matmul(athi_make *m, const athi_unit *unit, athi_call *ca
         s->sums = athi_cpu_out_index(unit, &sums->out[0]);
         m->scratch_bytes += s->base.k->column_sums_workspace(g->N);
     }
+    if (athi_cpu_uses_bf16(unit)) make_bf16(m, unit, call);
     return ATH_OK;
 }
 
 static bool accepts_product(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    const bool cast = unit->nodes[unit->n_nodes - 1]->op == ATHI_OP_CAST;
+    if (!(cast ? athi_cpu_is_weight_gradient(unit, why) : athi_cpu_is_float(unit, why))) return false;
     const athi_node *node = unit->nodes[0];
     athi_shape a = node->in[0]->shape, c = node->out[0].shape;
     return athi_cpu_yes(why, "%lld x %lld by sums of %lld", (long long)c.dim[0], (long long)c.dim[1],
@@ -93,6 +143,7 @@ static bool accepts_mask_sum(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 }
 
 const athi_kernel athi_cpu_matmul[] = {{"own:gemm", accepts_product, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_matmul_cast[] = {{"own:gemm", accepts_product, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_matmul_bias[] = {{"own:gemm", accepts_bias, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_matmul_relu_grad[] = {{"own:gemm", accepts_mask, make_matmul, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_matmul_relu_grad_sum[] = {{"own:gemm", accepts_mask_sum, make_matmul, ATHI_LAYOUT_PLAIN},

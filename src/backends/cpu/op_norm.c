@@ -9,10 +9,11 @@ typedef struct norm_state {
     bool relu;
     int x, gamma, beta, y, mean, variance; /* places; forward */
     int dy, dx, dgamma, dbeta, sums;       /* backward; y and sums -1: none */
+    bool rounds_sums;                      /* to bf16 */
 } norm_state;
 
 static bool accepts(const athi_unit *unit, const ath_tensor *x, char why[ATHI_WHY_MAX]) {
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    if (!athi_cpu_is_norm(unit, why)) return false;
     const int width = athi_cpu()->width;
     if (x->shape.rank != 4 || x->shape.dim[3] % width != 0) return athi_cpu_no(why, "no image of whole vectors");
     if (x->layout != ATHI_PLAIN && athi_layout_block(x->layout) != width) return athi_cpu_no(why, "other blocks");
@@ -69,10 +70,12 @@ static bool accepts_grad(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 }
 static void run_grad(const athi_call *call) {
     const norm_state *s = call->state;
+    float *sums = s->sums < 0 ? NULL : s->rounds_sums ? call->scratch : call->out[s->sums];
     s->base.k->batch_norm_grad(s->base.threads, &s->images, call->in[s->dy], s->y < 0 ? NULL : call->in[s->y],
                                call->in[s->x], call->in[s->gamma], call->in[s->mean], call->in[s->variance],
-                               s->epsilon, call->out[s->dx], call->out[s->dgamma], call->out[s->dbeta],
-                               s->sums < 0 ? NULL : call->out[s->sums], call->scratch);
+                               s->epsilon, call->out[s->dx], call->out[s->dgamma], call->out[s->dbeta], sums,
+                               (float *)call->scratch + (s->rounds_sums ? s->images.C : 0));
+    if (s->rounds_sums) s->base.k->narrow(1, s->images.C, sums, call->out[s->sums]);
 }
 static ath_status make_grad(athi_make *m, const athi_unit *unit, athi_call *call) {
     const athi_node *node = member(unit, ATHI_OP_BATCH_NORM_GRAD), *relu = member(unit, ATHI_OP_RELU_GRAD);
@@ -88,7 +91,8 @@ static ath_status make_grad(athi_make *m, const athi_unit *unit, athi_call *call
     s->dx = athi_cpu_out_index(unit, &node->out[0]);
     s->dgamma = athi_cpu_out_index(unit, &node->out[1]), s->dbeta = athi_cpu_out_index(unit, &node->out[2]);
     s->sums = sum ? athi_cpu_out_index(unit, &sum->out[0]) : -1;
-    m->scratch_bytes = s->base.k->batch_norm_grad_workspace(&s->images);
+    s->rounds_sums = sum && sum->out[0].dtype == ATH_BF16;
+    m->scratch_bytes = s->base.k->batch_norm_grad_workspace(&s->images) + s->images.C * (int64_t)sizeof(float);
     return ATH_OK;
 }
 

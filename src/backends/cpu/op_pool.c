@@ -25,8 +25,18 @@ athi_pool athi_cpu_pool_of(const athi_node *node, const ath_tensor *x, const ath
                        .out_w = y->shape.dim[2]};
 }
 
+static bool is_gradient(const athi_node *node) {
+    return node->op == ATHI_OP_MAX_POOL2D_GRAD || node->op == ATHI_OP_AVERAGE_POOL2D_GRAD;
+}
+static bool overlaps(const athi_node *node) {
+    const int64_t *size = node->attr.window.size, *stride = node->attr.window.stride;
+    return size[0] > stride[0] || size[1] > stride[1];
+}
+
 static bool accepts_window(const athi_unit *unit, const athi_node *node, char why[ATHI_WHY_MAX]) {
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    if (!athi_cpu_is_float(unit, why)) return false;
+    if (athi_cpu_uses_bf16(unit) && overlaps(node) && is_gradient(node))
+        return athi_cpu_no(why, "windows overlap, whose gradients are not added up in bf16");
     if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");
     if (node->attr.window.size[0] * node->attr.window.size[1] > 256)
         return athi_cpu_no(why, "a window of more than 256 cells");
@@ -58,7 +68,7 @@ static void run_average_pool_grad(const athi_call *call) {
 
 static ath_status make_pool(athi_make *m, const athi_unit *unit, athi_call *call) {
     const athi_node *node = unit->nodes[0];
-    const bool grad = node->op == ATHI_OP_MAX_POOL2D_GRAD || node->op == ATHI_OP_AVERAGE_POOL2D_GRAD;
+    const bool grad = is_gradient(node);
     const bool max = node->op == ATHI_OP_MAX_POOL2D || node->op == ATHI_OP_MAX_POOL2D_GRAD;
     pool_state *s = athi_cpu_state(m, call, sizeof *s,
                                    max    ? grad ? run_max_pool_grad : run_max_pool
@@ -82,13 +92,15 @@ typedef struct pool_relu_state {
     int64_t n, channels;        /* how many of them, and channels of one */
     int dy, index, y, dx, sums; /* places; sums -1: none */
     int64_t workspace;          /* bytes for one thread's column sums */
+    int64_t size;               /* bytes of an element */
 } pool_relu_state;
 
 typedef struct pool_relu_work {
     const pool_relu_state *s;
-    const float *dy, *y;
+    const char *dy, *y;
     const uint8_t *index;
-    float *dx, *partial; /* sums of each image [n, channels] */
+    char *dx;
+    float *partial; /* sums of each image [n, channels] */
     char *scratch;
 } pool_relu_work;
 
@@ -97,10 +109,10 @@ static void pool_relu_part(const void *work, int64_t lo, int64_t hi, int part) {
     const pool_relu_state *s = w->s;
     const int64_t image = s->p.H * s->p.W, small = s->p.out_h * s->p.out_w * s->p.C, large = image * s->p.C;
     for (int64_t i = lo; i < hi; i++) {
-        float *dx = w->dx + i * large;
-        s->base.k->max_pool_grad(1, &s->p, w->dy + i * small, w->index + i * small, NULL, dx);
-        s->base.k->relu_grad_column_sums(1, image, s->p.C, dx, w->y + i * large, dx, w->partial + i * s->p.C,
-                                         w->scratch + part * s->workspace);
+        char *dx = w->dx + i * large * s->size;
+        s->base.k->max_pool_grad(1, &s->p, w->dy + i * small * s->size, w->index + i * small, NULL, dx);
+        s->base.k->relu_grad_column_sums(1, image, s->p.C, dx, w->y + i * large * s->size, dx,
+                                         w->partial + i * s->p.C, w->scratch + part * s->workspace);
     }
 }
 
@@ -108,7 +120,7 @@ static void run_pool_relu(const athi_call *call) {
     const pool_relu_state *s = call->state;
     const int threads = s->base.threads;
     char *scratch = call->scratch;
-    float *partial = (float *)(void *)(scratch + threads * s->workspace);
+    float *partial = (float *)(void *)(scratch + threads * s->workspace), *sums = partial + s->n * s->p.C;
     athi_cpu_for(threads, s->n, 1, 1, pool_relu_part,
                  &(pool_relu_work){.s = s,
                                    .dy = call->in[s->dy],
@@ -117,9 +129,10 @@ static void run_pool_relu(const athi_call *call) {
                                    .dx = call->out[s->dx],
                                    .partial = partial,
                                    .scratch = scratch});
-    if (s->sums >= 0)
-        s->base.k->column_sums(threads, s->n * s->p.C / s->channels, s->channels, partial, call->out[s->sums],
-                               scratch);
+    if (s->sums < 0) return;
+    if (s->size == sizeof *sums) sums = call->out[s->sums];
+    s->base.floats->column_sums(threads, s->n * s->p.C / s->channels, s->channels, partial, sums, scratch);
+    if (sums != call->out[s->sums]) s->base.k->narrow(1, s->channels, sums, call->out[s->sums]);
 }
 
 static bool accepts_pool_relu(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
@@ -144,11 +157,12 @@ static ath_status make_pool_relu(athi_make *m, const athi_unit *unit, athi_call 
     s->p = athi_cpu_pool_of(pool, &pool->out[0], pool->in[0]);
     s->n = s->p.N, s->p.N = 1;
     s->channels = pool->out[0].shape.dim[3];
+    s->size = athi_dtype_size(relu->out[0].dtype);
     s->dy = athi_cpu_in_index(unit, pool->in[0]), s->index = athi_cpu_in_index(unit, pool->in[1]);
     s->y = athi_cpu_in_index(unit, relu->in[1]), s->dx = athi_cpu_out_index(unit, &relu->out[0]);
     s->sums = unit->n_nodes > 2 ? athi_cpu_out_index(unit, &unit->nodes[2]->out[0]) : -1;
     s->workspace = (s->base.k->column_sums_workspace(s->channels) + 63) / 64 * 64;
-    m->scratch_bytes = m->threads * s->workspace + s->n * s->p.C * (int64_t)sizeof(float);
+    m->scratch_bytes = m->threads * s->workspace + (s->n * s->p.C + s->channels) * (int64_t)sizeof(float);
     return ATH_OK;
 }
 const athi_kernel athi_cpu_pool_relu_grad[] = {{"own:pool_relu_grad", accepts_pool_relu, make_pool_relu,

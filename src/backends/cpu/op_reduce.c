@@ -40,6 +40,7 @@ typedef struct reduce_state {
     athi_cpu_fold fold;
     int64_t batch;     /* > 0: the outer rows are [batch, …] and the batch is summed in a second step */
     float scale;       /* of the mean; 1: none */
+    int64_t size;      /* bytes of an element of x */
     int64_t workspace; /* bytes of column_sums, for each outer row's thread */
     /* relu's gradient beside: */
     int dy, y, dx, sums; /* places; y < 0: sums alone */
@@ -63,7 +64,7 @@ static bool set_fold(const ath_tensor *x, uint32_t mask, athi_cpu_fold *fold, in
 static bool accepts_fold(const athi_unit *unit, const athi_node *node, char why[ATHI_WHY_MAX]) {
     athi_cpu_fold f;
     int64_t batch;
-    if (!athi_cpu_is_f32(unit, why)) return false;
+    if (!athi_cpu_is_float(unit, why)) return false;
     if (!set_fold(node->in[0], mask_of(node), &f, &batch)) return athi_cpu_no(why, "the axes do not stand together");
     return athi_cpu_yes(why, "%lld x the sum of %lld rows of %lld", (long long)f.outer, (long long)f.folded,
                         (long long)f.inner);
@@ -75,8 +76,9 @@ static bool accepts_reduce(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 /* One outer row after the other, or many at once where there are many. */
 typedef struct outer_work {
     const reduce_state *s;
-    const float *x, *y;
-    float *dx, *out;
+    const char *x, *y;
+    char *dx;
+    float *out;
     char *scratch;
     int threads; /* inside one row */
 } outer_work;
@@ -87,7 +89,7 @@ static void outer_part(const void *work, int64_t lo, int64_t hi, int part) {
     const athi_cpu_kernels *k = w->s->base.k;
     char *scratch = w->scratch + part * w->s->workspace;
     for (int64_t i = lo; i < hi; i++) {
-        const int64_t at = i * f.folded * f.inner;
+        const int64_t at = i * f.folded * f.inner * w->s->size;
         if (w->y)
             k->relu_grad_column_sums(w->threads, f.folded, f.inner, w->x + at, w->y + at, w->dx + at,
                                      w->out + i * f.inner, scratch);
@@ -101,9 +103,11 @@ static void run_reduce(const athi_call *call) {
     const athi_cpu_kernels *k = s->base.k;
     const int threads = s->base.threads;
     const athi_cpu_fold f = s->fold;
-    float *out = call->out[s->sums];
+    const int64_t n = athi_cpu_count(call->unit->out[s->sums]);
     char *scratch = call->scratch;
-    float *first = s->batch ? (float *)(void *)(scratch + threads * s->workspace) : out;
+    float *room = (float *)(void *)(scratch + threads * s->workspace);
+    float *out = s->size == sizeof *out ? call->out[s->sums] : room; /* bf16 is what becomes of the sums at last */
+    float *first = s->batch ? room + n : out;
     outer_work w = {.s = s, .x = call->in[s->dy], .out = first, .scratch = scratch, .threads = 1};
     if (s->y >= 0) w.y = call->in[s->y], w.dx = call->out[s->dx];
     if (f.inner == 1 && !w.y) {
@@ -114,9 +118,9 @@ static void run_reduce(const athi_call *call) {
     } else {
         athi_cpu_for(threads, f.outer, 16384 / ATHI_MAX(f.folded * f.inner, 1) + 1, 1, outer_part, &w);
     }
-    if (s->batch) k->column_sums(threads, s->batch, f.outer / s->batch * f.inner, first, out, scratch);
-    if (s->scale != 1)
-        k->binary_scalar[ATHI_BINARY_MUL](1, athi_cpu_count(call->unit->out[s->sums]), out, s->scale, out);
+    if (s->batch) s->base.floats->column_sums(threads, s->batch, f.outer / s->batch * f.inner, first, out, scratch);
+    if (s->scale != 1) s->base.floats->binary_scalar[ATHI_BINARY_MUL](1, n, out, s->scale, out);
+    if (out == room) k->narrow(1, n, out, call->out[s->sums]);
 }
 
 static ath_status make_fold(athi_make *m, const athi_unit *unit, const athi_node *node, athi_call *call) {
@@ -124,13 +128,14 @@ static ath_status make_fold(athi_make *m, const athi_unit *unit, const athi_node
     if (!s) return ATH_E_NOMEM;
     set_fold(node->in[0], mask_of(node), &s->fold, &s->batch);
     s->scale = 1;
+    s->size = athi_dtype_size(node->in[0]->dtype);
     if (node->op == ATHI_OP_MEAN)
         s->scale = (float)((double)athi_cpu_count(&node->out[0]) / (double)athi_cpu_count(node->in[0]));
     s->dy = 0, s->y = s->dx = -1;
     s->sums = athi_cpu_out_index(unit, &node->out[0]);
     const int64_t channels = s->batch ? s->fold.outer / s->batch * s->fold.inner : 0;
     s->workspace = (s->base.k->column_sums_workspace(ATHI_MAX(s->fold.inner, channels)) + 63) / 64 * 64;
-    m->scratch_bytes = m->threads * s->workspace;
+    m->scratch_bytes = m->threads * s->workspace + athi_cpu_count(&node->out[0]) * (int64_t)sizeof(float);
     if (s->batch) m->scratch_bytes += s->fold.outer * s->fold.inner * (int64_t)sizeof(float);
     return ATH_OK;
 }

@@ -6,11 +6,11 @@
 
 typedef struct {
     const athi_pool *p;
-    const float *x, *y, *dy;
+    const stored *x, *y, *dy;
     uint8_t *index;
     const uint8_t *from;
     bool relu;
-    float *out;
+    stored *out;
 } pool_work;
 
 /* The part of a window that lies in the image: rows [i0, i1) and columns [j0, j1) of it. */
@@ -57,15 +57,15 @@ ATHI_INLINE void take_larger(vf *best, vi *at, vf x, int where) {
 
 /* ---- maximum ------------------------------------------------------------------------------------- */
 
-static void max_window(const athi_pool *p, const float *x, int64_t oi, int64_t oj, float *y, uint8_t *index) {
+static void max_window(const athi_pool *p, const stored *x, int64_t oi, int64_t oj, stored *y, uint8_t *index) {
     window w = window_at(p, oi, oj);
     for (int64_t c = 0; c < p->C; c += VW) {
         vf best = vset(-__builtin_inff());
         vi at = vseti(place(p, oi, oj, w.i0, w.j0));
         for (int64_t i = w.i0; i < w.i1; i++)
             for (int64_t j = w.j0; j < w.j1; j++)
-                take_larger(&best, &at, vload_n(x + (i * p->W + j) * p->C + c, p->C - c), place(p, oi, oj, i, j));
-        vstore_n(y + c, best, p->C - c);
+                take_larger(&best, &at, sload_n(x + (i * p->W + j) * p->C + c, p->C - c), place(p, oi, oj, i, j));
+        sstore_n(y + c, best, p->C - c);
         if (index) store_places(index + c, at, p->C - c);
     }
 }
@@ -76,16 +76,16 @@ static bool is_2x2(const athi_pool *p) {
            !p->pad_left && p->out_h <= p->H / 2 && p->out_w <= p->W / 2 && p->C % VW == 0;
 }
 
-static void max_2x2_row(const athi_pool *p, const float *x, float *y, uint8_t *index) {
+static void max_2x2_row(const athi_pool *p, const stored *x, stored *y, uint8_t *index) {
     const int64_t down = p->W * p->C, right = p->C;
     for (int64_t oj = 0; oj < p->out_w; oj++, x += 2 * right, y += p->C, index += index ? p->C : 0)
         for (int64_t c = 0; c < p->C; c += VW) {
-            vf best = vload(x + c);
+            vf best = sload(x + c);
             vi at = {0};
-            take_larger(&best, &at, vload(x + c + right), 1);
-            take_larger(&best, &at, vload(x + c + down), 2);
-            take_larger(&best, &at, vload(x + c + down + right), 3);
-            vstore(y + c, best);
+            take_larger(&best, &at, sload(x + c + right), 1);
+            take_larger(&best, &at, sload(x + c + down), 2);
+            take_larger(&best, &at, sload(x + c + down + right), 3);
+            sstore(y + c, best);
             if (index) vstoreb(index + c, vnarrow(at));
         }
 }
@@ -95,7 +95,7 @@ static void max_part(const void *work, int64_t lo, int64_t hi, int part) {
     const athi_pool *p = w->p;
     (void)part;
     for (int64_t n = lo; n < hi; n++) {
-        const float *x = w->x + n * image_in(p);
+        const stored *x = w->x + n * image_in(p);
         for (int64_t oi = 0; oi < p->out_h; oi++) {
             int64_t at = n * image_out(p) + oi * p->out_w * p->C;
             if (is_2x2(p)) {
@@ -110,28 +110,28 @@ static void max_part(const void *work, int64_t lo, int64_t hi, int part) {
 
 /* dy where y, if it is given, is positive. */
 ATHI_INLINE vf masked(const pool_work *w, int64_t at, int64_t n) {
-    vf dy = vload_n(w->dy + at, n);
-    return w->relu ? vsel(vload_n(w->y + at, n) > 0.0f, dy, (vf){0}) : dy;
+    vf dy = sload_n(w->dy + at, n);
+    return w->relu ? vsel(sload_n(w->y + at, n) > 0.0f, dy, (vf){0}) : dy;
 }
 
 /* One row of 2 x 2 windows writes its two rows of dx whole. */
-static void max_2x2_grad_row(const pool_work *w, int64_t at, float *dx) {
+static void max_2x2_grad_row(const pool_work *w, int64_t at, stored *dx) {
     const athi_pool *p = w->p;
     const int64_t down = p->W * p->C, right = p->C;
     for (int64_t oj = 0; oj < p->out_w; oj++, at += p->C, dx += 2 * right)
         for (int64_t c = 0; c < p->C; c += VW) {
             vf dy = masked(w, at + c, VW);
             vi from = vwiden(vloadb(w->from + at + c));
-            vstore(dx + c, vsel(from == 0, dy, (vf){0}));
-            vstore(dx + c + right, vsel(from == 1, dy, (vf){0}));
-            vstore(dx + c + down, vsel(from == 2, dy, (vf){0}));
-            vstore(dx + c + down + right, vsel(from == 3, dy, (vf){0}));
+            sstore(dx + c, vsel(from == 0, dy, (vf){0}));
+            sstore(dx + c + right, vsel(from == 1, dy, (vf){0}));
+            sstore(dx + c + down, vsel(from == 2, dy, (vf){0}));
+            sstore(dx + c + down + right, vsel(from == 3, dy, (vf){0}));
         }
     for (int64_t j = 2 * p->out_w; j < p->W; j++, dx += right)
-        for (int64_t c = 0; c < p->C; c += VW) vstore(dx + c, (vf){0}), vstore(dx + c + down, (vf){0});
+        for (int64_t c = 0; c < p->C; c += VW) sstore(dx + c, (vf){0}), sstore(dx + c + down, (vf){0});
 }
 
-static void max_grad_window(const pool_work *w, int64_t oi, int64_t oj, int64_t at, float *dx) {
+static void max_grad_window(const pool_work *w, int64_t oi, int64_t oj, int64_t at, stored *dx) {
     const athi_pool *p = w->p;
     window in = window_at(p, oi, oj);
     for (int64_t c = 0; c < p->C; c += VW) {
@@ -139,9 +139,9 @@ static void max_grad_window(const pool_work *w, int64_t oi, int64_t oj, int64_t 
         vi from = load_places(w->from + at + c, p->C - c);
         for (int64_t i = in.i0; i < in.i1; i++)
             for (int64_t j = in.j0; j < in.j1; j++) {
-                float *to = dx + (i * p->W + j) * p->C + c;
+                stored *to = dx + (i * p->W + j) * p->C + c;
                 vf add = vsel(from == place(p, oi, oj, i, j), dy, (vf){0});
-                vstore_n(to, vload_n(to, p->C - c) + add, p->C - c);
+                sstore_n(to, sload_n(to, p->C - c) + add, p->C - c);
             }
     }
 }
@@ -151,7 +151,7 @@ static void max_grad_part(const void *work, int64_t lo, int64_t hi, int part) {
     const athi_pool *p = w->p;
     (void)part;
     for (int64_t n = lo; n < hi; n++) {
-        float *dx = w->out + n * image_in(p);
+        stored *dx = w->out + n * image_in(p);
         int64_t at = n * image_out(p);
         if (is_2x2(p)) {
             for (int64_t oi = 0; oi < p->out_h; oi++)
@@ -175,8 +175,8 @@ static void average_part(const void *work, int64_t lo, int64_t hi, int part) {
     const athi_pool *p = w->p;
     (void)part;
     for (int64_t n = lo; n < hi; n++) {
-        const float *x = w->x + n * image_in(p);
-        float *y = w->out + n * image_out(p);
+        const stored *x = w->x + n * image_in(p);
+        stored *y = w->out + n * image_out(p);
         for (int64_t oi = 0; oi < p->out_h; oi++)
             for (int64_t oj = 0; oj < p->out_w; oj++, y += p->C) {
                 window in = window_at(p, oi, oj);
@@ -184,8 +184,8 @@ static void average_part(const void *work, int64_t lo, int64_t hi, int part) {
                     vf sum = {0};
                     for (int64_t i = in.i0; i < in.i1; i++)
                         for (int64_t j = in.j0; j < in.j1; j++)
-                            sum += vload_n(x + (i * p->W + j) * p->C + c, p->C - c);
-                    vstore_n(y + c, sum * one_over_area(in), p->C - c);
+                            sum += sload_n(x + (i * p->W + j) * p->C + c, p->C - c);
+                    sstore_n(y + c, sum * one_over_area(in), p->C - c);
                 }
             }
     }
@@ -196,18 +196,18 @@ static void average_grad_part(const void *work, int64_t lo, int64_t hi, int part
     const athi_pool *p = w->p;
     (void)part;
     for (int64_t n = lo; n < hi; n++) {
-        float *dx = w->out + n * image_in(p);
-        const float *dy = w->dy + n * image_out(p);
+        stored *dx = w->out + n * image_in(p);
+        const stored *dy = w->dy + n * image_out(p);
         memset(dx, 0, (size_t)image_in(p) * sizeof *dx);
         for (int64_t oi = 0; oi < p->out_h; oi++)
             for (int64_t oj = 0; oj < p->out_w; oj++, dy += p->C) {
                 window in = window_at(p, oi, oj);
                 for (int64_t c = 0; c < p->C; c += VW) {
-                    vf share = vload_n(dy + c, p->C - c) * one_over_area(in);
+                    vf share = sload_n(dy + c, p->C - c) * one_over_area(in);
                     for (int64_t i = in.i0; i < in.i1; i++)
                         for (int64_t j = in.j0; j < in.j1; j++) {
-                            float *to = dx + (i * p->W + j) * p->C + c;
-                            vstore_n(to, vload_n(to, p->C - c) + share, p->C - c);
+                            stored *to = dx + (i * p->W + j) * p->C + c;
+                            sstore_n(to, sload_n(to, p->C - c) + share, p->C - c);
                         }
                 }
             }
@@ -217,18 +217,18 @@ static void average_grad_part(const void *work, int64_t lo, int64_t hi, int part
 /* Images a thread gets at least. */
 static int64_t grain(const athi_pool *p) { return 32768 / ATHI_MAX(image_in(p), 1) + 1; }
 
-static void max_pool(int threads, const athi_pool *p, const float *x, float *y, uint8_t *index) {
+static void max_pool(int threads, const athi_pool *p, const void *x, void *y, uint8_t *index) {
     athi_cpu_for(threads, p->N, grain(p), 1, max_part, &(pool_work){.p = p, .x = x, .out = y, .index = index});
 }
-static void max_pool_grad(int threads, const athi_pool *p, const float *dy, const uint8_t *index, const float *y,
-                          float *dx) {
+static void max_pool_grad(int threads, const athi_pool *p, const void *dy, const uint8_t *index, const void *y,
+                          void *dx) {
     athi_cpu_for(threads, p->N, grain(p), 1, max_grad_part,
                  &(pool_work){.p = p, .dy = dy, .from = index, .relu = y != NULL, .y = y, .out = dx});
 }
-static void average_pool(int threads, const athi_pool *p, const float *x, float *y) {
+static void average_pool(int threads, const athi_pool *p, const void *x, void *y) {
     athi_cpu_for(threads, p->N, grain(p), 1, average_part, &(pool_work){.p = p, .x = x, .out = y});
 }
-static void average_pool_grad(int threads, const athi_pool *p, const float *dy, float *dx) {
+static void average_pool_grad(int threads, const athi_pool *p, const void *dy, void *dx) {
     athi_cpu_for(threads, p->N, grain(p), 1, average_grad_part, &(pool_work){.p = p, .dy = dy, .out = dx});
 }
 

@@ -12,23 +12,22 @@ enum {
 };
 
 typedef struct {
-    int64_t M, N, rows; /* rows of a piece */
-    const float *x, *y; /* y: where positive x counts, else as 0; NULL: everywhere */
-    float *masked;      /* x with that done, or NULL */
-    float *sums;        /* [pieces, N] */
+    int64_t M, N, rows;  /* rows of a piece */
+    const stored *x, *y; /* y: where positive x counts, else as 0; NULL: everywhere */
+    stored *masked;      /* x with that done, or NULL */
+    float *sums;         /* [pieces, N] */
 } column_work;
 
 /* Rows [0, rows) of up to COLUMNS columns, n of them; ld floats from row to row. */
-ATHI_INLINE void sum_strip(const column_work *w, int64_t at, int64_t rows, int64_t ld, int64_t n,
-                           float *sums) {
+ATHI_INLINE void sum_strip(const column_work *w, int64_t at, int64_t rows, int64_t ld, int64_t n, float *sums) {
     vf sum[COLUMNS / VW] = {0};
     for (int64_t i = 0; i < rows; i++, at += ld) ATHI_UNROLL
     for (int j = 0; j < COLUMNS / VW; j++) {
         int64_t left = n - j * VW;
         if (left <= 0) break;
-        vf x = vload_n(w->x + at + j * VW, left);
-        if (w->y) x = vsel(vload_n(w->y + at + j * VW, left) > 0.0f, x, (vf){0});
-        if (w->masked) vstore_n(w->masked + at + j * VW, x, left);
+        vf x = sload_n(w->x + at + j * VW, left);
+        if (w->y) x = vsel(sload_n(w->y + at + j * VW, left) > 0.0f, x, (vf){0});
+        if (w->masked) sstore_n(w->masked + at + j * VW, x, left);
         sum[j] += x;
     }
     ATHI_UNROLL
@@ -83,18 +82,18 @@ static void column_sums_of(int threads, column_work w, float *sums, void *worksp
     }
 }
 
-static void column_sums(int threads, int64_t M, int64_t N, const float *x, float *sums, void *workspace) {
+static void column_sums(int threads, int64_t M, int64_t N, const void *x, float *sums, void *workspace) {
     column_sums_of(threads, (column_work){.M = M, .N = N, .x = x}, sums, workspace);
 }
 
-static void relu_grad_column_sums(int threads, int64_t M, int64_t N, const float *dy, const float *y,
-                                  float *dx, float *sums, void *workspace) {
+static void relu_grad_column_sums(int threads, int64_t M, int64_t N, const void *dy, const void *y, void *dx,
+                                  float *sums, void *workspace) {
     column_sums_of(threads, (column_work){.M = M, .N = N, .x = dy, .y = y, .masked = dx}, sums, workspace);
 }
 
 typedef struct {
     int64_t N;
-    const float *x;
+    const stored *x;
     float *sums;
 } row_work;
 
@@ -102,16 +101,15 @@ static void row_part(const void *work, int64_t lo, int64_t hi, int part) {
     const row_work *w = work;
     (void)part;
     for (int64_t i = lo; i < hi; i++) {
-        const float *x = w->x + i * w->N;
+        const stored *x = w->x + i * w->N;
         vf sum = {0};
-        for (int64_t j = 0; j < w->N; j += VW) sum += vload_n(x + j, w->N - j);
+        for (int64_t j = 0; j < w->N; j += VW) sum += sload_n(x + j, w->N - j);
         w->sums[i] = vsum(sum);
     }
 }
 
-static void row_sums(int threads, int64_t M, int64_t N, const float *x, float *sums) {
-    athi_cpu_for(threads, M, 16384 / ATHI_MAX(N, 1) + 1, 16, row_part,
-                 &(row_work){.N = N, .x = x, .sums = sums});
+static void row_sums(int threads, int64_t M, int64_t N, const void *x, float *sums) {
+    athi_cpu_for(threads, M, 16384 / ATHI_MAX(N, 1) + 1, 16, row_part, &(row_work){.N = N, .x = x, .sums = sums});
 }
 
 typedef struct {
@@ -137,8 +135,7 @@ static void square_part(const void *work, int64_t lo, int64_t hi, int part) {
 static double sum_of_squares(int threads, int64_t n, const float *x) {
     double sums[SQUARE_PIECES], total = 0;
     int64_t piece = ATHI_MAX((n + SQUARE_PIECES - 1) / SQUARE_PIECES, 4096), pieces = (n + piece - 1) / piece;
-    athi_cpu_for(threads, pieces, 4, 1, square_part,
-                 &(square_work){.n = n, .piece = piece, .x = x, .sums = sums});
+    athi_cpu_for(threads, pieces, 4, 1, square_part, &(square_work){.n = n, .piece = piece, .x = x, .sums = sums});
     for (int64_t p = 0; p < pieces; p++) total += sums[p];
     return total;
 }

@@ -93,6 +93,68 @@ ATHI_INLINE void vstore_n(float *p, vf x, int64_t n) {
         vstore_part(p, x, n);
 }
 
+/* What activations, weights and their gradients are stored as: floats, or in the instance for bfloat16 the upper halves
+ * of floats, rounded to the nearest (half to even; denormals are zero). Arithmetic is on floats either way. */
+#ifdef ATHI_STORE_BF16
+typedef uint16_t stored;
+enum { CELL = 2 }; /* values in a cell */
+ATHI_INLINE vf sload(const stored *p) {
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)p)), 16);
+}
+ATHI_INLINE void sstore(stored *p, vf x) {
+    _mm256_storeu_si256((__m256i_u *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
+}
+ATHI_INLINE vf sload_part(const stored *p, int64_t n) {
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p)), 16);
+}
+ATHI_INLINE void sstore_part(stored *p, vf x, int64_t n) {
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+}
+#else
+typedef float stored;
+enum { CELL = 1 };
+ATHI_INLINE vf sload(const stored *p) { return vload(p); }
+ATHI_INLINE void sstore(stored *p, vf x) { vstore(p, x); }
+ATHI_INLINE vf sload_part(const stored *p, int64_t n) { return vload_part(p, n); }
+ATHI_INLINE void sstore_part(stored *p, vf x, int64_t n) { vstore_part(p, x, n); }
+#endif
+
+/* Products are made of cells of 32 bits: a float, or two values of bfloat16 that follow each other in a sum. A cell is
+ * only moved, never computed with, and its type is float. */
+#ifdef ATHI_STORE_BF16
+ATHI_INLINE vf vset_cell(const float *cell) {
+    int32_t pair;
+    memcpy(&pair, cell, sizeof pair);
+    return (vf)vseti(pair);
+}
+/* sum + a b of all values of the cells */
+ATHI_INLINE vf vadd_products(vf sum, vf a, vf b) {
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+/* Value number `which` of each cell; the first is stored first, with zeros in the place of the others. */
+ATHI_INLINE void vstore_cells(float *cells, int64_t which, vf x) {
+    const __m512i bits = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)x));
+    if (which)
+        _mm512_mask_storeu_epi16(cells, 0xAAAAAAAAu, _mm512_slli_epi32(bits, 16));
+    else
+        _mm512_storeu_si512(cells, bits);
+}
+#else
+ATHI_INLINE vf vset_cell(const float *cell) { return vset(*cell); }
+ATHI_INLINE vf vadd_products(vf sum, vf a, vf b) { return sum + a * b; }
+ATHI_INLINE void vstore_cells(float *cells, int64_t which, vf x) {
+    (void)which;
+    vstore(cells, x);
+}
+#endif
+ATHI_INLINE vf sload_n(const stored *p, int64_t n) { return n >= VW ? sload(p) : sload_part(p, n); }
+ATHI_INLINE void sstore_n(stored *p, vf x, int64_t n) {
+    if (n >= VW)
+        sstore(p, x);
+    else
+        sstore_part(p, x, n);
+}
+
 ATHI_INLINE vf vsel(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 /* x, but not below (above) the limit, a vector or a number; a NaN in x stays. */
 #define VSPLAT(limit)  ((limit) - (vf){0})
