@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [PART …] [--rounds N] [--readme]       without names: all parts but `accuracy`, which trains for two hours
+    bench/run.py [PART …] [--rounds N] [--readme]       without names: all of BENCHES; `accuracy`: recipes, for two hours
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts. --readme keeps the rows in
@@ -17,10 +17,23 @@ import tempfile
 import time
 from pathlib import Path
 
+import accuracy
 from rows import ATHANOR, BUILD, ISA, MACHINE, PYTHON, ROOT, Side, build, floor, gain, keep, plural, row, rows, write_readme
 
 STEPS = {"mlp64": ("MLP 784-64-10, RMSprop, batch 128", 4), "mlp512": ("MLP 784-512-512-10, Adam, batch 128", 2),
          "cnn": ("CNN 32-64-dense 128, Adam, batch 64", 2.6), "wrn": ("WideResNet-16-10, SGD, batch 32", 1.9)}
+
+
+def in_turn(own, peer, rounds):
+    """Medians of both sides' milliseconds a step, and of their ratio; both are closed."""
+    pairs = [(own.round(), peer.round()) for _ in range(rounds)]
+    own.close(), peer.close()
+    ours, theirs = (statistics.median(side) for side in zip(*pairs))
+    return ours, theirs, statistics.median(p / o for o, p in pairs)
+
+
+def own_side(case, threads, rounds):
+    return Side([BUILD / "bench/bench_step", case, str(threads), str(rounds), "--wait"])
 
 
 def bench_step(rounds):
@@ -30,13 +43,50 @@ def bench_step(rounds):
         target = gain(target)
         for threads in ("1", "2"):
             peer = Side([PYTHON, ROOT / "bench/peers/torch_train.py", case, threads, str(rounds), "--wait"])
-            own = Side([BUILD / "bench/bench_step", case, threads, str(rounds), "--wait"])
-            pairs = [(own.round(), peer.round()) for _ in range(rounds)]
-            own.close(), peer.close()
-            ours, theirs = (statistics.median(side) for side in zip(*pairs))
-            ratio = statistics.median(p / o for o, p in pairs)
+            ours, theirs, ratio = in_turn(own_side(case, threads, rounds), peer, rounds)
             row(f"{name}, {plural(threads)}, a step", f"{ours:.3f} ms",
                 f"PyTorch ({peer.ready['settings']}) {theirs:.3f} ms", f"{ratio:.2f}x", f"{target}x", ratio >= target)
+
+
+def bench_keras(rounds):
+    """The same steps by Keras on TensorFlow and on JAX, for which there is no floor."""
+    build("bench_step")
+    for case in ("mlp64", "mlp512", "cnn"):
+        for threads in ("1", "2"):
+            for backend, name in (("tensorflow", "TensorFlow"), ("jax", "JAX")):
+                peer = Side([PYTHON, ROOT / "bench/peers/keras_train.py", case, threads, str(rounds), "--backend", backend,
+                             "--wait"])
+                ours, theirs, ratio = in_turn(own_side(case, threads, rounds), peer, rounds)
+                row(f"{STEPS[case][0]}, {plural(threads)}, a step", f"{ours:.3f} ms",
+                    f"Keras on {name} ({peer.ready['settings']}) {theirs:.3f} ms", f"{ratio:.2f}x")
+
+
+def bench_batch(rounds):
+    """How much of a large batch's throughput a small one has."""
+    build("bench_step")
+    for threads in (1, 2):
+        small, large, ratio = in_turn(own_side("wrn8", threads, rounds), own_side("wrn256", threads, rounds),
+                                      max(2, rounds // 3))
+        share = ratio * 8 / 256
+        row(f"WideResNet-16-10, {plural(threads)}: throughput at batch 8", f"{8e3 / small:.1f}/s",
+            f"batch 256 {256e3 / large:.1f}/s", f"{100 * share:.0f} %", "70 %", share >= 0.7)
+
+
+def bench_jobs(rounds):
+    """Two trainings side by side on a thread each against one on two threads: the rule that tune.threads follows."""
+    build("bench_step")
+    for case, (name, _) in STEPS.items():
+        beside, alone = [own_side(case, 1, rounds) for _ in range(2)], own_side(case, 2, rounds)
+        pairs = []
+        for _ in range(rounds):
+            for side in beside:
+                side.go()
+            pairs.append((sum(1e3 / side.result() for side in beside), 1e3 / alone.round()))
+        for side in (*beside, alone):
+            side.close()
+        both, one = (statistics.median(side) for side in zip(*pairs))
+        row(f"{name}: two trainings side by side, 1 thread each", f"{both:.4g} steps/s",
+            f"one on 2 threads {one:.4g} steps/s", f"{statistics.median(b / o for b, o in pairs):.2f}x")
 
 
 def bench_augment(rounds):
@@ -98,12 +148,13 @@ def bench_start(rounds):
     row("start of the process to its end after one training step", f"{ms:.0f} ms", "", f"{ms:.0f} ms", "100 ms", ms <= 100)
 
 
-def pss(pid):
+def memory_of(pid):
+    """Megabytes: the proportional set size, and what of it is the process's own, which no other one's end can change."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
+        return [int(re.search(rf"^{name}:\s+(\d+)", text, re.M).group(1)) / 1024 for name in ("Pss", "Pss_Anon")]
     except (OSError, AttributeError):
-        return 0.0
+        return [0.0, 0.0]
 
 
 def children(pid):
@@ -119,23 +170,25 @@ def trials_done(folder):
 
 
 def bench_memory(_rounds):
-    """Proportional set sizes of worker and runner over a hundred trials."""
+    """Proportional set sizes of worker and runner over a hundred trials; what is their own must not grow."""
     with tempfile.TemporaryDirectory() as folder:
         runner = subprocess.Popen([ATHANOR, "tune", ROOT / "bench/memory.yaml", "--dir", f"{folder}/run"],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         samples = []  # (trials done, worker, runner)
         while runner.poll() is None:
-            worker = max([pss(c) for c in children(runner.pid)] or [0.0])
-            samples.append((trials_done(f"{folder}/run"), worker, pss(runner.pid)))
+            worker = max([memory_of(c) for c in children(runner.pid)] or [[0.0, 0.0]])
+            samples.append((trials_done(f"{folder}/run"), worker, memory_of(runner.pid)))
             time.sleep(0.05)
 
-    def peak(column, low, high):
-        return max((s[column] for s in samples if low <= s[0] <= high), default=0.0)
+    def peak(column, kind, low, high):
+        return max((s[column][kind] for s in samples if low <= s[0] <= high), default=0.0)
 
     for column, name, limit in ((1, "a worker", 300), (2, "the runner", 100)):
-        early, late = peak(column, 5, 15), peak(column, 90, 100)
-        row(f"memory (PSS) of {name} on the MLP search, trials 5-15 and 90-100", f"{early:.0f} MB", f"{late:.0f} MB",
-            f"{late:.0f} MB", f"{limit} MB, flat", late <= limit and late <= early * 1.1 + 2)
+        late = peak(column, 0, 90, 100)
+        early_own, late_own = peak(column, 1, 5, 15), peak(column, 1, 90, 100)
+        row(f"memory (PSS) of {name} on the MLP search, trials 90-100", f"{late:.0f} MB, {late_own:.1f} MB its own",
+            f"trials 5-15: {early_own:.1f} MB its own", f"{late:.0f} MB", f"{limit} MB, flat",
+            late <= limit and late_own <= early_own * 1.1 + 2)
 
 
 def bench_int8(_rounds):
@@ -164,22 +217,25 @@ def bench_int8(_rounds):
         f"{points:+.2f} points", "-0.3 points", points >= -0.3)
 
 
-BENCHES = {"step": bench_step, "int8": bench_int8, "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
+BENCHES = {"step": bench_step, "keras": bench_keras, "batch": bench_batch, "jobs": bench_jobs, "int8": bench_int8,
+           "augment": bench_augment, "search": bench_search, "start": bench_start, "memory": bench_memory}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("parts", nargs="*", choices=[*BENCHES, []])
+    parts = {**BENCHES, **accuracy.BENCHES}
+    arguments.add_argument("parts", nargs="*", choices=[*parts, "accuracy", []])
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--readme", action="store_true", help="keeps the rows, and writes them into README.md")
     options = arguments.parse_args()
     if not PYTHON.exists():
         sys.exit(f"bench: no virtual environment at {PYTHON.parent.parent}; run bench/peers/setup")
     print(MACHINE, flush=True)
-    for part in options.parts or BENCHES:
-        BENCHES[part](options.rounds)
+    named = [p for name in options.parts for p in (accuracy.BENCHES if name == "accuracy" else [name])]
+    for part in named or BENCHES:
+        parts[part](options.rounds)
         if options.readme:  # after each part, so that an interrupted run keeps what it had
-            keep(part, BENCHES)
+            keep(part, parts)
             write_readme()
         rows.clear()
 

@@ -1,6 +1,6 @@
 /* One side of a bench: trains one of the benchmark nets and prints how long a step takes.
  *
- *     bench_step CASE THREADS ROUNDS [--wait]        CASE: mlp64, mlp512, cnn, wrn
+ *     bench_step CASE THREADS ROUNDS [--wait]        CASE: a row of `cases`
  *
  * One JSON line a round; with --wait a first line {"ready": …}, and each round starts when a line "go" arrives on
  * standard input, so that a driver can let two programs take turns. A step is what training does: gather, forward,
@@ -51,7 +51,9 @@ static const struct bench_case {
 } cases[] = {{"mlp64", mlp64, "rmsprop", 128, 1200},
              {"mlp512", mlp512, "adam", 128, 150},
              {"cnn", cnn, "adam", 64, 50},
-             {"wrn", wrn, "sgd", 32, 2}};
+             {"wrn", wrn, "sgd", 32, 2},
+             {"wrn8", wrn, "sgd", 8, 8},
+             {"wrn256", wrn, "sgd", 256, 1}};
 
 static void check(ath_ctx *ctx, ath_status status) {
     if (status == ATH_OK) return;
@@ -88,7 +90,7 @@ int main(int argc, char **argv) {
     const struct bench_case *c = NULL;
     for (int i = 0; argc >= 4 && i < ATHI_COUNT(cases); i++)
         if (strcmp(argv[1], cases[i].name) == 0) c = &cases[i];
-    if (!c) return fprintf(stderr, "usage: bench_step mlp64|mlp512|cnn|wrn THREADS ROUNDS [--wait]\n"), 2;
+    if (!c) return fprintf(stderr, "usage: bench_step CASE THREADS ROUNDS [--wait]\n"), 2;
     bool wait = argc > 4 && strcmp(argv[4], "--wait") == 0;
     ath_ctx *ctx = NULL;
     check(NULL, ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = atoi(argv[2])}, &ctx));

@@ -55,6 +55,11 @@ ATH_API int64_t ath_data_count(const ath_data *data, ath_part part);
 ATH_API ath_status ath_model_create(ath_ctx *ctx, ath_model **model);
 ATH_API void ath_model_destroy(ath_model *model);
 
+/** How the layers that are appended from now on compute: "float32", as at first, or "mixed_bfloat16" (`athanor list
+ *  "dtype policies"`). Called between layers it sets some of them apart. Weights are float32 in either.
+ *  Errors: ATH_E_OPTION another name. That this machine cannot do it is said by ath_model_compile. */
+ATH_API ath_status ath_model_set_dtype_policy(ath_model *model, const char *policy);
+
 /** Adds an input [batch, shape...], f32. */
 ATH_API ath_tensor *ath_input_with(ath_model *model, const ath_input_opts *opts);
 #define ath_input(model, ...)                                                                                        \

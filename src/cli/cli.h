@@ -43,6 +43,7 @@ typedef struct athi_verb {
     ath_status (*run)(athi_cli *cli);
     bool hidden;  /* for the program itself: not in the list */
     bool command; /* what follows -- is a command line of another program */
+    bool orderly; /* an interrupt asks it to end; the others just end */
 } athi_verb;
 extern const athi_verb athi_verbs[]; /* ended by a row without name */
 
@@ -59,6 +60,7 @@ struct athi_cli {
     const char *const *command; /* what follows --, NULL-ended; NULL: none */
     bool help;
     bool started; /* a failure from now on is exit 1 */
+    bool forgets; /* nothing of it is kept, however it ends */
     const volatile int *interrupted;
 };
 

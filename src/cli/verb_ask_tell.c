@@ -76,18 +76,27 @@ static ath_status answer_lines(athi_cli *cli, const athi_ask_tell *server, athi_
     return status;
 }
 
-/* Until the end of the input. The leases on what was asked for are renewed however long nobody says anything. */
-static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
+/* What has come within a second; *ended: nothing more will. */
+static ath_status read_more(athi_cli *cli, athi_text *in, bool *ended) {
     enum { RENEW_MS = 1000 };
     char buffer[16384];
+    struct pollfd polled = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (poll(&polled, 1, RENEW_MS) <= 0) return ATH_OK;
+    const ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
+        return athi_fail(cli->ctx, ATH_E_IO, "ask-tell: standard input cannot be read: %s", strerror(errno));
+    *ended = n == 0;
+    if (n > 0) athi_text_add(in, buffer, n);
+    return in->failed ? ATH_E_NOMEM : ATH_OK;
+}
+
+/* Until the end of the input. The leases on what was asked for are renewed however long nobody says anything. */
+static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
     athi_text in = {.ctx = cli->ctx};
     ath_status status = ATH_OK;
     for (bool ended = false; status == ATH_OK && !ended && !*cli->interrupted;) {
-        struct pollfd polled = {.fd = STDIN_FILENO, .events = POLLIN};
-        ssize_t n = poll(&polled, 1, RENEW_MS) > 0 ? read(STDIN_FILENO, buffer, sizeof buffer) : -1;
-        ended = n == 0;
-        if (n > 0) athi_text_add(&in, buffer, n);
-        status = in.failed ? ATH_E_NOMEM : answer_lines(cli, server, &in, ended);
+        status = read_more(cli, &in, &ended);
+        if (status == ATH_OK) status = answer_lines(cli, server, &in, ended);
         if (status == ATH_OK) status = athi_search_renew(server->search);
         if (status == ATH_OK) is_back(server->user);
         if (status == ATH_E_BUSY && wait_for_study(server->user, ath_errmsg(cli->ctx))) status = ATH_OK;
@@ -112,6 +121,7 @@ static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *
 /* Without --study the trials live in a folder that goes with the server. */
 static ath_status serve_for_now(athi_cli *cli, const athi_space_file *file) {
     const char *folder;
+    cli->forgets = true;
     ATH_TRY(athi_cli_temporary(cli, false, &folder));
     const char *path = athi_arena_printf(cli->arena, "%s/study.db", folder);
     return athi_cli_remove(cli, folder, path ? serve(cli, file, path, NULL) : ATH_E_NOMEM);

@@ -136,8 +136,8 @@ static ath_status run_case(athi_cli *cli, const bench_case *c, const athi_machin
     ATH_TRY(athi_model_create(cli->ctx, &m));
     ath_status status = build(cli, c, m);
     if (status == ATH_OK)
-        status = athi_profile_steps(m, cli->arena, NULL, c->batch, athi_cli_count(cli, "steps", 5), machine,
-                                    &profile);
+        status =
+            athi_profile_steps(m, cli->arena, NULL, c->batch, athi_cli_count(cli, "steps", 5), machine, &profile);
     if (status == ATH_OK && list) status = (calls = athi_value_new(cli->arena, ATHI_LIST)) ? ATH_OK : ATH_E_NOMEM;
     if (status == ATH_OK && !list) printf("%s: a step %.3f ms\n", c->what, 1e3 * profile.step);
     for (int64_t i = 0; status == ATH_OK && i < profile.n; i++) {
@@ -175,7 +175,6 @@ static ath_status run_on(athi_cli *cli, const athi_backend *backend, int threads
         athi_text_free(&line);
     }
     for (int i = 0; i < ATHI_COUNT(cases); i++) {
-        if (*cli->interrupted) return ATH_E_INTERRUPTED;
         ATH_TRY(run_case(cli, &cases[i], &machine, list));
     }
     if (!runs) return ATH_OK;

@@ -12,7 +12,7 @@ const athi_flag athi_flags_list[] = {
 };
 
 static const athi_kind *const kinds[] = {
-    &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses,
+    &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses, &athi_policies,
     &athi_metrics,    &athi_optimizers, &athi_schedules,   &athi_callbacks,    &athi_samplers,     &athi_stop_rules,
     &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_augments,    &athi_readers,
 };

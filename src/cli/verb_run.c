@@ -116,7 +116,9 @@ static ath_status show_front(athi_cli *cli, const athi_value *report, const char
                 athi_json_write(&line, parts[p]->items[k], 0);
             }
         if (line.failed) return athi_text_free(&line), ATH_E_NOMEM;
-        printf("  trial %lld:%s)\n", (long long)athi_value_get(front->items[i], "trial")->integer, line.text);
+        printf("  trial %lld:", (long long)athi_value_get(front->items[i], "trial")->integer);
+        athi_cli_plain(stdout, line.text);
+        printf(")\n");
         athi_text_free(&line);
     }
     printf("report: %s/report.json\n", directory);
@@ -128,13 +130,15 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     if (athi_value_get(report, "front")) return show_front(cli, report, directory);
     const athi_value *best = athi_value_get(report, "best"), *params = athi_value_get(best, "params");
     athi_text text = {.ctx = cli->ctx};
-    athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), athi_value_get(report, "objective")->text),
-                    0);
-    if (!text.failed)
-        printf("best of %lld trials: trial %lld, %s %s\n", (long long)athi_value_get(report, "trials")->integer,
-               (long long)athi_value_get(best, "trial")->integer, athi_value_get(report, "objective")->text,
-               text.text);
+    const char *objective = athi_value_get(report, "objective")->text;
+    athi_text_printf(&text, "best of %lld trials: trial %lld, %s ",
+                     (long long)athi_value_get(report, "trials")->integer,
+                     (long long)athi_value_get(best, "trial")->integer, objective);
+    ath_status written = athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), objective), 0);
+    if (written == ATH_OK && text.failed) written = ATH_E_NOMEM;
+    if (written == ATH_OK) athi_cli_plain(stdout, text.text), putchar('\n');
     athi_text_free(&text);
+    ATH_TRY(written);
     athi_cli_params(cli, params);
     const char *study = athi_cli_text(cli, "study", NULL);
     if (study && !(study = athi_store_shown(cli->arena, study))) return ATH_E_NOMEM;

@@ -42,9 +42,8 @@ static void put_params(const athi_study *s, const athi_trial *t, athi_text *out)
     }
 }
 
-/* Control characters would move the terminal's cursor. */
 static void print_line(const char *text) {
-    for (; *text; text++) putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    athi_cli_plain(stdout, text);
     putchar('\n');
 }
 
@@ -85,19 +84,30 @@ static ath_status show_json(const athi_study *s) {
     return status;
 }
 
+static ath_status print_head(const athi_study *s, int64_t n_best) {
+    int64_t counts[ATHI_STATES] = {0};
+    athi_text what = {.ctx = s->ctx}, columns = {.ctx = s->ctx};
+    for (int64_t i = 0; i < s->n; i++) counts[s->trials[i]->state]++;
+    athi_text_printf(&what, "%s: %lld trials", s->info->name, (long long)s->n);
+    for (int i = 0; i < ATHI_STATES; i++)
+        if (counts[i])
+            athi_text_printf(&what, ", %lld %s", (long long)counts[i], athi_state_name((athi_trial_state)i));
+    if (s->info->n_objectives > 1) athi_text_printf(&what, "; %lld on the Pareto front (*)", (long long)n_best);
+    athi_text_printf(&columns, " trial  state     ");
+    for (int k = 0; k < s->info->n_objectives; k++) athi_text_printf(&columns, "%12s  ", s->info->objective_names[k]);
+    athi_text_printf(&columns, "%9s  parameters", "time");
+    const bool failed = what.failed || columns.failed;
+    if (!failed) print_line(what.text), putchar('\n'), print_line(columns.text);
+    athi_text_free(&what), athi_text_free(&columns);
+    return failed ? ATH_E_NOMEM : ATH_OK;
+}
+
 static ath_status show(athi_cli *cli, athi_study *s) {
-    int64_t counts[ATHI_STATES] = {0}, n = 0;
+    int64_t n = 0;
     const athi_trial **best;
     if (athi_cli_has(cli, "json")) return show_json(s);
     ATH_TRY(athi_study_best(s, cli->arena, &best, &n));
-    for (int64_t i = 0; i < s->n; i++) counts[s->trials[i]->state]++;
-    printf("%s: %lld trials", s->info->name, (long long)s->n);
-    for (int i = 0; i < ATHI_STATES; i++)
-        if (counts[i]) printf(", %lld %s", (long long)counts[i], athi_state_name((athi_trial_state)i));
-    if (s->info->n_objectives > 1) printf("; %lld on the Pareto front (*)", (long long)n);
-    printf("\n\n trial  state     ");
-    for (int k = 0; k < s->info->n_objectives; k++) printf("%12s  ", s->info->objective_names[k]);
-    printf("%9s  parameters\n", "time");
+    ATH_TRY(print_head(s, n));
     for (int64_t i = 0; i < s->n; i++)
         ATH_TRY(print_trial(s, s->trials[i], athi_study_is_best(best, n, s->trials[i])));
     return ATH_OK;
@@ -135,8 +145,11 @@ static ath_status best_json(athi_cli *cli, const athi_study *s, const athi_trial
 
 static void print_values(const athi_study *s, const athi_trial *t) {
     printf("trial %lld:", (long long)t->number);
-    for (int k = 0; k < s->info->n_objectives; k++)
-        printf("%s %s %.6g", k ? "," : "", s->info->objective_names[k], t->values[k]);
+    for (int k = 0; k < s->info->n_objectives; k++) {
+        printf("%s ", k ? "," : "");
+        athi_cli_plain(stdout, s->info->objective_names[k]);
+        printf(" %.6g", t->values[k]);
+    }
     printf("\n");
 }
 

@@ -45,6 +45,7 @@ static ath_status read_row_space(athi_cli *cli, const athi_recorded *recorded, c
 static ath_status simulate(athi_cli *cli, const athi_recorded *recorded, const athi_space_file *file) {
     const char *folder;
     athi_value *report = NULL;
+    cli->forgets = true;
     ATH_TRY(athi_cli_temporary(cli, true, &folder));
     ATH_TRY(athi_cli_remove(cli, folder,
                             athi_tune_simulate(file, cli->arena, recorded, athi_cli_count(cli, "jobs", 0), folder,

@@ -108,6 +108,8 @@ typedef struct athi_backend {
     athi_layout (*blocked)(void);
     /** Why it cannot run on this machine, or NULL. */
     const char *(*unavailable)(void);
+    /** Does it compute in a type on this machine? Else `why`: "this processor has no …". NULL: in all. */
+    bool (*computes)(ath_dtype type, char why[ATHI_WHY_MAX]);
     /** Once per process and thread count before the first run (FTZ/DAZ, library threads). */
     void (*enter)(int threads);
     /** Holds the process to a lesser instruction set by its name, before anything is compiled; NULL: there is one only. */

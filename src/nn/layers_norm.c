@@ -102,7 +102,7 @@ static int64_t count_groups(athi_net *net, const char *name, athi_shape s, int64
 }
 
 /* Each group of a sample is a row [positions, channels / groups] of a layer normalisation; gamma and beta, which are by
- * channel, come behind it. With one group its values lie together already. */
+ * channel, come behind it. With one group its values lie together already. All of it is computed in float32. */
 static ath_tensor *build_group_normalization(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
                                              const char *name) {
     (void)n_in;
@@ -112,6 +112,7 @@ static ath_tensor *build_group_normalization(athi_net *net, ath_tensor *const *i
     if (!has_channels(net, "group_normalization", name, s)) return &g->poison;
     int64_t channels = s.dim[s.rank - 1], groups = count_groups(net, name, s, o->groups);
     if (!groups) return &g->poison;
+    g->compute = ATH_F32;
     int64_t positions = 1, inner = channels / groups;
     for (int i = 1; i < s.rank - 1; i++) positions *= s.dim[i];
     const athi_attr swap = {.perm = {{0, 2, 1, 3}}};

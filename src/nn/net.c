@@ -179,9 +179,11 @@ ath_tensor *athi_layer_apply(athi_net *net, const athi_row *row, const void *opt
         return athi_net_fail(net, ATH_E_NOMEM);
     const char *outer = graph->layer;
     graph->layer = name;
+    graph->compute = net->compute;
     int64_t first = net->n_params, elements = 0;
     ath_tensor *out = impl->build(net, in, n_in, opts, name);
     graph->layer = outer;
+    graph->compute = ATH_F32;
     for (int64_t i = first; i < net->n_params; i++)
         elements += athi_shape_count(net->params[i].variable->shape);
     net->layers[net->n_layers++] = (athi_layer){name, row, opts, out, elements, numbered};

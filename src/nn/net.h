@@ -54,6 +54,7 @@ typedef struct athi_net {
     int64_t n_layers, cap_layers;
     athi_param *params;
     int64_t n_params, cap_params;
+    ath_dtype compute;       /* of the layers appended from now on */
     int64_t n_dropouts;      /* numbers given to dropout nodes */
     int64_t n_augments;      /* and to augmentations */
     athi_variable *counters; /* train/counters i64[2] {seed, step}: read by dropout and augmentations */
@@ -88,7 +89,10 @@ athi_variable *athi_train_variable(athi_net *net, const char *name, athi_shape s
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
 extern const athi_kind athi_layers, athi_activations, athi_initializers, athi_regularizers, athi_losses, athi_metrics,
-    athi_optimizers, athi_schedules;
+    athi_optimizers, athi_schedules, athi_policies;
+
+/** What layers of a policy compute in. Errors: ATH_E_OPTION, a sentence that begins with `where`. */
+ath_status athi_policy_find(ath_ctx *ctx, const char *name, const char *where, ath_dtype *compute);
 
 /* impl of a layer row. `in` are not poison; a failure poisons the graph (athi_poison) and returns the poison. */
 typedef struct athi_layer_impl {

@@ -17,7 +17,7 @@ ath_status athi_compile(const athi_graph *model, const athi_compile_opts *opts, 
     athi_plan *plan = NULL;
     ATH_TRY(athi_graph_specialize(model, opts->mode, opts->input_shapes, opts->n_slots, &graph));
     if (opts->backend->enter) opts->backend->enter(ATHI_MAX(opts->threads, 1));
-    ath_status status = athi_graph_verify(graph, ATHI_INV_TYPED);
+    ath_status status = athi_pass_precision(graph);
     if (status == ATH_OK && opts->mode == ATHI_MODE_TRAIN) status = train_passes(graph, opts);
     if (status == ATH_OK) status = athi_pass_fuse(graph, opts->backend);
     if (status == ATH_OK) status = athi_pass_place(graph, opts->backend);

@@ -1,6 +1,6 @@
 /* Passes graph -> graph, run in one order, verified after each; and the plan they end in.
  *
- *   specialize (graph.h) -> differentiate -> [update nodes] -> fuse -> place -> plan
+ *   specialize (graph.h) -> precision -> differentiate -> [update nodes] -> fuse -> place -> plan
  */
 #ifndef ATHI_PASSES_H
 #define ATHI_PASSES_H
@@ -38,6 +38,7 @@ void athi_plan_run_profiled(const athi_plan *plan, double *seconds);
 const athi_graph *athi_plan_graph(const athi_plan *plan);
 
 /* The single passes, for tests and explain. Each checks what it needs and is verified after. */
+ath_status athi_pass_precision(athi_graph *graph);
 ath_status athi_pass_differentiate(athi_graph *graph);
 ath_status athi_pass_fuse(athi_graph *graph, const athi_backend *backend);
 ath_status athi_pass_place(athi_graph *graph, const athi_backend *backend);

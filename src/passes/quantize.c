@@ -239,8 +239,10 @@ static ath_status rewrite(rewriting *r) {
     r->twins = athi_arena_array(r->scratch, ATHI_MAX(r->n, 1), sizeof *r->twins);
     if (!r->bytes_only || !r->twins) return ATH_E_NOMEM;
     find_bytes_only(r);
-    for (int64_t i = 0; i < g->n_nodes; i++)
+    for (int64_t i = 0; i < g->n_nodes; i++) {
+        g->nodes[i]->compute = ATH_F32; /* what stays in float is float32, whatever the model's policy was */
         for (int k = 0; k < ATHI_MAX(g->nodes[i]->n_out, 1); k++) g->nodes[i]->out[k].mark = NULL;
+    }
     r->old = g->nodes, r->n_old = g->n_nodes;
     g->nodes = NULL, g->n_nodes = g->cap_nodes = 0;
     unsigned modes = g->modes;

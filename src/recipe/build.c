@@ -46,6 +46,7 @@ static ath_status add_step(builder *b, const athi_step *step) {
     ath_tensor **in;
     int n;
     ATH_TRY(find_inputs(b, step, &in, &n));
+    b->net->compute = step->compute;
     b->last = step->composite ? athi_composite_apply(b->net, step->row, step->opts, step->name, in, n)
                               : athi_layer_apply(b->net, step->row, step->opts, step->name, in, n);
     return athi_graph_check(b->net->graph);
@@ -70,7 +71,7 @@ static const athi_value *training_place(const athi_value *bound) {
 static ath_status build(builder *b, const athi_value *bound, athi_shape sample, athi_shape target,
                         const athi_training_specs *s, bool trains) {
     athi_steps steps;
-    ATH_TRY(athi_steps_read(b->ctx, b->arena, athi_value_get(bound, "model"), &steps));
+    ATH_TRY(athi_steps_read(b->ctx, b->arena, bound, &steps));
     ATH_TRY(add_steps(b, &steps, sample));
     athi_net_compile_opts o = {
         .output = b->last,
@@ -95,6 +96,8 @@ ath_status athi_bound_model(ath_ctx *ctx, athi_arena *arena, const athi_value *b
     ATH_TRY(athi_model_create(ctx, &model));
     builder b = {.ctx = ctx, .arena = arena, .net = model->net};
     ath_status status = build(&b, bound, sample, target, specs, trains);
+    if (status == ATH_OK && trains)
+        status = athi_placed(ctx, athi_model_check_compute(model), athi_value_get(bound, "dtype_policy"));
     if (status != ATH_OK)
         athi_model_destroy(model);
     else

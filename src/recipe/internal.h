@@ -91,12 +91,13 @@ typedef struct athi_step {
     const void *opts;
     const char *name; /* NULL: numbered */
     const athi_value *from;
+    ath_dtype compute; /* the recipe's dtype_policy, or the layer's own dtype */
 } athi_step;
 typedef struct athi_steps {
     athi_step *steps;
     int64_t n;
 } athi_steps;
-ath_status athi_steps_read(ath_ctx *ctx, athi_arena *arena, const athi_value *model, athi_steps *steps);
+ath_status athi_steps_read(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_steps *steps);
 
 /* The train section with its specs read. */
 typedef struct athi_training_specs {

@@ -8,7 +8,7 @@
 #include <math.h>
 
 const char *const athi_range_tags[] = {"!int", "!float", "!bool", "!choice", "!expr", NULL};
-const char *const athi_ranged_sections[] = {"data", "model", "train", NULL};
+const char *const athi_ranged_sections[] = {"dtype_policy", "data", "model", "train", NULL};
 
 athi_range_kind athi_range_of(const athi_value *v) {
     for (int i = 0; v->tag && athi_range_tags[i]; i++)

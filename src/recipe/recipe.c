@@ -6,12 +6,11 @@
 
 #include <stdio.h>
 
-static const char *const sections[] = {"name", "seed", "data", "model", "train", "tune", "retrain", "ensemble",
+static const char *const sections[] = {"name", "seed", "dtype_policy", "data", "model", "train", "tune", "retrain", "ensemble",
                                        "quantize", "sweep"};
 static const struct {
     const char *name, *what;
 } reserved[] = {{"init", "beginning with given weights; use `athanor train --init FILE`"},
-                {"dtype_policy", "other precisions than float32"},
                 {"distribute", "training on several machines or devices"}};
 
 /* ---- the top ------------------------------------------------------------------------------------- */
@@ -31,7 +30,7 @@ static ath_status unknown_key(ath_ctx *ctx, const athi_value *root, int64_t i) {
     if (near)
         return athi_fail_key(ctx, root, i, "'%.60s' is not a section of a recipe; did you mean '%s'?", key, near);
     return athi_fail_key(ctx, root, i,
-                         "'%.60s' is not a section of a recipe; there are name, seed, data, model, train, tune, "
+                         "'%.60s' is not a section of a recipe; there are name, seed, dtype_policy, data, model, train, tune, "
                          "retrain, ensemble, quantize, sweep",
                          key);
 }

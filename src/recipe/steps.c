@@ -4,7 +4,20 @@
 #include "nn/net.h"
 #include "zoo/zoo.h"
 
+#include <stdio.h>
+
 /* ---- layers -------------------------------------------------------------------------------------- */
+
+/* A dtype policy at a key of `v`; without one *compute stays. */
+static ath_status read_policy(ath_ctx *ctx, const athi_value *v, const char *key, const char *where,
+                              ath_dtype *compute) {
+    const athi_value *policy = athi_value_get(v, key);
+    if (!policy) return ATH_OK;
+    if (policy->type != ATHI_STRING || policy->tag)
+        return athi_fail_at(ctx, policy, "%s must be float32 or mixed_bfloat16, got %s", where,
+                            athi_value_type_name(policy->type));
+    return athi_placed(ctx, athi_policy_find(ctx, policy->text, where, compute), policy);
+}
 
 static ath_status read_from(ath_ctx *ctx, const athi_value *v, athi_step *step) {
     const athi_value *from = athi_value_get(v, "from"), *name = athi_value_get(v, "name");
@@ -28,8 +41,8 @@ static ath_status no_layer(ath_ctx *ctx, athi_arena *arena, const athi_value *v,
     return athi_spec_read(ctx, arena, composite ? &athi_composites : &athi_layers, v, "model", &none, &no_opts);
 }
 
-static ath_status read_step(ath_ctx *ctx, athi_arena *arena, const athi_value *v, athi_step *step) {
-    static const char *const also[] = {"name", "from", NULL};
+static ath_status read_step(ath_ctx *ctx, athi_arena *arena, const athi_value *v, ath_dtype policy, athi_step *step) {
+    static const char *const also[] = {"name", "from", "dtype", NULL};
     const athi_value *given = v->type == ATHI_MAP && v->n == 1 ? v->items[0] : NULL;
     if (v->type == ATHI_MAP && v->n > 1 && !v->tag)
         return athi_fail_at(ctx, v,
@@ -48,16 +61,23 @@ static ath_status read_step(ath_ctx *ctx, athi_arena *arena, const athi_value *v
     if (!opts) return ATH_E_NOMEM;
     step->opts = step->row->opts_size ? opts : NULL;
     ATH_TRY(athi_options_read(ctx, arena, step->row, given, also, step->row->name, opts));
+    char where[96];
+    snprintf(where, sizeof where, "%s: dtype", step->row->name);
+    step->compute = policy;
+    ATH_TRY(read_policy(ctx, given, "dtype", where, &step->compute));
     return read_from(ctx, given, step);
 }
 
-ath_status athi_steps_read(ath_ctx *ctx, athi_arena *arena, const athi_value *model, athi_steps *out) {
+ath_status athi_steps_read(ath_ctx *ctx, athi_arena *arena, const athi_value *bound, athi_steps *out) {
+    const athi_value *model = athi_value_get(bound, "model");
+    ath_dtype policy = ATH_F32;
+    ATH_TRY(read_policy(ctx, bound, "dtype_policy", "dtype_policy", &policy));
     if (!model || model->type != ATHI_LIST) return athi_fail_at(ctx, model, "model: expected a list of layers");
     if (model->n < 1) return athi_fail_at(ctx, model, "model: expected at least one layer");
     out->steps = athi_arena_array(arena, model->n, (int64_t)sizeof *out->steps);
     if (!out->steps) return ATH_E_NOMEM;
     for (out->n = 0; out->n < model->n; out->n++) {
-        ath_status status = read_step(ctx, arena, model->items[out->n], &out->steps[out->n]);
+        ath_status status = read_step(ctx, arena, model->items[out->n], policy, &out->steps[out->n]);
         if (status != ATH_OK) return athi_placed(ctx, status, model->items[out->n]);
     }
     return ATH_OK;
@@ -135,6 +155,6 @@ ath_status athi_bound_check(ath_ctx *ctx, athi_arena *arena, const athi_value *b
     athi_augment_list augment;
     ATH_TRY(athi_placed(ctx, athi_options_read(ctx, arena, &athi_data_row, v, NULL, "data", &data), v));
     ATH_TRY(athi_placed(ctx, athi_augment_read(ctx, arena, data.augment, &augment, &data.normalize), data.augment));
-    ATH_TRY(athi_steps_read(ctx, arena, athi_value_get(bound, "model"), &steps));
+    ATH_TRY(athi_steps_read(ctx, arena, bound, &steps));
     return athi_training_read(ctx, arena, bound, &specs);
 }

@@ -18,6 +18,7 @@ typedef struct simulating {
     int64_t n_curves;
     athi_store *store;
     athi_search *search;
+    double clock; /* of the simulation */
     athi_simulated result;
 } simulating;
 
@@ -136,6 +137,7 @@ static ath_status search(simulating *s, const char *folder, int64_t workers, con
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &f->tune, "", f->space, f->seed, s->store, &opts));
     opts.max_trials = athi_value_get(f->root, "max_trials") ? ATHI_MIN(opts.max_trials, s->n_curves) : s->n_curves;
     opts.max_t = s->recorded->steps, opts.jobs = (int)workers, opts.max_failures = s->n_curves + 1;
+    opts.clock = &s->clock;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
     athi_simulate_opts simulate = {.search = s->search,
                                    .space = f->space,
@@ -145,6 +147,7 @@ static ath_status search(simulating *s, const char *folder, int64_t workers, con
                                    .n_curves = s->n_curves,
                                    .steps = s->recorded->steps,
                                    .workers = workers,
+                                   .clock = &s->clock,
                                    .interrupted = interrupted};
     return athi_simulate(s->ctx, s->arena, &simulate, &s->result);
 }

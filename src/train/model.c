@@ -74,9 +74,20 @@ static ath_status initialize(ath_model *m, uint64_t seed) {
     return ATH_OK;
 }
 
+ath_status athi_model_check_compute(const ath_model *m) {
+    char why[ATHI_WHY_MAX] = "";
+    const athi_graph *g = m->net->graph;
+    for (int64_t i = 0; m->backend->computes && i < g->n_nodes; i++)
+        if (!m->backend->computes(g->nodes[i]->compute, why))
+            return athi_fail(m->ctx, ATH_E_UNSUPPORTED,
+                             "mixed_bfloat16: %s; take float32, or backend ref, which emulates bfloat16", why);
+    return ATH_OK;
+}
+
 ath_status athi_model_prepare(ath_model *m, uint64_t seed, int n_snapshots, int64_t n_callback_state,
                               const athi_value *metadata) {
     ATH_TRY(athi_graph_check(m->net->graph));
+    ATH_TRY(athi_model_check_compute(m));
     ATH_TRY(add_variables(m, n_snapshots, n_callback_state));
     m->n_snapshots = n_snapshots;
     ATH_TRY(athi_state_create(m->ctx, m->net->graph, metadata, &m->state));

@@ -94,6 +94,10 @@ int64_t ath_data_count(const ath_data *data, ath_part part) { return part_of(dat
 ath_status ath_model_create(ath_ctx *ctx, ath_model **model) { return athi_model_create(ctx, model); }
 void ath_model_destroy(ath_model *model) { athi_model_destroy(model); }
 
+ath_status ath_model_set_dtype_policy(ath_model *model, const char *policy) {
+    return athi_policy_find(model->ctx, policy, "dtype policy", &model->net->compute);
+}
+
 ath_tensor *ath_input_with(ath_model *model, const ath_input_opts *opts) {
     athi_shape shape = {(int)opts->shape.n, {0}};
     if (opts->shape.n < 1 || opts->shape.n >= ATHI_MAX_RANK)

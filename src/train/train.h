@@ -80,6 +80,8 @@ ath_status athi_model_create(ath_ctx *ctx, ath_model **model);
 void athi_model_destroy(ath_model *model);
 /** Lays out the block and initialises the weights from `seed`. Once per model, after athi_net_compile.
  * n_callback_state: doubles for callbacks (athi_callbacks_need); metadata: of the state file, may be NULL. */
+/** Can the model's backend compute as its layers want to? ATH_E_UNSUPPORTED; athi_model_prepare asks too. */
+ath_status athi_model_check_compute(const ath_model *model);
 ath_status athi_model_prepare(ath_model *model, uint64_t seed, int n_snapshots, int64_t n_callback_state,
                               const athi_value *metadata);
 /** The plan of a mode and batch size: cached; the least recently used is dropped. */

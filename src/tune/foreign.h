@@ -25,7 +25,7 @@ typedef struct athi_foreign_execution {
 } athi_foreign_execution;
 typedef struct athi_foreign_said {
     int64_t execution, step;
-    double value;
+    double value, seconds;
     const char *json;
 } athi_foreign_said;
 typedef struct athi_foreign_own {

@@ -30,10 +30,12 @@ static const athi_trial_state states[] = {ATHI_TRIAL_RUNNING, ATHI_TRIAL_COMPLET
 
 typedef struct journal {
     athi_foreign *f;
-    athi_arena *line;  /* of one line */
-    int64_t study;     /* that is read, by the order of their creation */
-    int64_t n_studies; /* so far */
-    int64_t *trials;   /* of all studies: the number in ours, -1 */
+    athi_arena *line; /* of one line */
+    bool *wanted;     /* studies, in the order of their creation: may it be the one that is read? */
+    int64_t n_studies, cap_studies;
+    int64_t study;   /* the one that is, -1: unknown yet */
+    int64_t created; /* studies so far, when it is read */
+    int64_t *trials; /* of all studies: the number in ours, -1 */
     int64_t n, cap;
 } journal;
 
@@ -177,10 +179,27 @@ static ath_status name_objectives(journal *j, const athi_value *line) {
     return ATH_OK;
 }
 
+static ath_status begin_study(journal *j, const athi_value *line) {
+    const athi_value *list = athi_value_get(line, "directions");
+    athi_foreign *f = j->f;
+    if (!text_of(line, "study_name") || !list || list->type != ATHI_LIST || list->n < 1 ||
+        list->n > ATHI_OBJECTIVES_MAX)
+        return damaged(j, "a study with a name and 1 to 8 directions");
+    f->n_objectives = (int)list->n;
+    if (!(f->name = athi_arena_strdup(f->arena, text_of(line, "study_name")))) return ATH_E_NOMEM;
+    for (int k = 0; k < f->n_objectives; k++) {
+        f->maximize[k] = list->items[k]->type == ATHI_INT && list->items[k]->integer == 2;
+        f->names[k] = f->n_objectives == 1 ? "value" : athi_arena_printf(f->arena, "value_%d", k);
+        if (!f->names[k]) return ATH_E_NOMEM;
+    }
+    return ATH_OK;
+}
+
 static ath_status apply(journal *j, const athi_value *line) {
     const int64_t op = integer_of(line, "op_code", -1);
     if (line->type != ATHI_MAP || op < 0 || op >= OPERATIONS)
         return damaged(j, "an operation with an op_code from 0 to 9");
+    if (op == CREATE_STUDY) return j->created++ == j->study ? begin_study(j, line) : ATH_OK;
     if (op == CREATE_TRIAL) return create_trial(j, line);
     if (op == SET_STUDY_SYSTEM_ATTR) return name_objectives(j, line);
     athi_foreign_trial *t = op >= SET_TRIAL_PARAM ? trial_of(j, line) : NULL;
@@ -198,39 +217,23 @@ static ath_status apply(journal *j, const athi_value *line) {
 
 /* ---- which study --------------------------------------------------------------------------------- */
 
-static ath_status begin_study(journal *j, const athi_value *line) {
-    const athi_value *list = athi_value_get(line, "directions");
-    athi_foreign *f = j->f;
-    if (!text_of(line, "study_name") || !list || list->type != ATHI_LIST || list->n < 1 ||
-        list->n > ATHI_OBJECTIVES_MAX)
-        return damaged(j, "a study with a name and 1 to 8 directions");
-    f->n_objectives = (int)list->n;
-    if (!(f->name = athi_arena_strdup(f->arena, text_of(line, "study_name")))) return ATH_E_NOMEM;
-    for (int k = 0; k < f->n_objectives; k++) {
-        f->maximize[k] = list->items[k]->type == ATHI_INT && list->items[k]->integer == 2;
-        f->names[k] = f->n_objectives == 1 ? "value" : athi_arena_printf(f->arena, "value_%d", k);
-        if (!f->names[k]) return ATH_E_NOMEM;
-    }
+/* The first pass: of the studies that were not deleted, those of that name, or all. */
+static ath_status note_study(journal *j, const athi_value *line, const char *name) {
+    const int64_t op = integer_of(line, "op_code", -1), id = integer_of(line, "study_id", -1);
+    const char *own = text_of(line, "study_name");
+    if (op == DELETE_STUDY && id >= 0 && id < j->n_studies) j->wanted[id] = false;
+    if (op != CREATE_STUDY) return ATH_OK;
+    ATH_TRY(ATHI_GROW(j->f->ctx, j->wanted, j->n_studies, j->cap_studies));
+    j->wanted[j->n_studies++] = own && (!name || strcmp(name, own) == 0);
     return ATH_OK;
 }
 
-/* The first pass: the study that is wanted, or the only one that was not deleted. */
-static ath_status find_study(journal *j, const athi_value *line, const char *wanted, int64_t *left) {
-    const int64_t op = integer_of(line, "op_code", -1), id = integer_of(line, "study_id", -1);
-    const char *name = text_of(line, "study_name");
-    if (op == DELETE_STUDY && id == j->study) j->study = -1;
-    if (op == DELETE_STUDY) --*left;
-    if (op != CREATE_STUDY) return ATH_OK;
-    const int64_t number = j->n_studies++;
-    ++*left;
-    if (!name || (wanted && strcmp(wanted, name) != 0)) return ATH_OK;
-    j->study = number;
-    return begin_study(j, line);
-}
-
-static ath_status found_study(const journal *j, const char *wanted, int64_t left) {
+static ath_status choose_study(journal *j, const char *wanted) {
     const athi_foreign *f = j->f;
-    if (j->study >= 0 && (wanted || left == 1)) return ATH_OK;
+    int64_t left = 0;
+    for (int64_t i = 0; i < j->n_studies; i++)
+        if (j->wanted[i]) j->study = i, left++;
+    if (left == 1) return ATH_OK;
     if (wanted) return athi_fail(f->ctx, ATH_E_NOTFOUND, "%s: the journal holds no study '%s'", f->source, wanted);
     if (left > 1)
         return athi_fail(f->ctx, ATH_E_NOTFOUND, "%s: the journal holds %lld studies; name one with --study-name",
@@ -240,13 +243,7 @@ static ath_status found_study(const journal *j, const char *wanted, int64_t left
 
 /* ---- the file ------------------------------------------------------------------------------------ */
 
-typedef struct pass {
-    const char *wanted;
-    int64_t left; /* studies that were not deleted */
-    bool replay;
-} pass;
-
-static ath_status read_lines(journal *j, pass *p, const char *text, int64_t n) {
+static ath_status read_lines(journal *j, bool replay, const char *wanted, const char *text, int64_t n) {
     int64_t number = 1;
     for (const char *at = text, *end; at < text + n; at = end + 1, number++) {
         athi_value *line = NULL;
@@ -255,7 +252,7 @@ static ath_status read_lines(journal *j, pass *p, const char *text, int64_t n) {
         if (end == at) continue;
         athi_arena_reset(j->line);
         ath_status status = athi_json_read_loose(j->f->ctx, j->line, at, end - at, &line);
-        if (status == ATH_OK) status = p->replay ? apply(j, line) : find_study(j, line, p->wanted, &p->left);
+        if (status == ATH_OK) status = replay ? apply(j, line) : note_study(j, line, wanted);
         if (status == ATH_E_NOMEM) return status;
         if (status != ATH_OK)
             return athi_fail_prefix(j->f->ctx, ATH_E_DATA, "%s: line %lld", j->f->source, (long long)number);
@@ -265,11 +262,11 @@ static ath_status read_lines(journal *j, pass *p, const char *text, int64_t n) {
 
 ath_status athi_foreign_journal_text(athi_foreign *f, const char *study, const char *text, int64_t n) {
     journal j = {.f = f, .study = -1, .line = athi_arena_create(f->ctx)};
-    pass first = {.wanted = study}, second = {.replay = true};
     if (!j.line) return ATH_E_NOMEM;
-    ath_status status = read_lines(&j, &first, text, n);
-    if (status == ATH_OK) status = found_study(&j, study, first.left);
-    if (status == ATH_OK) status = read_lines(&j, &second, text, n);
+    ath_status status = read_lines(&j, false, study, text, n);
+    if (status == ATH_OK) status = choose_study(&j, study);
+    if (status == ATH_OK) status = read_lines(&j, true, study, text, n);
+    athi_free(f->ctx, j.wanted);
     athi_free(f->ctx, j.trials);
     athi_arena_destroy(j.line);
     return status;

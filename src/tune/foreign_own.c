@@ -66,6 +66,7 @@ static ath_status read_said(athi_store *s, int64_t id, athi_foreign *f, athi_for
         athi_foreign_said said = {.execution = athi_sql_int(q, 0),
                                   .step = athi_sql_int(q, 1),
                                   .value = athi_sql_null(q, 2) ? NAN : athi_sql_double(q, 2),
+                                  .seconds = athi_sql_null(q, 4) ? NAN : athi_sql_double(q, 4),
                                   .json = athi_arena_strdup(f->arena, json ? json : "{}")};
         if (status != ATH_OK || !said.json) return athi_sql_reset(q), ATH_E_NOMEM;
         own->said[own->n_said++] = said;
@@ -92,7 +93,8 @@ ath_status athi_foreign_own_trial_write(athi_store *s, int64_t id, const athi_fo
     }
     for (int64_t i = 0; i < own->n_said; i++) {
         const athi_foreign_said *r = &own->said[i];
-        ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, r->execution, r->step, r->value, r->json));
+        ATH_TRY(
+            athi_sql_run(s, SQL_REPORT_INSERT, "iiidtd", id, r->execution, r->step, r->value, r->json, r->seconds));
     }
     return ATH_OK;
 }

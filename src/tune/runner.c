@@ -77,7 +77,7 @@ static ath_status serve(athi_runner *r, athi_slot *w) {
 static int patience(const athi_runner *r) {
     double now = athi_now(), ms = r->opts->limits.memory > 0 ? LOOK_MS : POLL_MS;
     for (int i = 0; i < r->n; i++)
-        if (r->slots[i].state == ATHI_SLOT_WAITING) ms = ATHI_MIN(ms, 1000 * (r->slots[i].again_at - now));
+        if (r->slots[i].state == ATHI_SLOT_WAITING && !r->away) ms = ATHI_MIN(ms, 1000 * (r->slots[i].again_at - now));
     return (int)ATHI_MAX(ms, 1);
 }
 

@@ -24,7 +24,7 @@ static ath_status wrong_report(athi_runner *r, athi_slot *w) {
 }
 
 static ath_status report(athi_runner *r, athi_slot *w, int64_t step, athi_value *values) {
-    if (athi_search_beyond(r->opts->search, step)) return athi_slot_stop(r, w, ATHI_ACTION_FINISH);
+    if (athi_search_beyond(r->opts->search, &w->task, step)) return athi_slot_stop(r, w, ATHI_ACTION_FINISH);
     ath_status status = athi_search_report(r->opts->search, &w->task, step, values);
     if (status == ATH_E_DATA) return wrong_report(r, w);
     ATH_TRY(athi_runner_bear(r, status));

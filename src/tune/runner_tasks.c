@@ -58,6 +58,7 @@ static void begin_task(athi_runner *r, athi_slot *w) {
     w->process.log = (athi_capture){.path = w->errors_path, .limit = limits->output, .fd = -1};
     w->process.n_words = 0, w->process.words[0] = 0;
     w->oom_kills = athi_oom_kills();
+    athi_search_started(r->opts->search, &w->task);
     w->deadline = limits->timeout > 0 ? athi_now() + limits->timeout : 0;
 }
 
@@ -119,7 +120,7 @@ static ath_status start_task(athi_runner *r, athi_slot *w) {
 }
 
 static ath_status try_again(athi_runner *r, athi_slot *w) {
-    if (w->state != ATHI_SLOT_WAITING || athi_now() < w->again_at) return ATH_OK;
+    if (w->state != ATHI_SLOT_WAITING || r->away || athi_now() < w->again_at) return ATH_OK;
     if (w->tries) w->task.resumed = true; /* what the try before has saved and reported may count */
     return athi_runner_bear(r, start_task(r, w));
 }

@@ -41,8 +41,9 @@ typedef enum athi_relation {
 enum { ATHI_OBJECTIVES_MAX = 8 };
 
 typedef struct athi_report {
-    int64_t step; /* from 1 */
-    double value; /* the objective's */
+    int64_t step;   /* from 1 */
+    double value;   /* the objective's */
+    double seconds; /* that the execution had run for, pauses left out; 0: unknown */
 } athi_report;
 
 typedef struct athi_trial {

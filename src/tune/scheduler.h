@@ -7,8 +7,9 @@
  *   gives_up does one that waits end?
  *   fork     which trial begins from the state of one that waits
  *
- * A scheduler deals with one execution a trial. Steps count from 1; what a trial is worth at a step is its best report
- * up to it. */
+ * A scheduler deals with one execution a trial. How far a trial has come is counted in steps, from 1, or in whole seconds
+ * that it has run for (`time_attr: seconds`); what is called a step here is either. What a trial is worth at a step is its
+ * best report up to it. */
 #ifndef ATHI_SCHEDULER_H
 #define ATHI_SCHEDULER_H
 
@@ -26,6 +27,7 @@ typedef struct athi_schedule {
     const athi_trial *const *trials; /* of the whole study, by number */
     int64_t n;
     bool maximize;
+    bool seconds;  /* steps are seconds */
     bool pauses;   /* trials can be paused and go on; else they are only stopped */
     bool forks;    /* a trial can begin from another's state */
     bool closed;   /* no new trial of the sampler will begin */
@@ -45,6 +47,8 @@ typedef struct athi_fork {
 } athi_fork;
 
 typedef struct athi_scheduler_impl {
+    /** Do the options count seconds instead of steps? NULL: no. */
+    bool (*seconds)(const void *opts);
     /** Options that do not fit one another or the search: ATH_E_OPTION with a sentence. NULL: any do. */
     ath_status (*check)(ath_ctx *ctx, const void *opts, const athi_schedule *s);
     /** Steps of a whole trial, 0: unknown. NULL: unknown. */
@@ -73,7 +77,9 @@ bool athi_scheduler_forks(const athi_row *row);
 /** What a trial was worth at a step, less is better; infinity when it had failed by then (or was never a number), NaN when
  *  it did not get there. */
 double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step);
-/** The last step that a trial has reported, 0: none. */
-int64_t athi_schedule_step(const athi_trial *t);
+/** How far a trial had come with a report. */
+int64_t athi_schedule_at(const athi_schedule *s, const athi_report *report);
+/** How far it has come with its last report, 0: there is none. */
+int64_t athi_schedule_step(const athi_schedule *s, const athi_trial *t);
 
 #endif

@@ -86,7 +86,7 @@ static const athi_trial *best_waiting(const athi_rung_opts *o, const athi_schedu
     double least = INFINITY;
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *t = s->trials[i];
-        int64_t step = athi_schedule_step(t);
+        int64_t step = athi_schedule_step(s, t);
         if (t->state != ATHI_TRIAL_PAUSED || step < rung || (above && step >= above)) continue;
         if (bracket_of(o, s, t->number) != bracket) continue;
         double loss = athi_schedule_loss(s, t, rung);
@@ -105,7 +105,7 @@ static int64_t finisher(const athi_schedule *s) {
         if (t->outside) continue;
         if (t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_COMPLETE) return -1;
         if (t->state != ATHI_TRIAL_PAUSED) continue;
-        int64_t step = athi_schedule_step(t), furthest = best ? athi_schedule_step(best) : -1;
+        int64_t step = athi_schedule_step(s, t), furthest = best ? athi_schedule_step(s, best) : -1;
         if (step > furthest ||
             (step == furthest && athi_schedule_loss(s, t, step) < athi_schedule_loss(s, best, step)))
             best = t;
@@ -156,8 +156,13 @@ static int64_t fidelity(const void *opts, const athi_schedule *s, int64_t least)
     return best;
 }
 
-const athi_scheduler_impl athi_scheduler_asha = {
-    .check = check, .max_t = whole, .until = until, .promote = promote, .keep = keep, .fidelity = fidelity};
+const athi_scheduler_impl athi_scheduler_asha = {.seconds = athi_rung_seconds,
+                                                 .check = check,
+                                                 .max_t = whole,
+                                                 .until = until,
+                                                 .promote = promote,
+                                                 .keep = keep,
+                                                 .fidelity = fidelity};
 
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const types[] = {"promotion", "stopping", NULL};
@@ -171,6 +176,7 @@ const athi_option athi_asha_options[] = {
      .max = 1e9,
      .doc = "steps that every trial may take; 0: a 27th of max_t"},
     ATHI_ROW_REDUCTION_FACTOR,
+    ATHI_ROW_TIME_ATTR(athi_rung_opts),
     {.name = "brackets",
      .type = ATHI_OPT_INT,
      .offset = AT(brackets),

@@ -10,7 +10,7 @@ static bool ends_early(const athi_curve_opts *o, int64_t step) { return step < o
 static double running_mean(const athi_schedule *s, const athi_trial *t, int64_t step) {
     double sum = 0;
     int64_t n = 0;
-    for (int64_t i = 0; i < t->n_reports && t->reports[i].step <= step; i++, n++)
+    for (int64_t i = 0; i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++, n++)
         sum += s->maximize ? -t->reports[i].value : t->reports[i].value;
     return n ? sum / (double)n : (double)NAN;
 }
@@ -22,7 +22,7 @@ static void compare(const athi_schedule *s, const athi_trial *t, int64_t step, d
     *n = *better = 0;
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *other = s->trials[i];
-        if (other == t || other->outside || athi_schedule_step(other) < step) continue;
+        if (other == t || other->outside || athi_schedule_step(s, other) < step) continue;
         double loss = measure(s, other, step);
         if (isnan(loss)) continue;
         ++*n, *better += loss < own;
@@ -75,9 +75,14 @@ static ath_status check_threshold(ath_ctx *ctx, const void *opts, const athi_sch
                      o->upper);
 }
 
-const athi_scheduler_impl athi_scheduler_median = {.keep = median}, athi_scheduler_percentile = {.keep = percentile},
-                          athi_scheduler_threshold = {.check = check_threshold, .keep = threshold},
-                          athi_scheduler_patience = {.keep = patience};
+static bool seconds(const void *opts) { return ((const athi_curve_opts *)opts)->time_attr == ATHI_TIME_SECONDS; }
+
+const athi_scheduler_impl athi_scheduler_median = {.seconds = seconds, .keep = median},
+                          athi_scheduler_percentile = {.seconds = seconds, .keep = percentile},
+                          athi_scheduler_threshold = {.seconds = seconds,
+                                                      .check = check_threshold,
+                                                      .keep = threshold},
+                          athi_scheduler_patience = {.seconds = seconds, .keep = patience};
 
 #define AT(field) offsetof(athi_curve_opts, field)
 #define ROW_GRACE                                                                                                    \
@@ -85,12 +90,13 @@ const athi_scheduler_impl athi_scheduler_median = {.keep = median}, athi_schedul
         .name = "grace_period", .type = ATHI_OPT_INT, .offset = AT(grace_period), .fallback = "1", .min = 1,         \
         .max = 1e9, .doc = "steps that every trial may take"                                                         \
     }
+#define ROW_TIME ATHI_ROW_TIME_ATTR(athi_curve_opts)
 #define ROW_SAMPLES                                                                                                  \
     {                                                                                                                \
         .name = "min_samples", .type = ATHI_OPT_INT, .offset = AT(min_samples), .fallback = "3", .min = 1,           \
         .max = 1e9, .doc = "other trials that must have come as far"                                                 \
     }
-const athi_option athi_median_options[] = {ROW_GRACE, ROW_SAMPLES, {0}};
+const athi_option athi_median_options[] = {ROW_GRACE, ROW_SAMPLES, ROW_TIME, {0}};
 const athi_option athi_percentile_options[] = {{.name = "percentile",
                                                 .type = ATHI_OPT_FLOAT,
                                                 .offset = AT(percentile),
@@ -100,6 +106,7 @@ const athi_option athi_percentile_options[] = {{.name = "percentile",
                                                 .doc = "of the trials, the best so many percent go on"},
                                                ROW_GRACE,
                                                ROW_SAMPLES,
+                                               ROW_TIME,
                                                {0}};
 const athi_option athi_threshold_options[] = {{.name = "lower",
                                                .type = ATHI_OPT_FLOAT,
@@ -116,6 +123,7 @@ const athi_option athi_threshold_options[] = {{.name = "lower",
                                                .max = 1e300,
                                                .doc = "largest value that goes on"},
                                               ROW_GRACE,
+                                              ROW_TIME,
                                               {0}};
 const athi_option athi_patience_options[] = {{.name = "patience",
                                               .type = ATHI_OPT_INT,
@@ -132,4 +140,5 @@ const athi_option athi_patience_options[] = {{.name = "patience",
                                               .max = 1e300,
                                               .doc = "what counts as an improvement"},
                                              ROW_GRACE,
+                                             ROW_TIME,
                                              {0}};

@@ -87,10 +87,10 @@ static void bracket_trials(const athi_rung_opts *o, int64_t max_t, int64_t j, in
 /* May the best of those that wait at rung r of this trial's bracket go on? Those that came there and those of them that
  * went beyond are counted over the bracket. */
 static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_trial *t, int64_t r, int64_t *better) {
-    int64_t max_t = athi_rung_max_t(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, unused;
+    int64_t max_t = athi_rung_max_t(o, s), bracket = athi_hyperband_bracket(o, max_t, t->number), n, next, at, above;
     int64_t came = 0, left = 0, coming = 0, first = 0, end = 0;
     athi_hyperband_rung(o, max_t, bracket, r, &n, &at);
-    athi_hyperband_rung(o, max_t, bracket, r + 1, &next, &unused);
+    athi_hyperband_rung(o, max_t, bracket, r + 1, &next, &above);
     double own = athi_schedule_loss(s, t, at);
     *better = 0;
     bracket_trials(o, max_t, t->number, &first, &end);
@@ -99,7 +99,7 @@ static bool due(const athi_rung_opts *o, const athi_schedule *s, const athi_tria
         double loss = athi_schedule_loss(s, other, at);
         coming += isnan(loss) && other->state == ATHI_TRIAL_RUNNING;
         if (isnan(loss)) continue;
-        bool beyond = isfinite(loss) && (other->state != ATHI_TRIAL_PAUSED || athi_schedule_step(other) > at);
+        bool beyond = isfinite(loss) && (other->state != ATHI_TRIAL_PAUSED || athi_schedule_step(s, other) >= above);
         came++, left += beyond;
         *better += !beyond && other != t && (loss < own || (loss == own && other->number < t->number));
     }
@@ -114,7 +114,7 @@ static int64_t promote(const void *opts, const athi_schedule *s) {
     int64_t max_t = athi_rung_max_t(o, s), best = -1, highest_step = 0;
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *t = s->trials[i];
-        int64_t step = athi_schedule_step(t), n, at, better;
+        int64_t step = athi_schedule_step(s, t), n, at, better;
         if (t->state != ATHI_TRIAL_PAUSED || step < highest_step) continue;
         int64_t bracket = athi_hyperband_bracket(o, max_t, t->number), r = 0;
         for (;; r++) { /* the rung at which it waits */
@@ -143,17 +143,20 @@ static int64_t fidelity(const void *opts, const athi_schedule *s, int64_t least)
     return best;
 }
 
-const athi_scheduler_impl athi_scheduler_hyperband = {.check = check,
-                                                      .max_t = whole,
-                                                      .until = until,
-                                                      .promote = promote};
-const athi_scheduler_impl athi_scheduler_bohb = {
-    .check = check, .max_t = whole, .until = until, .promote = promote, .fidelity = fidelity};
+const athi_scheduler_impl athi_scheduler_hyperband = {
+    .seconds = athi_rung_seconds, .check = check, .max_t = whole, .until = until, .promote = promote};
+const athi_scheduler_impl athi_scheduler_bohb = {.seconds = athi_rung_seconds,
+                                                 .check = check,
+                                                 .max_t = whole,
+                                                 .until = until,
+                                                 .promote = promote,
+                                                 .fidelity = fidelity};
 
 #define AT(field) offsetof(athi_rung_opts, field)
 static const char *const sizes[] = {"corrected", "kerastuner", NULL};
 const athi_option athi_hyperband_options[] = {ATHI_ROW_MAX_T,
                                               ATHI_ROW_REDUCTION_FACTOR,
+                                              ATHI_ROW_TIME_ATTR(athi_rung_opts),
                                               {.name = "brackets",
                                                .type = ATHI_OPT_ENUM,
                                                .offset = AT(type),

@@ -13,20 +13,30 @@ extern const athi_option athi_asha_options[], athi_hyperband_options[], athi_pbt
 enum { ATHI_ASHA_PROMOTION, ATHI_ASHA_STOPPING };
 enum { ATHI_BRACKETS_CORRECTED, ATHI_BRACKETS_KERASTUNER };
 
+/* What grace_period, max_t and rungs count. */
+enum { ATHI_TIME_STEPS, ATHI_TIME_SECONDS };
+extern const char *const athi_time_attrs[]; /* by these numbers */
+#define ATHI_ROW_TIME_ATTR(opts)                                                                                     \
+    {                                                                                                                \
+        .name = "time_attr", .type = ATHI_OPT_ENUM, .offset = offsetof(opts, time_attr), .fallback = "steps",        \
+        .names = athi_time_attrs,                                                                                    \
+        .doc = "what is counted: steps, or seconds that a trial has run for, looked at when it reports"              \
+    }
+
 /* Rows of asha, hyperband and bohb; names are Ray Tune's. */
 typedef struct athi_rung_opts {
     size_t struct_size;
     bool exact;
     int64_t max_t, grace_period, brackets;
     double reduction_factor;
-    int type;
+    int type, time_attr;
 } athi_rung_opts;
 
 /* What the rows of asha and hyperband share. */
 #define ATHI_ROW_MAX_T                                                                                               \
     {                                                                                                                \
         .name = "max_t", .type = ATHI_OPT_INT, .offset = offsetof(athi_rung_opts, max_t), .fallback = "0", .min = 0, \
-        .max = 1e9, .doc = "steps of a whole trial; 0: the recipe's epochs"                                          \
+        .max = 1e9, .doc = "steps of a whole trial; 0: the recipe's epochs. In seconds it has to be given"           \
     }
 #define ATHI_ROW_REDUCTION_FACTOR                                                                                    \
     {                                                                                                                \
@@ -34,8 +44,9 @@ typedef struct athi_rung_opts {
         .fallback = "3", .min = 1.1, .max = 1000, .doc = "of so many trials one goes on"                             \
     }
 static inline int64_t athi_rung_max_t(const athi_rung_opts *o, const athi_schedule *s) {
-    return o->max_t ? o->max_t : s->max_t;
+    return o->max_t || s->seconds ? o->max_t : s->max_t;
 }
+bool athi_rung_seconds(const void *opts);
 
 /* Row of pbt; names are Ray Tune's. */
 typedef struct athi_pbt_opts {
@@ -52,6 +63,7 @@ typedef struct athi_curve_opts {
     bool exact;
     int64_t grace_period, min_samples, patience;
     double percentile, lower, upper, min_delta;
+    int time_attr;
 } athi_curve_opts;
 
 /** A trial's point as its child may try it: other values, near the old ones, of the parameters that are not fixed. */

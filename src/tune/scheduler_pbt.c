@@ -101,9 +101,13 @@ static const athi_trial *member(const population *p, int64_t i) {
 
 /* The last boundary before a step: one that reports every third step alone waits a little behind it. */
 static int64_t boundary_at(const population *p, int64_t step) { return step / p->interval * p->interval; }
-static int64_t boundary_of(const population *p, const athi_trial *t) { return boundary_at(p, athi_schedule_step(t)); }
+static int64_t boundary_of(const population *p, const athi_trial *t) {
+    return boundary_at(p, athi_schedule_step(p->s, t));
+}
 
-static bool came_to(const athi_trial *t, int64_t at) { return begin_of(t) < at && athi_schedule_step(t) >= at; }
+static bool came_to(const population *p, const athi_trial *t, int64_t at) {
+    return begin_of(t) < at && athi_schedule_step(p->s, t) >= at;
+}
 
 /* Has everybody come who will? Trials that ended before did not. */
 static bool is_ripe(const population *p, int64_t at) {
@@ -111,8 +115,8 @@ static bool is_ripe(const population *p, int64_t at) {
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
         if (!t) continue;
-        if (is_live(t) && athi_schedule_step(t) < at) return false;
-        any = any || came_to(t, at);
+        if (is_live(t) && athi_schedule_step(p->s, t) < at) return false;
+        any = any || came_to(p, t, at);
     }
     return any && p->full && at > 0 && at < whole(p->o, p->s);
 }
@@ -135,7 +139,7 @@ static standing stands(const population *p, const athi_trial *t, int64_t at) {
     double own = loss_at(p, t, at);
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *other = member(p, i);
-        if (!other || !came_to(other, at)) continue;
+        if (!other || !came_to(p, other, at)) continue;
         double loss = loss_at(p, other, at);
         out.n++;
         out.better += other != t && (loss < own || (loss == own && other->number < t->number));
@@ -147,7 +151,7 @@ static standing stands(const population *p, const athi_trial *t, int64_t at) {
 
 static bool is_among_worst(const population *p, const athi_trial *t, int64_t at) {
     standing r = stands(p, t, at);
-    return came_to(t, at) && r.better >= r.n - r.quantile;
+    return came_to(p, t, at) && r.better >= r.n - r.quantile;
 }
 
 /* ---- who ends ----------------------------------------------------------------------------------------- */
@@ -167,7 +171,7 @@ static int64_t free_places(const population *p, int64_t at) {
         const athi_trial *t = member(p, i);
         if (!t) continue;
         bool pruned = t->state == ATHI_TRIAL_PRUNED, ended = pruned || t->state == ATHI_TRIAL_FAILED;
-        bool before = athi_schedule_step(t) < at;
+        bool before = athi_schedule_step(p->s, t) < at;
         bool there = pruned && boundary_of(p, t) == at && is_among_worst(p, t, at);
         places += ended && begin_of(t) < at && (before || there);
         places -= is_child(t) && boundary_at(p, begin_of(t)) <= at;
@@ -180,7 +184,7 @@ static int64_t donors(const population *p, int64_t at, bool best, int64_t k, con
     int64_t n = 0;
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
-        if (!t || t->state != ATHI_TRIAL_PAUSED || !came_to(t, at) || boundary_of(p, t) != at) continue;
+        if (!t || t->state != ATHI_TRIAL_PAUSED || !came_to(p, t, at) || boundary_of(p, t) != at) continue;
         standing r = stands(p, t, at);
         if (best ? r.better >= ATHI_MAX(r.quantile, 1) : r.better >= r.n - r.quantile) continue;
         if (n++ == k) *out = t;
@@ -199,7 +203,7 @@ static int64_t last_boundary(const population *p) {
 static bool any_stopping(const population *p, int64_t at) {
     for (int64_t i = p->first; i < p->s->n; i++) {
         const athi_trial *t = member(p, i);
-        if (t && t->state == ATHI_TRIAL_RUNNING && came_to(t, at) && boundary_of(p, t) == at) return true;
+        if (t && t->state == ATHI_TRIAL_RUNNING && came_to(p, t, at) && boundary_of(p, t) == at) return true;
     }
     return false;
 }
@@ -217,7 +221,7 @@ static athi_fork fork_next(const void *opts, const athi_schedule *s, double *poi
     athi_rng rng = athi_rng_at(s->seed, ATHI_PURPOSE(ATHI_RNG_SCHEDULER, s->n));
     donors(&p, at, best, ATHI_MIN((int64_t)(athi_rng_uniform(&rng) * (double)n), n - 1), &parent);
     athi_pbt_explore(o, s, parent->point, &rng, point);
-    return (athi_fork){.parent = parent->number, .step = athi_schedule_step(parent)};
+    return (athi_fork){.parent = parent->number, .step = athi_schedule_step(s, parent)};
 }
 
 /* ---- who goes on -------------------------------------------------------------------------------------- */

@@ -31,16 +31,26 @@ static const athi_row rows[] = {
     {0}};
 const athi_kind athi_schedulers = {"scheduler", "schedulers", rows};
 
+const char *const athi_time_attrs[] = {"steps", "seconds", NULL};
+
+bool athi_rung_seconds(const void *opts) { return ((const athi_rung_opts *)opts)->time_attr == ATHI_TIME_SECONDS; }
+
 bool athi_scheduler_forks(const athi_row *row) { return ((const athi_scheduler_impl *)row->impl)->fork != NULL; }
 
-int64_t athi_schedule_step(const athi_trial *t) { return t->n_reports ? t->reports[t->n_reports - 1].step : 0; }
+int64_t athi_schedule_at(const athi_schedule *s, const athi_report *r) {
+    return s->seconds ? (int64_t)r->seconds : r->step;
+}
+
+int64_t athi_schedule_step(const athi_schedule *s, const athi_trial *t) {
+    return t->n_reports ? athi_schedule_at(s, &t->reports[t->n_reports - 1]) : 0;
+}
 
 double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step) {
     bool failed = t->state == ATHI_TRIAL_FAILED && t->reason != ATHI_REASON_LOST && t->reason != ATHI_REASON_NONE;
     double best = INFINITY;
-    if (t->outside || (athi_schedule_step(t) < step && !failed)) return (double)NAN;
-    if (athi_schedule_step(t) < step) return INFINITY;
-    for (int64_t i = 0; i < t->n_reports && t->reports[i].step <= step; i++) {
+    if (t->outside || (athi_schedule_step(s, t) < step && !failed)) return (double)NAN;
+    if (athi_schedule_step(s, t) < step) return INFINITY;
+    for (int64_t i = 0; i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++) {
         double v = s->maximize ? -t->reports[i].value : t->reports[i].value;
         if (v < best) best = v;
     }

@@ -2,6 +2,8 @@
  * done. All that must survive is in the store; this is rebuilt from it at every start. */
 #include "tune/search_internal.h"
 
+#include "base/file.h"
+
 enum { FAILURES_DEFAULT = 3 };
 enum { SHARED_PATIENCE_MS = 2000 }; /* a driver that waits for longer could not renew its leases */
 
@@ -143,6 +145,14 @@ static ath_status begin_rescoring(athi_search *s, const athi_trial *const *trial
     return ATH_OK;
 }
 
+double athi_search_clock(const athi_search *s) { return s->opts.clock ? *s->opts.clock : athi_now(); }
+
+void athi_search_started(athi_search *s, const athi_task *task) {
+    athi_active *a;
+    athi_execution *e = athi_execution_running(s, task, &a);
+    if (e) e->began = athi_search_clock(s);
+}
+
 static bool hand_out(athi_search *s, athi_task *task) {
     for (int64_t i = 0; i < s->n; i++) {
         athi_active *a = s->actives[i];
@@ -150,7 +160,7 @@ static bool hand_out(athi_search *s, athi_task *task) {
             athi_execution *e = &a->executions[k];
             if (e->phase != ATHI_PHASE_READY) continue;
             e->phase = ATHI_PHASE_RUNNING;
-            e->until = athi_search_until(s, a, e);
+            e->until = athi_search_until(s, a, e), e->began = athi_search_clock(s);
             s->handed_out++;
             *task = (athi_task){.trial = a->number,
                                 .execution = k,
@@ -158,8 +168,8 @@ static bool hand_out(athi_search *s, athi_task *task) {
                                 .parent = a->parent,
                                 .child = a->child,
                                 .resumed = e->resumed,
-                                .until = e->until,
-                                .budget = e->until ? e->until : athi_search_max_t(s),
+                                .until = athi_search_by_seconds(s) ? 0 : e->until,
+                                .budget = athi_search_budget(s, e),
                                 .seed = athi_seed_derive(s->opts.seed, (uint64_t)a->number, (uint64_t)k)};
             a->parent = -1;
             return true;

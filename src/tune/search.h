@@ -41,6 +41,7 @@ typedef struct athi_search_opts {
     const athi_row *prune; /* another of them beside it, which only stops; NULL: none */
     const void *prune_opts;
     int64_t max_t; /* steps of a whole trial (epochs of a recipe), 0: unknown */
+    const double *clock; /* the time in seconds by which run times are counted; NULL: the machine's */
     bool no_pause; /* executions cannot be paused and go on */
     /** Makes the state of trial `parent`, which waits, the one of trial `child`, which has not begun; fresh: what lies
      *  there is of nobody, else it may have been done before. NULL: nobody can. */
@@ -58,7 +59,7 @@ typedef struct athi_task {
     uint64_t seed;       /* athi_seed_derive(study seed, trial, execution) */
     const double *point; /* the search's, until the trial ends or gets another point */
     bool resumed;        /* it was paused, or running when an earlier start ended: its saved state may be continued */
-    int64_t until;       /* the step after which it pauses, 0: it runs to its end */
+    int64_t until;       /* the step after which it pauses, 0: it runs to its end, or is told when to pause */
     int64_t parent;      /* it has just begun from this trial's state; -1: it has not */
     bool child;          /* it began from another's state, so it cannot begin anew */
     int64_t budget;      /* steps that it may take: `until`, else those of a whole trial; 0: unknown */
@@ -82,8 +83,10 @@ ath_status athi_search_fail(athi_search *search, const athi_task *task, athi_rea
  *  athi_search_finish. */
 ath_status athi_search_action(athi_search *search, const athi_task *task, athi_action *action);
 ath_status athi_search_pause(athi_search *search, const athi_task *task);
-/** Does this step lie beyond the scheduler's max_t? */
-bool athi_search_beyond(const athi_search *search, int64_t step);
+/** Would a report of this step lie beyond the scheduler's max_t? */
+bool athi_search_beyond(const athi_search *search, const athi_task *task, int64_t step);
+/** The task begins to run only now, not when it was handed out: its run time is counted from here. */
+void athi_search_started(athi_search *search, const athi_task *task);
 /** Puts another point in place of a running trial's (a define-by-run function found new parameters). */
 ath_status athi_search_set_point(athi_search *search, const athi_task *task, const double *point);
 /** The execution begins anew: what it reported before is forgotten. */

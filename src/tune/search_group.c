@@ -16,17 +16,19 @@ static void *copy_bytes(athi_search *s, const void *from, int64_t n, int64_t siz
     return copy;
 }
 
+static void copy_owned(athi_search *s, const athi_execution *from, athi_execution *to, bool *failed) {
+    const int64_t bytes = from->final_json ? (int64_t)strlen(from->final_json) + 1 : 0;
+    to->final_json = copy_bytes(s, from->final_json, bytes, 1, failed);
+    to->constraints = copy_bytes(s, from->constraints, from->n_constraints, (int64_t)sizeof *to->constraints, failed);
+}
+
 static athi_active *copy_active(athi_search *s, const athi_active *a, bool *failed) {
     athi_active *copy = copy_bytes(s, a, 1, (int64_t)sizeof *a, failed);
     if (!copy) return NULL;
     copy->point = copy_bytes(s, a->point, s->opts.space->n, (int64_t)sizeof *a->point, failed);
     copy->executions = copy_bytes(s, a->executions, a->n, (int64_t)sizeof *a->executions, failed);
-    copy->constraints = copy_bytes(s, a->constraints, a->n_constraints, (int64_t)sizeof *a->constraints, failed);
     for (int64_t i = 0; copy->executions && i < a->n; i++)
-        if (a->executions[i].final_json) {
-            copy->executions[i].final_json = athi_strdup(s->ctx, a->executions[i].final_json);
-            *failed |= !copy->executions[i].final_json;
-        }
+        copy_owned(s, &a->executions[i], &copy->executions[i], failed);
     return copy;
 }
 

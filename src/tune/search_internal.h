@@ -17,12 +17,16 @@ typedef struct athi_execution {
     athi_phase phase;
     bool resumed;
     int64_t n_reports, last_step, best_step; /* best_step 0: nothing but NaN so far */
+    double seconds, began;                   /* run time at its last report; when it began or went on after that */
+    athi_report before;                      /* its report before the last one; step 0: none */
     double best;                             /* of the first objective */
     double last[ATHI_OBJECTIVES_MAX], final[ATHI_OBJECTIVES_MAX];
     bool has_final;
     char *final_json; /* its report of step 0, which the study gets with its end; NULL: it gave none */
     double values[ATHI_OBJECTIVES_MAX]; /* DONE */
-    int64_t until, judged_step;         /* where it pauses; its last report that a scheduler has judged */
+    int64_t until, judged_step; /* where it pauses, as its scheduler counts; its last report that one has judged */
+    double *constraints;        /* its last word, NULL: none */
+    int n_constraints;
 } athi_execution;
 
 /* A trial that has begun and not ended. */
@@ -35,8 +39,6 @@ typedef struct athi_active {
     bool rescored;      /* it scores the winner again, and no scheduler judges it */
     int64_t unrecorded; /* the index + 1 of one whose result the study gets with the trial's end, 0: none */
     athi_execution *executions;
-    double *constraints; /* as told so far, NULL: none */
-    int n_constraints;
 } athi_active;
 
 struct athi_search {
@@ -80,8 +82,10 @@ void athi_active_free(athi_search *s, athi_active *a);
 ath_status athi_active_set_point(athi_search *s, athi_active *a, const double *point);
 /** The execution of a task if it is under way, and its trial; NULL: it has ended. */
 athi_execution *athi_execution_running(const athi_search *s, const athi_task *task, athi_active **owner);
-/** A report arrived: a step from 1, or 0 for the final values; one value an objective. */
-void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values);
+/** A report arrived, of a step from 1, or of 0 for the final values; one value an objective. */
+void athi_execution_take(const athi_search *s, athi_execution *e, const athi_report *report, const double *values);
+/** Nothing of it is known any more. */
+void athi_execution_clear(athi_search *s, athi_execution *e);
 /** What it is worth so far; NaN: nothing. */
 void athi_execution_result(const athi_search *s, const athi_execution *e, double *values);
 /** A trial that somebody else has begun: finished executions count, the others go on where their reports end. */
@@ -127,8 +131,12 @@ ath_status athi_search_check_schedule(athi_search *s);
 bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e);
 /** Where an execution pauses next, 0: nowhere. */
 int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e);
-/** Steps of a whole trial, 0: unknown. */
-int64_t athi_search_max_t(const athi_search *s);
+/** Steps that a task may take, 0: unknown. */
+int64_t athi_search_budget(const athi_search *s, const athi_execution *e);
+/** Does the scheduler count seconds? Then nobody knows before at which step a trial will pause. */
+bool athi_search_by_seconds(const athi_search *s);
+/** The time by which run times are counted. */
+double athi_search_clock(const athi_search *s);
 /** Does with those that wait what is due: gives one up, or begins one from another's state, or makes one ready that may go
  *  on. */
 ath_status athi_search_schedule(athi_search *s, const athi_trial *const *trials, int64_t n, const athi_end *end,

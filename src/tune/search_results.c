@@ -57,14 +57,29 @@ ath_status athi_search_read_values(athi_search *s, const athi_task *task, int64_
 
 ath_status athi_search_constrain(athi_search *s, const athi_task *task, const double *constraints, int n) {
     athi_active *a = athi_active_find(s, task->trial);
-    if (!a || n == 0) return ATH_OK;
+    if (!a || task->execution >= a->n || n == 0) return ATH_OK;
+    athi_execution *e = &a->executions[task->execution];
     double *copy = athi_alloc_array(s->ctx, n, sizeof *copy);
     if (!copy) return ATH_E_NOMEM;
-    for (int k = 0; k < n; k++)
-        copy[k] =
-            task->execution > 0 && k < a->n_constraints ? fmax(a->constraints[k], constraints[k]) : constraints[k];
-    athi_free(s->ctx, a->constraints);
-    a->constraints = copy, a->n_constraints = n;
+    memcpy(copy, constraints, (size_t)n * sizeof *copy);
+    athi_free(s->ctx, e->constraints);
+    e->constraints = copy, e->n_constraints = n;
+    return ATH_OK;
+}
+
+/* Of a trial: the worst that one of its executions said. Lives in the scratch arena. */
+static ath_status add_constraints(athi_search *s, const athi_active *a, athi_outcome *outcome) {
+    int n = 0;
+    for (int64_t i = 0; i < a->n; i++) n = ATHI_MAX(n, a->executions[i].n_constraints);
+    if (!n) return ATH_OK;
+    athi_arena_reset(s->scratch);
+    double *worst = athi_arena_array(s->scratch, n, sizeof *worst);
+    if (!worst) return ATH_E_NOMEM;
+    for (int k = 0; k < n; k++) worst[k] = -INFINITY;
+    for (int64_t i = 0; i < a->n; i++)
+        for (int k = 0; k < a->executions[i].n_constraints; k++)
+            worst[k] = fmax(worst[k], a->executions[i].constraints[k]);
+    outcome->constraints = worst, outcome->n_constraints = n;
     return ATH_OK;
 }
 
@@ -104,15 +119,17 @@ ath_status athi_search_report(athi_search *s, const athi_task *task, int64_t ste
     athi_text json = {.ctx = s->ctx};
     ath_status status = athi_json_write(&json, map, 0);
     if (status == ATH_OK && json.failed) status = ATH_E_NOMEM;
+    const athi_report one = {step, values[0], e->seconds + (athi_search_clock(s) - e->began)};
     if (status == ATH_OK && step > 0)
-        status = athi_store_report(s->opts.store, task->trial, task->execution, step, values[0], json.text);
+        status = athi_store_report(s->opts.store, task->trial, task->execution, one, json.text);
     if (status == ATH_OK && step == 0) { /* the execution's end follows, and takes it along in its commit */
         athi_free(s->ctx, e->final_json);
         e->final_json = json.text;
         json = (athi_text){.ctx = s->ctx};
     }
     athi_text_free(&json);
-    if (status == ATH_OK) athi_execution_take(s, e, step, values);
+    if (status == ATH_OK && step > 0) e->began = athi_search_clock(s);
+    if (status == ATH_OK) athi_execution_take(s, e, &one, values);
     return athi_search_lost(s, a, status);
 }
 
@@ -140,10 +157,8 @@ ath_status athi_search_end_if_done(athi_search *s, athi_active *a) {
     athi_task task = {.trial = a->number};
     if (any_nan(s, means)) /* infinities of both signs */
         return athi_search_fail(s, &task, ATHI_REASON_NAN, "the mean of the executions is not a number");
-    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE,
-                            .values = means,
-                            .constraints = a->constraints,
-                            .n_constraints = a->n_constraints};
+    athi_outcome outcome = {.state = ATHI_TRIAL_COMPLETE, .values = means};
+    ATH_TRY(add_constraints(s, a, &outcome));
     if (a->unrecorded) {
         const athi_execution *last = &a->executions[a->unrecorded - 1];
         outcome.last_execution = a->unrecorded - 1;
@@ -174,8 +189,9 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
     }
     athi_execution_result(s, e, e->values);
     if (any_nan(s, e->values)) {
-        snprintf(message, sizeof(message), "the objective '%s' was not a number",
-                 s->info->objective_names[isnan(e->values[0]) ? 0 : 1]);
+        int k = 0;
+        while (!isnan(e->values[k])) k++;
+        snprintf(message, sizeof(message), "the objective '%s' was not a number", s->info->objective_names[k]);
         return athi_search_fail(s, task, ATHI_REASON_NAN, message);
     }
     if (is_last(a, e)) { /* one commit for both ends */
@@ -185,7 +201,8 @@ ath_status athi_search_finish(athi_search *s, const athi_task *task) {
     }
     ath_status status = ATH_OK;
     if (e->final_json)
-        status = athi_store_report(s->opts.store, task->trial, task->execution, 0, e->final[0], e->final_json);
+        status = athi_store_report(s->opts.store, task->trial, task->execution, (athi_report){.value = e->final[0]},
+                                   e->final_json);
     if (status == ATH_OK)
         status = athi_store_execution(s->opts.store, task->trial, task->execution, e->values, e->best_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
@@ -212,10 +229,8 @@ ath_status athi_search_prune(athi_search *s, const athi_task *task, const double
     athi_active *a = athi_active_find(s, task->trial);
     if (!a) return ATH_OK;
     if (!values) athi_execution_result(s, &a->executions[0], own), values = own;
-    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED,
-                            .values = any_nan(s, values) ? NULL : values,
-                            .constraints = a->constraints,
-                            .n_constraints = a->n_constraints};
+    athi_outcome outcome = {.state = ATHI_TRIAL_PRUNED, .values = any_nan(s, values) ? NULL : values};
+    ATH_TRY(add_constraints(s, a, &outcome));
     add_final(&a->executions[0], 0, &outcome);
     ath_status status = athi_store_finish(s->opts.store, task->trial, &outcome);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
@@ -237,8 +252,9 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
-    athi_free(s->ctx, e->final_json);
-    *e = (athi_execution){.phase = ATHI_PHASE_RUNNING, .until = e->until};
+    const int64_t until = e->until;
+    athi_execution_clear(s, e);
+    e->phase = ATHI_PHASE_RUNNING, e->until = until, e->began = athi_search_clock(s);
     return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }
 
@@ -273,6 +289,7 @@ ath_status athi_search_claim(athi_search *s, int64_t trial, athi_task *task) {
         return athi_fail(s->ctx, ATH_E_NOTFOUND, "trial %lld has ended already; what it is worth stays",
                          (long long)trial);
     }
+    if (a->executions[0].phase == ATHI_PHASE_READY) a->executions[0].began = athi_search_clock(s);
     a->executions[0].phase = ATHI_PHASE_RUNNING;
     *task = (athi_task){.trial = trial,
                         .parent = -1,

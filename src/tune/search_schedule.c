@@ -3,10 +3,15 @@
 
 #include <math.h>
 
+static bool counts_seconds(const athi_scheduler_impl *impl, const void *opts) {
+    return impl && impl->seconds && impl->seconds(opts);
+}
+
 static athi_schedule schedule_of(const athi_search *s, const athi_trial *const *trials, int64_t n) {
     return (athi_schedule){.trials = trials,
                            .n = n,
                            .maximize = s->info->maximize[0],
+                           .seconds = counts_seconds(s->scheduler, s->opts.scheduler_opts),
                            .pauses = !s->opts.no_pause,
                            .forks = s->opts.inherit != NULL,
                            .max_t = s->opts.max_t,
@@ -22,6 +27,7 @@ static bool only_stops(const athi_scheduler_impl *impl) { return impl->keep && !
 static ath_status check_rows(const athi_search *s, const athi_row *row, const char *option, const void *opts) {
     const athi_scheduler_impl *impl = row->impl;
     athi_schedule schedule = schedule_of(s, NULL, 0);
+    schedule.seconds = counts_seconds(impl, opts);
     if (s->info->n_objectives != 1)
         return athi_fail(s->ctx, ATH_E_OPTION, "%s: %s judges by one objective, but there are %d", option, row->name,
                          s->info->n_objectives);
@@ -37,6 +43,11 @@ static ath_status check_rows(const athi_search *s, const athi_row *row, const ch
             "rescore: it trains the winner's values from the beginning, but a winner of %s went through others "
             "before; leave out rescore",
             row->name);
+    if (s->opts.deterministic && schedule.seconds)
+        return athi_fail(s->ctx, ATH_E_OPTION,
+                         "deterministic: with time_attr: seconds of %s the machine's pace decides; take time_attr: "
+                         "steps, or leave out deterministic",
+                         row->name);
     if (s->opts.deterministic && s->opts.jobs > 1 && !impl->fork && !only_stops(impl))
         return athi_fail(s->ctx, ATH_E_OPTION,
                          "deterministic: with %s what is decided depends on who was quicker; take one job",
@@ -64,31 +75,67 @@ ath_status athi_search_check_schedule(athi_search *s) {
     return check_rows(s, prune, "prune", s->opts.prune_opts);
 }
 
-int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e) {
+bool athi_search_by_seconds(const athi_search *s) { return counts_seconds(s->scheduler, s->opts.scheduler_opts); }
+
+/* How far an execution has come with its last report, and with the one before. */
+static int64_t progress(const athi_schedule *s, const athi_execution *e) {
+    return athi_schedule_at(s, &(athi_report){.step = e->last_step, .seconds = e->seconds});
+}
+static int64_t progress_before(const athi_schedule *s, const athi_execution *e) {
+    return athi_schedule_at(s, &e->before);
+}
+
+static int64_t until(const athi_search *s, const athi_schedule *schedule, const athi_active *a, int64_t at) {
     if (!s->scheduler || !s->scheduler->until || a->rescored) return 0;
+    return s->scheduler->until(s->opts.scheduler_opts, schedule, a->number, at);
+}
+
+int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e) {
     athi_schedule schedule = schedule_of(s, NULL, 0);
-    return s->scheduler->until(s->opts.scheduler_opts, &schedule, a->number, e->last_step);
+    return until(s, &schedule, a, progress(&schedule, e));
 }
 
 bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e) {
-    const athi_execution before = {.last_step = e->last_step - 1};
-    return e->last_step > 0 && athi_search_until(s, a, &before) == e->last_step;
+    athi_schedule schedule = schedule_of(s, NULL, 0);
+    int64_t pause = until(s, &schedule, a, progress_before(&schedule, e));
+    return e->last_step > 0 && pause > 0 && progress(&schedule, e) >= pause;
 }
 
-int64_t athi_search_max_t(const athi_search *s) {
-    athi_schedule schedule = schedule_of(s, NULL, 0);
-    return s->scheduler && s->scheduler->max_t ? s->scheduler->max_t(s->opts.scheduler_opts, &schedule)
+/* How far a whole trial goes, 0: unknown. */
+static int64_t whole(const athi_search *s, const athi_schedule *schedule) {
+    return s->scheduler && s->scheduler->max_t ? s->scheduler->max_t(s->opts.scheduler_opts, schedule)
                                                : s->opts.max_t;
 }
 
-bool athi_search_beyond(const athi_search *s, int64_t step) {
-    int64_t max_t = s->scheduler ? athi_search_max_t(s) : 0;
-    return max_t > 0 && step > max_t;
+int64_t athi_search_budget(const athi_search *s, const athi_execution *e) {
+    athi_schedule schedule = schedule_of(s, NULL, 0);
+    if (schedule.seconds) return 0;
+    return e->until ? e->until : whole(s, &schedule);
+}
+
+/* In seconds only a report tells how far a trial has come. */
+static bool is_beyond(const athi_search *s, const athi_execution *e, int64_t step) {
+    athi_schedule schedule = schedule_of(s, NULL, 0);
+    int64_t max_t = s->scheduler ? whole(s, &schedule) : 0;
+    return max_t > 0 && (schedule.seconds ? progress(&schedule, e) >= max_t : step > max_t);
+}
+
+bool athi_search_beyond(const athi_search *s, const athi_task *task, int64_t step) {
+    athi_active *a;
+    const athi_execution *e = athi_execution_running(s, task, &a);
+    return e && is_beyond(s, e, step);
 }
 
 /* In order a trial is compared with those alone that had ended when it began: then nobody's pace decides. */
 static int64_t visible(const athi_search *s, const athi_scheduler_impl *impl, int64_t number, int64_t n) {
     return s->opts.deterministic && only_stops(impl) ? ATHI_MAX(number - s->opts.jobs + 1, 0) : n;
+}
+
+/* How far a trial had come with its reports up to a step. */
+static int64_t at_step(const athi_schedule *s, const athi_trial *t, int64_t step) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < t->n_reports && t->reports[i].step <= step; i++) at = athi_schedule_at(s, &t->reports[i]);
+    return at;
 }
 
 static ath_status judge(athi_search *s, const athi_row *row, const void *opts, const athi_active *a, int64_t before,
@@ -99,7 +146,11 @@ static ath_status judge(athi_search *s, const athi_row *row, const void *opts, c
     if (!impl || !impl->keep) return ATH_OK;
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
     athi_schedule schedule = schedule_of(s, trials, visible(s, impl, a->number, n));
-    if (a->number < n && !impl->keep(opts, &schedule, trials[a->number], before, step)) *action = ATHI_ACTION_PRUNE;
+    schedule.seconds = counts_seconds(impl, opts);
+    if (a->number >= n) return ATH_OK;
+    const athi_trial *t = trials[a->number];
+    if (!impl->keep(opts, &schedule, t, at_step(&schedule, t, before), at_step(&schedule, t, step)))
+        *action = ATHI_ACTION_PRUNE;
     return ATH_OK;
 }
 
@@ -108,11 +159,12 @@ ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action
     athi_execution *e = athi_execution_running(s, task, &a);
     *action = ATHI_ACTION_CONTINUE;
     if (!e || (!s->scheduler && !s->opts.prune) || a->rescored) return ATH_OK;
-    if (athi_search_beyond(s, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
+    if (is_beyond(s, e, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
     if (e->last_step == e->judged_step) return ATH_OK;
     int64_t before = e->judged_step;
     e->judged_step = e->last_step;
-    if (e->until && e->last_step >= e->until) *action = ATHI_ACTION_PAUSE;
+    athi_schedule schedule = schedule_of(s, NULL, 0);
+    if (e->until && progress(&schedule, e) >= e->until) *action = ATHI_ACTION_PAUSE;
     ATH_TRY(judge(s, s->opts.prune, s->opts.prune_opts, a, before, e->last_step, action));
     if (*action != ATHI_ACTION_CONTINUE) return ATH_OK;
     return judge(s, s->opts.scheduler, s->opts.scheduler_opts, a, before, e->last_step, action);

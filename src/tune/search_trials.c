@@ -5,19 +5,20 @@
 
 /* ---- executions ---------------------------------------------------------------------------------- */
 
-void athi_execution_take(const athi_search *s, athi_execution *e, int64_t step, const double *values) {
+void athi_execution_take(const athi_search *s, athi_execution *e, const athi_report *report, const double *values) {
     size_t bytes = (size_t)s->info->n_objectives * sizeof(double);
     e->n_reports++;
-    if (step == 0) {
+    if (report->step == 0) {
         e->has_final = true;
         memcpy(e->final, values, bytes);
         return;
     }
-    e->last_step = step;
+    e->before = (athi_report){.step = e->last_step, .seconds = e->seconds};
+    e->last_step = report->step, e->seconds = ATHI_MAX(report->seconds, e->seconds);
     memcpy(e->last, values, bytes);
     if (isnan(values[0])) return;
     if (e->best_step && !(s->info->maximize[0] ? values[0] > e->best : values[0] < e->best)) return;
-    e->best = values[0], e->best_step = step;
+    e->best = values[0], e->best_step = report->step;
 }
 
 /* With several objectives the best step of one is not that of another: the last report counts. */
@@ -26,6 +27,12 @@ void athi_execution_result(const athi_search *s, const athi_execution *e, double
     for (int k = 0; k < s->info->n_objectives; k++)
         values[k] = e->has_final ? e->final[k] : e->n_reports ? e->last[k] : NAN;
     if (!e->has_final && best) values[0] = e->best_step ? e->best : NAN;
+}
+
+void athi_execution_clear(athi_search *s, athi_execution *e) {
+    athi_free(s->ctx, e->final_json);
+    athi_free(s->ctx, e->constraints);
+    *e = (athi_execution){0};
 }
 
 /* ---- the list ------------------------------------------------------------------------------------ */
@@ -38,10 +45,9 @@ athi_active *athi_active_find(const athi_search *s, int64_t number) {
 
 void athi_active_free(athi_search *s, athi_active *a) {
     if (!a) return;
-    for (int64_t i = 0; a->executions && i < a->n; i++) athi_free(s->ctx, a->executions[i].final_json);
+    for (int64_t i = 0; a->executions && i < a->n; i++) athi_execution_clear(s, &a->executions[i]);
     athi_free(s->ctx, a->point);
     athi_free(s->ctx, a->executions);
-    athi_free(s->ctx, a->constraints);
     athi_free(s->ctx, a);
 }
 
@@ -101,7 +107,7 @@ static ath_status take_reports(athi_search *s, int64_t trial, int64_t index, ath
             ATH_TRY(athi_json_read(s->ctx, s->scratch, json[k], (int64_t)strlen(json[k]), &map));
         if (s->info->n_objectives > 1) ATH_TRY(athi_search_read_values(s, &task, reports[k].step, map, values));
         if (constrained) ATH_TRY(athi_search_take_constraints(s, &task, map));
-        athi_execution_take(s, e, reports[k].step, values);
+        athi_execution_take(s, e, &reports[k], values);
     }
     return ATH_OK;
 }

@@ -154,9 +154,10 @@ static ath_status run(simulation *s) {
         if (idle) ATH_TRY(hand_out(s)); /* steps alone give others nothing to do */
         if (s->n == 0) break;
         if (s->o->interrupted && *s->o->interrupted)
-            return athi_fail(s->ctx, ATH_E_FAILED, "simulation: interrupted; nothing of it is kept");
+            return athi_fail(s->ctx, ATH_E_INTERRUPTED, "simulation: interrupted; nothing of it is kept");
         event e = pop(s);
         s->out->seconds = s->now = e.time;
+        if (s->o->clock) *s->o->clock = s->now;
         ATH_TRY(end_step(s, &e.task, &idle));
     }
     if (s->done) return ATH_OK;

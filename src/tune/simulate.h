@@ -21,6 +21,7 @@ typedef struct athi_simulate_opts {
     const athi_curve *curves;
     int64_t n_curves, steps; /* of each curve */
     int64_t workers;
+    double *clock;                   /* the search's, which this moves; or NULL */
     const volatile int *interrupted; /* or NULL */
 } athi_simulate_opts;
 

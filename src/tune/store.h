@@ -74,7 +74,7 @@ ath_status athi_store_begin(athi_store *store, const athi_space *space, const at
 ath_status athi_store_point(athi_store *store, const athi_space *space, int64_t number, const double *point);
 /** One report of an execution: execution 0's objective becomes Optuna's intermediate value; all values of all
  * executions go to athanor_reports as JSON. */
-ath_status athi_store_report(athi_store *store, int64_t number, int64_t execution, int64_t step, double value,
+ath_status athi_store_report(athi_store *store, int64_t number, int64_t execution, athi_report report,
                              const char *json);
 /** The reports of an execution by step, with the JSON that came with each. */
 ath_status athi_store_reports(athi_store *store, athi_arena *arena, int64_t number, int64_t execution,

@@ -60,7 +60,8 @@ static const char optuna_tables[] =
     " objective integer NOT NULL, value double precision, best_step bigint,"                                         \
     " PRIMARY KEY(trial_id, execution, objective));"                                                                 \
     "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id integer NOT NULL, execution bigint NOT NULL,"            \
-    " step bigint NOT NULL, value double precision, json text, PRIMARY KEY(trial_id, execution, step));"             \
+    " step bigint NOT NULL, value double precision, json text, seconds double precision,"                            \
+    " PRIMARY KEY(trial_id, execution, step));"                                                                      \
     "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id integer PRIMARY KEY, owner text NOT NULL,"                \
     " expires double precision NOT NULL);"                                                                           \
     "CREATE " kind " IF NOT EXISTS athanor_commits(token text PRIMARY KEY, n bigint NOT NULL,"                       \
@@ -70,6 +71,28 @@ static const char own_tables[] =
     ATHANOR_TABLES("TABLE") "CREATE INDEX IF NOT EXISTS athanor_trials_finished ON athanor_trials(finished);";
 /* Who only looks changes nothing: empty temporary ones stand in, of this connection alone. */
 static const char stand_ins[] = ATHANOR_TABLES("TEMP TABLE");
+
+/* Columns that a table of an older study lacks: how that is seen, added, and read where nothing may be changed. */
+#define LATER(table, column, type)                                                                                   \
+    {                                                                                                                \
+        "SELECT 1 WHERE NOT EXISTS(SELECT 1 FROM pg_attribute WHERE attrelid='" table                                \
+        "'::regclass AND attname='" column "')",                                                                     \
+            "ALTER TABLE " table " ADD COLUMN " column " " type,                                                     \
+            "CREATE TEMP VIEW " table " AS SELECT *, CAST(NULL AS " type ") AS " column " FROM " table               \
+    }
+static const struct {
+    const char *lacks, *add, *read;
+} later[] = {LATER("athanor_trials", "relative_step", "bigint"),
+             LATER("athanor_reports", "seconds", "double precision")};
+
+static ath_status bring_up(athi_store *s, bool write) {
+    for (int i = 0; i < ATHI_COUNT(later); i++) {
+        const char *lacks;
+        ATH_TRY(athi_postgres_script(s, later[i].lacks, &lacks));
+        if (lacks) ATH_TRY(athi_postgres_script(s, write ? later[i].add : later[i].read, NULL));
+    }
+    return ATH_OK;
+}
 
 /* Whose database it is. *fresh: it has no study tables yet; other programs' tables may stand beside them. */
 static ath_status check(athi_store *s, bool *fresh) {
@@ -102,12 +125,7 @@ static ath_status create_tables(athi_store *s, void *args) {
                                  "SELECT to_regclass('athanor_commits') WHERE to_regclass('athanor_commits') IS NOT"
                                  " NULL",
                                  &own));
-    if (!own) return athi_postgres_script(s, own_tables, NULL);
-    ATH_TRY(athi_postgres_script(s,
-                                 "SELECT attname FROM pg_attribute WHERE attrelid='athanor_trials'::regclass AND"
-                                 " attname='relative_step'",
-                                 &own));
-    return own ? ATH_OK : athi_postgres_script(s, "ALTER TABLE athanor_trials ADD COLUMN relative_step bigint", NULL);
+    return own ? bring_up(s, true) : athi_postgres_script(s, own_tables, NULL);
 }
 
 ath_status athi_postgres_tables(athi_store *s, bool create) {
@@ -120,7 +138,7 @@ ath_status athi_postgres_tables(athi_store *s, bool create) {
                                  "SELECT to_regclass('athanor_reports') WHERE to_regclass('athanor_reports') IS NOT"
                                  " NULL",
                                  &own));
-    return own ? ATH_OK : athi_postgres_script(s, stand_ins, NULL);
+    return own ? bring_up(s, false) : athi_postgres_script(s, stand_ins, NULL);
 }
 
 #endif

@@ -112,7 +112,8 @@ ath_status athi_store_reports(athi_store *s, athi_arena *arena, int64_t number, 
             if (count) memcpy(r, *reports, (size_t)count * sizeof(*r)), memcpy(j, *json, (size_t)count * sizeof(*j));
             *reports = r, *json = j;
         }
-        (*reports)[count] = (athi_report){athi_sql_int(q, 0), athi_sql_null(q, 1) ? NAN : athi_sql_double(q, 1)};
+        (*reports)[count] = (athi_report){athi_sql_int(q, 0), athi_sql_null(q, 1) ? NAN : athi_sql_double(q, 1),
+                                          athi_sql_null(q, 3) ? 0 : athi_sql_double(q, 3)};
         (*json)[count] = athi_arena_strdup(arena, athi_sql_text(q, 2) ? athi_sql_text(q, 2) : "{}");
         if (!(*json)[count]) return athi_sql_reset(q), ATH_E_NOMEM;
         count++;

@@ -133,7 +133,8 @@ static const char optuna_tables[] = "CREATE TABLE alembic_version (\n"
     " objective INTEGER NOT NULL, value REAL, best_step INTEGER, PRIMARY KEY(trial_id, execution, objective))"       \
     " WITHOUT ROWID;"                                                                                                \
     "CREATE " kind " IF NOT EXISTS athanor_reports(trial_id INTEGER NOT NULL, execution INTEGER NOT NULL,"           \
-    " step INTEGER NOT NULL, value REAL, json TEXT, PRIMARY KEY(trial_id, execution, step)) WITHOUT ROWID;"          \
+    " step INTEGER NOT NULL, value REAL, json TEXT, seconds REAL, PRIMARY KEY(trial_id, execution, step))"           \
+    " WITHOUT ROWID;"                                                                                                \
     "CREATE " kind " IF NOT EXISTS athanor_leases(trial_id INTEGER PRIMARY KEY, owner TEXT NOT NULL,"                \
     " expires REAL NOT NULL);"
 
@@ -154,18 +155,23 @@ static const char bring_up[] =
                  "DROP TABLE athanor_executions_0_1_0;";
 /* To look at one its tables are read as what they would become. */
 static const char read_as[] =
-    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relation, NULL AS relative, NULL AS"
+    "CREATE TEMP VIEW athanor_trials AS SELECT *, NULL AS relation, NULL AS relative, NULL AS"
     " relative_step FROM main.athanor_trials;"
-    "CREATE TEMP TABLE athanor_executions AS SELECT trial_id, execution, 0 AS objective, value, best_step FROM"
+    "CREATE TEMP VIEW athanor_executions AS SELECT trial_id, execution, 0 AS objective, value, best_step FROM"
     " main.athanor_executions;";
 
-/* Before trials had children. */
-static const char has_no_steps[] =
-    "SELECT name FROM sqlite_master WHERE type='table' AND name='athanor_trials' AND NOT "
-    "EXISTS(SELECT 1 FROM pragma_table_info('athanor_trials') WHERE name='relative_step')";
-static const char add_steps[] = "ALTER TABLE athanor_trials ADD COLUMN relative_step INTEGER;";
-static const char read_without_steps[] =
-    "CREATE TEMP TABLE athanor_trials AS SELECT *, NULL AS relative_step FROM main.athanor_trials;";
+/* A column that a table of an older study lacks: how that is seen, added, and read where nothing may be changed. */
+#define LATER(table, column, type)                                                                                   \
+    {                                                                                                                \
+        "SELECT name FROM sqlite_master WHERE type='table' AND name='" table "' AND NOT EXISTS(SELECT 1 FROM"        \
+        " pragma_table_info('" table "') WHERE name='" column "') AND NOT EXISTS(SELECT 1 FROM temp.sqlite_master"   \
+        " WHERE name='" table "')",                                                                                  \
+            "ALTER TABLE " table " ADD COLUMN " column " " type,                                                     \
+            "CREATE TEMP VIEW " table " AS SELECT *, NULL AS " column " FROM main." table                            \
+    }
+static const struct {
+    const char *lacks, *add, *read;
+} later[] = {LATER("athanor_trials", "relative_step", "INTEGER"), LATER("athanor_reports", "seconds", "REAL")};
 
 static ath_status run_script(athi_store *s, const char *script) {
     int rc = sqlite3_exec(s->db, script, NULL, NULL, NULL);
@@ -225,8 +231,10 @@ static ath_status create_tables(athi_store *s, void *args) {
     const char *old = NULL;
     if (status == ATH_OK) status = first_text(s, is_of_0_1_0, &old);
     if (status == ATH_OK && old) status = run_script(s, bring_up);
-    if (status == ATH_OK) status = first_text(s, has_no_steps, &old);
-    if (status == ATH_OK && old) status = run_script(s, add_steps);
+    for (int i = 0; status == ATH_OK && i < ATHI_COUNT(later); i++) {
+        status = first_text(s, later[i].lacks, &old);
+        if (status == ATH_OK && old) status = run_script(s, later[i].add);
+    }
     if (status == ATH_OK) status = run_script(s, own_tables);
     return status;
 }
@@ -308,7 +316,10 @@ ath_status athi_schema_open(athi_store *s, bool create) {
     if (!table) return run_script(s, stand_ins);
     const char *old = NULL;
     ATH_TRY(first_text(s, is_of_0_1_0, &old));
-    if (old) return run_script(s, read_as);
-    ATH_TRY(first_text(s, has_no_steps, &old));
-    return old ? run_script(s, read_without_steps) : ATH_OK;
+    if (old) ATH_TRY(run_script(s, read_as));
+    for (int i = 0; i < ATHI_COUNT(later); i++) {
+        ATH_TRY(first_text(s, later[i].lacks, &old));
+        if (old) ATH_TRY(run_script(s, later[i].read));
+    }
+    return ATH_OK;
 }

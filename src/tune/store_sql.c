@@ -80,8 +80,10 @@ static const char *const texts[SQL_COUNT] = {
         " intermediate_value_type) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(trial_id, step) DO UPDATE SET"
         " intermediate_value=excluded.intermediate_value, intermediate_value_type=excluded.intermediate_value_type",
     [SQL_INTERMEDIATE_DELETE] = "DELETE FROM trial_intermediate_values WHERE trial_id=?1 AND step>?2",
-    [SQL_INTERMEDIATES] = "SELECT trial_id, step, intermediate_value, intermediate_value_type FROM"
-                          " trial_intermediate_values WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id, step",
+    [SQL_INTERMEDIATES] =
+        "SELECT i.trial_id, i.step, i.intermediate_value, i.intermediate_value_type, r.seconds FROM"
+        " trial_intermediate_values i LEFT JOIN athanor_reports r ON r.trial_id=i.trial_id AND r.execution=0 AND"
+        " r.step=i.step WHERE i.trial_id BETWEEN ?1 AND ?2 ORDER BY i.trial_id, i.step",
     [SQL_TRIAL_ATTR_INSERT] = "INSERT INTO trial_user_attributes(trial_id, \"key\", value_json) VALUES(?1, ?2, ?3)"
                               " ON CONFLICT(trial_id, \"key\") DO UPDATE SET value_json=excluded.value_json",
     [SQL_TRIAL_SYSTEM_INSERT] =
@@ -94,16 +96,18 @@ static const char *const texts[SQL_COUNT] = {
         "SELECT trial_id, value_json FROM trial_system_attributes WHERE trial_id BETWEEN ?1 AND ?2 AND"
         " (\"key\"='constraints' OR (\"key\">='constraints:' AND \"key\"<'constraints;'))"
         " ORDER BY trial_id, \"key\"",
-    [SQL_REPORT_INSERT] = "INSERT INTO athanor_reports(trial_id, execution, step, value, json) "
-                          "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(trial_id, execution, step) DO UPDATE SET"
-                          " value=excluded.value, json=excluded.json",
+    [SQL_REPORT_INSERT] = "INSERT INTO athanor_reports(trial_id, execution, step, value, json, seconds) "
+                          "VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(trial_id, execution, step) DO UPDATE SET"
+                          " value=excluded.value, json=excluded.json, seconds=excluded.seconds",
     [SQL_REPORTS_DELETE] = "DELETE FROM athanor_reports WHERE trial_id=?1 AND execution=?2 AND step>?3",
-    [SQL_REPORTS] = "SELECT step, value, json FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
-    [SQL_REPORTS_ALL] =
-        "SELECT execution, step, value, json FROM athanor_reports WHERE trial_id=?1 ORDER BY execution, step",
+    [SQL_REPORTS] =
+        "SELECT step, value, json, seconds FROM athanor_reports WHERE trial_id=?1 AND execution=?2 ORDER BY step",
+    [SQL_REPORTS_ALL] = "SELECT execution, step, value, json, seconds FROM athanor_reports WHERE trial_id=?1 ORDER "
+                        "BY execution, step",
     [SQL_REPORTS_COPY] =
-        "INSERT INTO athanor_reports(trial_id, execution, step, value, json) SELECT CAST(?1 AS INTEGER), execution,"
-        " step, value, json FROM athanor_reports WHERE trial_id=?2 AND execution=0 AND step>0 AND step<=?3",
+        "INSERT INTO athanor_reports(trial_id, execution, step, value, json, seconds) SELECT CAST(?1 AS INTEGER),"
+        " execution, step, value, json, seconds FROM athanor_reports WHERE trial_id=?2 AND execution=0 AND step>0 "
+        "AND step<=?3",
     [SQL_INTERMEDIATES_COPY] =
         "INSERT INTO trial_intermediate_values(trial_id, step, intermediate_value, intermediate_value_type) SELECT"
         " CAST(?1 AS INTEGER), step, intermediate_value, intermediate_value_type FROM trial_intermediate_values WHERE"

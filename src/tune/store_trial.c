@@ -62,7 +62,8 @@ static ath_status take_value(athi_store *s, athi_rows *q, gathered *g) {
 static ath_status take_report(athi_store *s, athi_rows *q, gathered *g) {
     ATH_TRY(ATHI_GROW(s->ctx, g->reports, g->n_reports, g->cap_reports));
     double value = athi_optuna_flow_read(athi_sql_double(q, 2), athi_sql_null(q, 2), athi_sql_text(q, 3));
-    g->reports[g->n_reports++] = (athi_report){athi_sql_int(q, 1), value};
+    g->reports[g->n_reports++] =
+        (athi_report){athi_sql_int(q, 1), value, athi_sql_null(q, 4) ? 0 : athi_sql_double(q, 4)};
     return ATH_OK;
 }
 
@@ -131,8 +132,8 @@ static ath_status pack(athi_store *s, const gathered *g, athi_trial **out) {
     const athi_trial *h = &g->head;
     int64_t message = h->message ? (int64_t)strlen(h->message) + 1 : 0;
     const int64_t m = s->info.n_objectives;
-    int64_t size = (int64_t)sizeof(athi_trial) + 16 * g->n_reports + 8 * (m + 1) * h->n_executions +
-                   8 * (s->space_n + m + g->n_constraints) + message + 64;
+    int64_t size = (int64_t)sizeof(athi_trial) + (int64_t)sizeof(athi_report) * g->n_reports +
+                   8 * (m + 1) * h->n_executions + 8 * (s->space_n + m + g->n_constraints) + message + 64;
     char *block = athi_alloc(s->ctx, size);
     if (!block) return ATH_E_NOMEM;
     athi_trial *t = (athi_trial *)(void *)block;

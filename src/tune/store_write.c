@@ -8,7 +8,7 @@
 /* What a change is about; each uses what it needs. */
 typedef struct change {
     int64_t number, execution, step;
-    double value;
+    athi_report report;
     bool paused;
     const char *json;
     const double *point, *values;
@@ -151,16 +151,16 @@ static ath_status insert_report(athi_store *s, void *args) {
     const change *c = args;
     int64_t id = 0;
     ATH_TRY(running_id(s, c->number, &id));
-    ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, c->execution, c->step, c->value, c->json));
-    if (c->execution != 0 || c->step < 1)
+    const athi_report *r = &c->report;
+    ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidtd", id, c->execution, r->step, r->value, c->json, r->seconds));
+    if (c->execution != 0 || r->step < 1)
         return ATH_OK; /* step 0: a final value, which Optuna keeps as the trial's */
-    athi_flow flow = athi_optuna_flow(c->value);
-    return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, c->step, flow.value, flow.type);
+    athi_flow flow = athi_optuna_flow(r->value);
+    return athi_sql_run(s, SQL_INTERMEDIATE_INSERT, "iidt", id, r->step, flow.value, flow.type);
 }
 
-ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, int64_t step, double value,
-                             const char *json) {
-    change c = {.number = number, .execution = execution, .step = step, .value = value, .json = json};
+ath_status athi_store_report(athi_store *s, int64_t number, int64_t execution, athi_report report, const char *json) {
+    change c = {.number = number, .execution = execution, .report = report, .json = json};
     return perform(s, ATHI_SQL_QUICK, insert_report, &c);
 }
 
@@ -245,8 +245,8 @@ static ath_status end_trial(athi_store *s, void *args) {
     athi_optuna_time(athi_store_clock(), now);
     ATH_TRY(running_id(s, c->number, &id));
     if (o->final)
-        ATH_TRY(
-            athi_sql_run(s, SQL_REPORT_INSERT, "iiidt", id, o->last_execution, (int64_t)0, o->final_value, o->final));
+        ATH_TRY(athi_sql_run(s, SQL_REPORT_INSERT, "iiidtd", id, o->last_execution, (int64_t)0, o->final_value,
+                             o->final, (double)NAN));
     if (o->last_values) ATH_TRY(insert_values(s, id, o->last_execution, o->last_values, o->last_best_step));
     for (int i = 0; has_values(o) && i < s->info.n_objectives; i++) {
         athi_flow flow = athi_optuna_flow(o->values[i]);

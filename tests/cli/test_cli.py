@@ -116,6 +116,20 @@ class Program(unittest.TestCase):
             for a, b in zip(plain, self.losses("avx2")):
                 self.assertAlmostEqual(a, b, delta=1e-4 * a)
 
+    def test_bfloat16_where_there_is_none(self):
+        """Refused before anything runs; ref emulates it."""
+        os.environ["ATHANOR_CPU"] = "avx2" if "avx2" in pathlib.Path("/proc/cpuinfo").read_text() else "x86-64"
+        try:
+            self.refused_with("take float32, or backend ref, which emulates bfloat16", "train", "points.yaml", "--dir",
+                              "runs/mixed", "--set", "dtype_policy=mixed_bfloat16")
+            self.assertFalse((self.folder / "runs/mixed/training.json").exists())
+            self.refused_with("(when dtype_policy is mixed_bfloat16)", "tune", "points.yaml", "--set",
+                              "dtype_policy=!choice [float32, mixed_bfloat16]")
+            self.succeeds("train", "points.yaml", "--dir", "runs/mixed", "--set", "dtype_policy=mixed_bfloat16",
+                          "--backend", "ref")
+        finally:
+            del os.environ["ATHANOR_CPU"]
+
     def test_unknown_instruction_set(self):
         os.environ["ATHANOR_CPU"] = "mmx"
         try:

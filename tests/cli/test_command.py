@@ -4,6 +4,7 @@ Usage: test_command.py ATHANOR OBJECTIVE, the latter objective.c of this folder 
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -205,6 +206,51 @@ class Command(unittest.TestCase):
         done = self.call(*self.sh("printf 'a\\033[31m<b>\\tred' >&2; exit 1", "--overwrite"))
         self.assertNotIn("\033", done.stderr)
         self.assertIn("<b>", done.stderr)
+        names = ("--set", 'name="\\e[32mstudy"', "--set", 'objective={metric: "\\e[31mred", direction: min}')
+        done = self.tunes(*X, *names, "--set", "max_trials=2", "--dir", "red", "--", "printf", '{{"\\\\u001b[31mred": {x}}')
+        self.assertNotIn("\033", done.stdout + done.stderr)
+        for verb in ("show", "best"):
+            shown = subprocess.run([ATHANOR, verb, self.folder / "red"], capture_output=True, text=True, timeout=60).stdout
+            self.assertNotIn("\033", shown)
+            self.assertIn("\\u001b[31mred", shown)
+
+    # ---- what the program is started with
+
+    def test_whoever_ignores_the_ends_of_children(self):
+        """Else a command's exit status would be unknown, and taken for 0."""
+        done = subprocess.run([ATHANOR, "tune", *self.sh(REPORT + "; exit 3")], cwd=self.folder, capture_output=True,
+                              text=True, timeout=120, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("the command exited with status 3", done.stderr)
+
+    def test_standard_streams_that_are_closed(self):
+        line = shlex.join([ATHANOR, "tune", *self.sh("cat; " + REPORT)])
+        done = subprocess.run(f"{line} <&-", shell=True, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = subprocess.run(f"{line} --overwrite >&-", shell=True, cwd=self.folder, capture_output=True, text=True,
+                              timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("standard output cannot be written", done.stderr)
+        self.assertEqual(self.study()[0][0], "COMPLETE")
+        server = shlex.join([ATHANOR, "ask-tell", *X, *LOSS])
+        for stream in ("<&-", "< /"):
+            done = subprocess.run(f"{server} {stream}", shell=True, cwd=self.folder, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("athanor: ask-tell: standard input cannot be read: ", done.stderr)
+
+    def test_an_interrupt_of_what_keeps_nothing(self):
+        with subprocess.Popen([ATHANOR, "ask-tell", *X, *LOSS], cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as server:
+            server.stdin.write('{"op": "best"}\n')
+            server.stdin.flush()
+            self.assertIn("no trial is complete yet", server.stdout.readline())
+            server.send_signal(signal.SIGINT)
+            self.assertEqual(server.stderr.read(), "athanor: interrupted; nothing of it is kept\n")
+        self.assertEqual(server.returncode, 130)
+        with subprocess.Popen([ATHANOR, "bench", "--threads", "1"], stdout=subprocess.DEVNULL) as bench:
+            time.sleep(0.2)
+            bench.send_signal(signal.SIGINT)
+            self.assertEqual(bench.wait(timeout=60), -signal.SIGINT)
 
     # ---- what bad ones get
 

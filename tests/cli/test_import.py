@@ -74,6 +74,13 @@ class Import(unittest.TestCase):
                      GOLDEN / "optuna.journal", "x.db")
         self.refused(f"{GOLDEN}/optuna.journal: the journal holds no study 'gone'", GOLDEN / "optuna.journal", "x.db",
                      "--study-name", "gone")
+        lines = (GOLDEN / "optuna.journal").read_text()
+        named = [json.loads(line)["study_name"] for line in lines.splitlines() if json.loads(line)["op_code"] == 0]
+        rest = "".join(json.dumps({"op_code": 1, "worker_id": "x", "study_id": i}) + "\n"
+                       for i, name in enumerate(named) if name not in ("one", "gone"))
+        (self.folder / "one left.journal").write_text(lines + rest)  # the others were made, and deleted, after it
+        self.imports("one left.journal", "left.db")
+        self.compare("left.db", said["one"], ["loss"])
         self.refused("one.db: study 'one' has trials already; import into a new one, or under another name (--name)",
                      GOLDEN / "optuna.journal", "one.db", "--study-name", "one")
 

@@ -59,6 +59,12 @@ class Objectives(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("has no 'cost'; it has: score", done.stderr)
 
+    def test_an_objective_is_not_a_number(self):
+        done = self.call("tune", *X, "--set", "objective=[loss, val_loss, {metric: rest, direction: min}]", "--set", "max_trials=3", "--dir", "run", "--",
+                         "echo", '{{"loss": {x}, "val_loss": 1, "rest": NaN}')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("failed (nan): the objective 'rest' was not a number", done.stderr)
+
     def test_bad_lists(self):
         for text, part in (("[]", "expected a list of 1 to 8 objectives, got 0"), ("[loss, loss]", "loss stands twice"),
                            ("[loss, 3]", "expected a report's name"), ("[loss, flow]", "is a larger flow better?"),

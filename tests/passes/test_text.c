@@ -52,7 +52,7 @@ static ath_status fuse(athi_graph *g) { return athi_pass_fuse(g, &backend); }
 static const struct {
     const char *folder;
     ath_status (*run)(athi_graph *g);
-} passes[] = {{"differentiate", athi_pass_differentiate}, {"fuse", fuse}};
+} passes[] = {{"precision", athi_pass_precision}, {"differentiate", athi_pass_differentiate}, {"fuse", fuse}};
 
 static char *read_file(const char *path) {
     FILE *f = fopen(path, "rb");

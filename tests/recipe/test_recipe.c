@@ -4,6 +4,8 @@
 
 #include "recipe_test.h"
 
+#include "recipe/internal.h"
+
 #include <math.h>
 
 static const char example[] =
@@ -186,6 +188,28 @@ static void test_definition(void **state) {
     athi_arena_destroy(arena);
 }
 
+/* The policy is a constant like others, of the recipe and of each layer. */
+static void test_policy(void **state) {
+    (void)state;
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_recipe *r = read_ok(DATA TRAIN "dtype_policy: !choice [float32, mixed_bfloat16]\n"
+                                        "model: [flatten, dense: {units: 3, dtype: !choice [mixed_bfloat16, float32]}]\n");
+    assert_int_equal(r->space->n, 2);
+    assert_string_equal(r->space->params[0].name, "dtype_policy");
+    assert_string_equal(r->space->params[1].name, "model.1.dense.dtype");
+    athi_value *bound;
+    for (int k = 0; k < 2; k++) {
+        assert_ok(ctx, athi_recipe_bind(r, arena, (double[]){k, 1}, 7, &bound));
+        assert_string_equal(athi_value_get(bound, "dtype_policy")->text, k ? "mixed_bfloat16" : "float32");
+        athi_steps steps;
+        assert_ok(ctx, athi_steps_read(ctx, arena, bound, &steps));
+        assert_int_equal(steps.steps[0].compute, k ? ATH_BF16 : ATH_F32);
+        assert_int_equal(steps.steps[1].compute, ATH_F32); /* set apart */
+    }
+    athi_recipe_destroy(r);
+    athi_arena_destroy(arena);
+}
+
 /* ---- what is wrong --------------------------------------------------------------------------------- */
 
 static void test_errors(void **state) {
@@ -199,6 +223,12 @@ static void test_errors(void **state) {
         {DATA MODEL, "t.yaml:1:1: the section train is missing"},
         {DATA MODEL TRAIN "tun: {}\n", "t.yaml:4:1: 'tun' is not a section of a recipe; did you mean 'tune'?"},
         {DATA MODEL TRAIN "distribute: mpi\n", "t.yaml:4:1: distribute is reserved, but not available in this version"},
+        {DATA MODEL TRAIN "dtype_policy: mixed_float16\n",
+         "t.yaml:4:15: dtype_policy: there is no policy 'mixed_float16'; there are float32 and mixed_bfloat16"},
+        {DATA MODEL TRAIN "dtype_policy: !choice [float32, float64]\n", "dtype_policy: there is no policy 'float64'"},
+        {DATA MODEL TRAIN "dtype_policy: 16\n", "t.yaml:4:15: dtype_policy must be float32 or mixed_bfloat16, got an integer"},
+        {DATA TRAIN "model: [flatten: {dtype: bfloat16}]\n",
+         "t.yaml:3:26: flatten: dtype: there is no policy 'bfloat16'; there are float32 and mixed_bfloat16"},
         {DATA MODEL TRAIN "quantize: int3\n", "t.yaml:4:11: quantize: to must be int8, got \"int3\""},
         {DATA MODEL TRAIN "quantize: {except: dense}\n", "t.yaml:4:20: quantize: except must be a list of names of layers"},
         {DATA MODEL "train: [{loss: mean_squared_error}]\n", "t.yaml:3:8: train: a list of phases is reserved"},
@@ -284,6 +314,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example), cmocka_unit_test(test_bind),   cmocka_unit_test(test_branches),
         cmocka_unit_test(test_repeat),  cmocka_unit_test(test_shared), cmocka_unit_test(test_definition),
+        cmocka_unit_test(test_policy),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_oom),
     };
     return cmocka_run_group_tests(tests, make_ctx, drop_ctx);

@@ -30,7 +30,8 @@ static void fill(study *t) {
         athi_space_sample(t->f.space, &rng, point);
         athi_beginning beginning = {.point = point, .seen = i};
         assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &beginning, &number));
-        assert_ok(t->f.ctx, athi_store_report(t->store, number, 0, 1, 0.5, "{\"score\":0.5,\"note\":\"nan\"}"));
+        assert_ok(t->f.ctx,
+                  athi_store_report(t->store, number, 0, (athi_report){1, 0.5}, "{\"score\":0.5,\"note\":\"nan\"}"));
         assert_ok(t->f.ctx, athi_store_execution(t->store, number, 0, &(double){0.5 + (double)i}, 1));
         if (i == 11) break; /* this one runs */
         finish(t, number,

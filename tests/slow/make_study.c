@@ -37,7 +37,7 @@ static void report_steps(fixture *f, athi_store *store, int64_t number, double l
         char json[96];
         double value = loss + exp(-(double)step / 3);
         snprintf(json, sizeof json, "{\"val_loss\":%.17g,\"loss\":%.17g}", value, 0.9 * value);
-        assert_ok(f->ctx, athi_store_report(store, number, 0, step, value, json));
+        assert_ok(f->ctx, athi_store_report(store, number, 0, (athi_report){step, value}, json));
     }
 }
 

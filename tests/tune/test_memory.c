@@ -58,8 +58,8 @@ static ath_status change_all(athi_store *s, const athi_space *space) {
     ATH_TRY(athi_store_take(s, a, &taken));
     ATH_TRY(athi_store_renew(s));
     ATH_TRY(athi_store_point(s, space, a, second));
-    ATH_TRY(athi_store_report(s, a, 0, 1, 0.25, "{\"score\":0.25}"));
-    ATH_TRY(athi_store_report(s, a, 0, 2, 0.5, "{\"score\":0.5}"));
+    ATH_TRY(athi_store_report(s, a, 0, (athi_report){1, 0.25}, "{\"score\":0.25}"));
+    ATH_TRY(athi_store_report(s, a, 0, (athi_report){2, 0.5}, "{\"score\":0.5}"));
     ATH_TRY(athi_store_rewind(s, a, 0, 1));
     ATH_TRY(athi_store_pause(s, a, true));
     ATH_TRY(athi_store_execution(s, a, 1, &value, 1));

@@ -12,8 +12,10 @@ typedef struct campaign {
     athi_search *search;
     athi_search_opts opts;
     double (*curve)(const double *point, int64_t step); /* "score" is made large */
-    int64_t steps, most;                                /* taken in all; of a whole trial */
-    int64_t at[400];                                    /* steps of each trial */
+    double (*pace)(const double *point);                /* seconds of a step; NULL: no matter */
+    double clock;
+    int64_t steps, most; /* taken in all; of a whole trial */
+    int64_t at[400];     /* steps of each trial */
 } campaign;
 
 static void begin(campaign *c, study *t, const char *scheduler, const char *json) {
@@ -44,12 +46,13 @@ static void run_task(campaign *c, const athi_task *task) {
         athi_action action;
         int64_t step = ++c->at[task->trial];
         c->steps++;
+        if (c->pace) c->clock += c->pace(task->point);
         assert_ok(c->t->f.ctx, report(c, task, step, c->curve(task->point, step)));
         assert_ok(c->t->f.ctx, athi_search_action(c->search, task, &action));
         if (action == ATHI_ACTION_PRUNE) assert_ok(c->t->f.ctx, athi_search_prune(c->search, task, NULL));
         if (action == ATHI_ACTION_PAUSE) assert_ok(c->t->f.ctx, athi_search_pause(c->search, task));
         if (action == ATHI_ACTION_PRUNE || action == ATHI_ACTION_PAUSE) return;
-        if (step == c->most) break;
+        if (step == c->most || (c->pace && action == ATHI_ACTION_FINISH)) break;
         assert_int_equal(action, ATHI_ACTION_CONTINUE);
     }
     assert_ok(c->t->f.ctx, athi_search_finish(c->search, task));
@@ -248,6 +251,58 @@ static void a_start_in_the_middle_decides_the_same(void **state) {
     }
 }
 
+/* Trials below 0.5 take four times as long for a step: seconds let them go less far. */
+static double slow_and_quick(const double *point) { return point[0] < 0.5 ? 2 : 0.5; }
+
+static double run_time(study *t, int64_t number) {
+    const athi_trial *x = study_trial(t, number);
+    return x->n_reports ? x->reports[x->n_reports - 1].seconds : 0;
+}
+
+static void seconds_instead_of_steps(void **state) {
+    static const char *const schedulers[] = {"asha", "hyperband", "bohb", "median", "percentile"};
+    static const char *const options[] = {"{\"time_attr\": \"seconds\", \"max_t\": 27, \"grace_period\": 3}",
+                                          "{\"time_attr\": \"seconds\", \"max_t\": 27}",
+                                          "{\"time_attr\": \"seconds\", \"max_t\": 27}",
+                                          "{\"time_attr\": \"seconds\", \"grace_period\": 3}",
+                                          "{\"time_attr\": \"seconds\", \"grace_period\": 3}"};
+    for (int k = 0; k < ATHI_COUNT(schedulers); k++) {
+        study *t = *state;
+        campaign c;
+        int64_t early = 0, whole = 0;
+        one_parameter(t);
+        begin(&c, t, schedulers[k], options[k]);
+        athi_search_close(c.search);
+        c.opts.clock = &c.clock;
+        c.curve = level, c.pace = slow_and_quick, c.most = 60;
+        assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+        for (int stretch = 0; stretch < 100; stretch++) { /* started again and again: run times go on */
+            run(&c, 5);
+            athi_search_close(c.search);
+            study_reopen(t);
+            c.opts.store = t->store, c.clock += 1000;
+            assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+        }
+        for (int64_t i = 0; i < study_count(t); i++) {
+            const athi_trial *x = study_trial(t, i);
+            bool slow = x->point[0] < 0.5;
+            double pace = slow ? 2 : 0.5;
+            assert_true(fabs(run_time(t, i) - pace * (double)c.at[i]) < 1e-6);
+            bool halves = k == 0 || k > 2;
+            if (halves) assert_true(run_time(t, i) >= 3);
+            early += x->state == ATHI_TRIAL_PRUNED;
+            if (x->state != ATHI_TRIAL_COMPLETE) continue;
+            whole++;
+            if (k < 3) assert_true(run_time(t, i) >= 27 && run_time(t, i) < 27 + pace);
+        }
+        assert_true(early > 15 && whole > 0);
+        athi_search_close(c.search);
+        void *next = t;
+        study_teardown(&next);
+        assert_int_equal(study_setup(state), 0);
+    }
+}
+
 /* The text's smoke test: 1 / (0.1 + w s / 100) + 0.1 h, made small: h near -100 wins. */
 static double smoke(const double *point, int64_t step) {
     return -(1 / (0.1 + point[0] * (double)step / 100) + 0.1 * point[1]);
@@ -372,6 +427,12 @@ static void what_does_not_fit(void **state) {
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "judges one execution a trial");
     opts.executions = 1, opts.jobs = 2, opts.deterministic = true;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "take one job");
+    opts.scheduler_opts = study_options(t, opts.scheduler, "{\"time_attr\": \"seconds\", \"max_t\": 60}");
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "the machine's pace decides");
+    opts.deterministic = false;
+    opts.scheduler_opts = study_options(t, opts.scheduler, "{\"time_attr\": \"seconds\"}");
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "whole trial takes is unknown");
+    opts.scheduler_opts = study_options(t, opts.scheduler, "{}");
     opts.jobs = 1, opts.prune = opts.scheduler, opts.prune_opts = opts.scheduler_opts;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
                  "prune: asha says how far trials go, which is for `scheduler`");
@@ -392,6 +453,7 @@ int main(void) {
         TEST(hyperband_fills_its_brackets),
         TEST(nobody_is_stopped_in_grace),
         TEST(a_start_in_the_middle_decides_the_same),
+        TEST(seconds_instead_of_steps),
         TEST(the_smoke_test),
         TEST(two_side_by_side),
         TEST(median_in_order),

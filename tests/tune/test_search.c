@@ -120,6 +120,34 @@ static void a_value_is_the_mean_of_the_bests(void **state) {
     athi_search_close(s);
 }
 
+static void constrain(study *t, athi_search *s, const athi_task *task, double first, double second) {
+    assert_ok(t->f.ctx, athi_search_constrain(s, task, (double[]){first, second}, 2));
+}
+
+/* Whoever speaks last, of each execution its last word. */
+static void the_worst_execution_s_constraints_are_the_trial_s(void **state) {
+    study *t = *state;
+    study_space(t);
+    study_open(t);
+    athi_search_opts opts = search_opts(t);
+    opts.executions = 2, opts.jobs = 2;
+    athi_search *s = begin(t, &opts);
+    athi_task a, b;
+    const char *why;
+    step(t, s, &a, &why), step(t, s, &b, &why);
+    constrain(t, s, &b, 9, 9);
+    constrain(t, s, &b, 2, -3);
+    constrain(t, s, &a, -1, -1);
+    assert_ok(t->f.ctx, report(t, s, &a, 1, 0.5));
+    assert_ok(t->f.ctx, report(t, s, &b, 1, 0.5));
+    assert_ok(t->f.ctx, athi_search_finish(s, &b));
+    assert_ok(t->f.ctx, athi_search_finish(s, &a));
+    const athi_trial *x = study_trial(t, 0);
+    assert_int_equal(x->n_constraints, 2);
+    assert_true(x->constraints[0] == 2 && x->constraints[1] == -1);
+    athi_search_close(s);
+}
+
 static void last_and_final_values(void **state) {
     study *t = *state;
     study_space(t);
@@ -159,8 +187,7 @@ static void failures_are_results(void **state) {
     athi_value *map = athi_value_new(t->f.arena, ATHI_MAP);
     athi_value_set(t->f.arena, map, "loss", athi_value_float(t->f.arena, 1));
     athi_value_set(t->f.arena, map, "accuracy", athi_value_float(t->f.arena, 1));
-    assert_fails(t->f.ctx, athi_search_report(s, &task, 1, map), ATH_E_DATA,
-                 "no 'score'; it has: loss, accuracy");
+    assert_fails(t->f.ctx, athi_search_report(s, &task, 1, map), ATH_E_DATA, "no 'score'; it has: loss, accuracy");
     athi_value_set(t->f.arena, map, "score", athi_value_string(t->f.arena, "high"));
     assert_fails(t->f.ctx, athi_search_report(s, &task, 1, map), ATH_E_DATA, "'score' as a");
     assert_ok(t->f.ctx, athi_search_finish(s, &task)); /* nothing was reported */
@@ -362,6 +389,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(runs_to_max_trials),
         TEST(a_value_is_the_mean_of_the_bests),
+        TEST(the_worst_execution_s_constraints_are_the_trial_s),
         TEST(last_and_final_values),
         TEST(failures_are_results),
         TEST(a_failed_execution_ends_its_trial),

@@ -24,10 +24,10 @@ static void trials_round_trip(void **state) {
     assert_ok(ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_adam, .seen = 1}, &c));
     assert_int_equal(a, 0);
     assert_int_equal(c, 2);
-    assert_ok(ctx, athi_store_report(t->store, a, 0, 1, 0.5, "{\"score\":0.5,\"loss\":2}"));
-    assert_ok(ctx, athi_store_report(t->store, a, 0, 2, NAN, "{\"score\":\"nan\"}"));
-    assert_ok(ctx, athi_store_report(t->store, a, 0, 3, INFINITY, "{}"));
-    assert_ok(ctx, athi_store_report(t->store, a, 1, 1, 0.25, "{\"score\":0.25}"));
+    assert_ok(ctx, athi_store_report(t->store, a, 0, (athi_report){1, 0.5}, "{\"score\":0.5,\"loss\":2}"));
+    assert_ok(ctx, athi_store_report(t->store, a, 0, (athi_report){2, NAN}, "{\"score\":\"nan\"}"));
+    assert_ok(ctx, athi_store_report(t->store, a, 0, (athi_report){3, INFINITY}, "{}"));
+    assert_ok(ctx, athi_store_report(t->store, a, 1, (athi_report){1, 0.25}, "{\"score\":0.25}"));
     assert_ok(ctx, athi_store_execution(t->store, a, 1, &(double){0.25}, 1));
     assert_true(isnan(study_trial(t, a)->execution_values[0])); /* the second finished first */
     assert_ok(ctx, athi_store_execution(t->store, a, 0, &(double){1.25}, 3));
@@ -81,8 +81,9 @@ static void finished_trials_do_not_change(void **state) {
     assert_fails(t->f.ctx,
                  athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value}),
                  ATH_E_STATE, "trial 0 is not running");
-    assert_fails(t->f.ctx, athi_store_report(t->store, a, 0, 1, 1, "{}"), ATH_E_STATE, "not running");
-    assert_fails(t->f.ctx, athi_store_report(t->store, 7, 0, 1, 1, "{}"), ATH_E_NOTFOUND, "no trial 7");
+    assert_fails(t->f.ctx, athi_store_report(t->store, a, 0, (athi_report){1, 1}, "{}"), ATH_E_STATE, "not running");
+    assert_fails(t->f.ctx, athi_store_report(t->store, 7, 0, (athi_report){1, 1}, "{}"), ATH_E_NOTFOUND,
+                 "no trial 7");
     assert_true(study_trial(t, a)->values[0] == 1);
 }
 
@@ -92,7 +93,8 @@ static void rewinding_and_texts(void **state) {
     study_open(t);
     int64_t a;
     assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a));
-    for (int64_t step = 1; step <= 5; step++) assert_ok(t->f.ctx, athi_store_report(t->store, a, 0, step, 1, "{}"));
+    for (int64_t step = 1; step <= 5; step++)
+        assert_ok(t->f.ctx, athi_store_report(t->store, a, 0, (athi_report){step, 1}, "{}"));
     assert_ok(t->f.ctx, athi_store_rewind(t->store, a, 0, 2));
     assert_int_equal(study_trial(t, a)->n_reports, 2);
     const double other[] = {64, 0.1, 0, NAN};
@@ -241,7 +243,7 @@ static void write_forever(study *t, int64_t most) {
         double value = 3;
         if (athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd, .seen = 0}, &a)) _exit(1);
         for (int64_t step = 1; step <= 3; step++)
-            if (athi_store_report(t->store, a, 0, step, (double)step, "{}")) _exit(1);
+            if (athi_store_report(t->store, a, 0, (athi_report){step, (double)step}, "{}")) _exit(1);
         if (athi_store_execution(t->store, a, 0, &value, 3)) _exit(1);
         if (athi_store_finish(t->store, a, &(athi_outcome){.state = ATHI_TRIAL_COMPLETE, .values = &value})) _exit(1);
     }
@@ -424,7 +426,7 @@ static void what_was_begun_is_what_is_read(void **state) {
         begun.point = points, begun.values = &value;
         study_reopen(t);
         assert_alike(&begun, study_trial(t, number));
-        if (i == 0) assert_ok(t->f.ctx, athi_store_report(t->store, 0, 0, 1, 0.5, "{\"score\":0.5}"));
+        if (i == 0) assert_ok(t->f.ctx, athi_store_report(t->store, 0, 0, (athi_report){1, 0.5}, "{\"score\":0.5}"));
     }
     assert_int_equal(study_trial(t, 3)->n_reports, 1); /* its parent's */
 }
@@ -471,6 +473,7 @@ static void a_study_of_the_version_before(void **state) {
               "DROP TABLE athanor_executions; ALTER TABLE old RENAME TO athanor_executions;"
               "ALTER TABLE athanor_trials DROP COLUMN relation; ALTER TABLE athanor_trials DROP COLUMN relative;"
               "ALTER TABLE athanor_trials DROP COLUMN relative_step;"
+              "ALTER TABLE athanor_reports DROP COLUMN seconds;"
               "DROP TABLE IF EXISTS athanor_leases;");
     for (int pass = 0; pass < 2; pass++) {
         if (pass)
@@ -497,10 +500,12 @@ static void children(void **state) {
     study_open(t);
     assert_ok(t->f.ctx, athi_store_begin(t->store, t->f.space, &(athi_beginning){.point = with_sgd}, &parent));
     for (int64_t step = 1; step <= 3; step++)
-        assert_ok(t->f.ctx, athi_store_report(t->store, parent, 0, step, (double)step, "{\"score\": 1}"));
+        assert_ok(t->f.ctx,
+                  athi_store_report(t->store, parent, 0, (athi_report){step, (double)step}, "{\"score\": 1}"));
     athi_store_close(t->store);
     t->store = NULL;
-    study_sql(t, "ALTER TABLE athanor_trials DROP COLUMN relative_step");
+    study_sql(t, "ALTER TABLE athanor_trials DROP COLUMN relative_step;"
+                 "ALTER TABLE athanor_reports DROP COLUMN seconds");
     assert_ok(t->f.ctx, athi_store_open_existing(t->f.ctx, t->path, NULL, &t->store));
     assert_int_equal(study_trial(t, parent)->n_reports, 3);
     study_reopen(t);

@@ -4,13 +4,18 @@
 # and restarts it (pg_ctl's words). ATHANOR_TEST_FSYNC=on: for measuring.
 set -euo pipefail
 
-find_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
-
-bin=$(find_bin)
-if [ ! -x "$bin/initdb" ] && [ "$(id -u)" = 0 ]; then
+find_bin() { find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1; }
+install_server() {
   apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends postgresql >/dev/null
-  bin=$(find_bin)
+}
+
+if [ "$(id -u)" = 0 ]; then
+  exec 9>/run/lock/ath_postgres_install # tests run side by side: one installs, the others wait
+  flock 9
+  [ -x "$(find_bin || true)/initdb" ] || install_server >&2
+  exec 9>&-
 fi
+bin=$(find_bin || true)
 [ -x "$bin/initdb" ] || { echo "no PostgreSQL server: expected initdb in /usr/lib/postgresql/*/bin (Debian: postgresql)" >&2; exit 1; }
 
 folder=$(mktemp -d /tmp/ath_postgres_XXXXXX)

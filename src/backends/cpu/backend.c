@@ -62,6 +62,13 @@ static athi_layout blocked(void) {
     return layouts[athi_cpu()->isa];
 }
 
+bool athi_cpu_has_bf16(char why[ATHI_WHY_MAX]) {
+    if (athi_cpu_bf16()) return true;
+    if (!has_bf16) return athi_cpu_no(why, "this processor has no AVX512-BF16");
+    return athi_cpu_no(why, "it needs AVX512-BF16, but the processor is held to %s", athi_cpu()->name);
+}
+static bool computes(ath_dtype type, char why[ATHI_WHY_MAX]) { return type != ATH_BF16 || athi_cpu_has_bf16(why); }
+
 static void describe(athi_text *out) {
     athi_text_printf(out, "own kernels for %s; ", athi_cpu()->name);
     athi_onednn_describe(out);
@@ -120,10 +127,6 @@ bool athi_cpu_uses_bf16(const athi_unit *unit) {
     for (int i = 0; i < unit->n_out; i++)
         if (unit->out[i]->dtype == ATH_BF16) return true;
     return false;
-}
-
-bool athi_cpu_has_bf16(char why[ATHI_WHY_MAX]) {
-    return athi_cpu_bf16() || athi_cpu_no(why, "cpu: this processor has no AVX512-BF16");
 }
 
 /* `beside`: f32 may stand beside bf16 in inputs, in outputs. */
@@ -198,6 +201,7 @@ const athi_backend athi_cpu_backend = {
     .patterns = athi_cpu_patterns,
     .blocked = blocked,
     .unavailable = unavailable,
+    .computes = computes,
     .enter = enter,
     .hold_to = hold_to,
     .describe = describe,
