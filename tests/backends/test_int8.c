@@ -131,8 +131,10 @@ static void fill(uint64_t seed, bool positive) {
     for (int i = 0; i < 256; i++) bias[i] = uniform(&rng), scales[i] = 100 + 50 * uniform(&rng);
 }
 
+enum { OUTPUTS = 7 };
+
 /* conv + bias + relu in float and, through another input scale, in bytes, pooled; and a dense layer's two products. */
-static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[5]) {
+static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[OUTPUTS]) {
     static const float in_scale = 130, out_scale = 35;
     const athi_attr attr = {
         .window = {.stride = {s->stride, s->stride}, .dilation = {s->dilation, s->dilation}, .same = s->same}};
@@ -144,25 +146,29 @@ static int make_outputs(machine *m, const shape *s, ath_tensor *outputs[5]) {
                         given(m, athi_dims(s->kernel_h, s->kernel_w, s->c, s->f), ATH_I8, weights), scale,
                         given(m, athi_dims(s->f), ATH_F32, scales)};
     ath_tensor *offset = given(m, athi_dims(s->f), ATH_F32, bias);
-    const athi_attr window = {.window = {.size = {3, 2}, .stride = {2, 2}, .same = true}};
-    for (int i = 0; i < 3; i++) { /* the first is kept in float, the second as bytes, the third only pooled */
+    const athi_attr window = {.window = {.size = {3, 2}, .stride = {2, 2}, .same = true}},
+                    squares = {.window = {.size = {2, 2}, .stride = {2, 2}}};
+    for (int i = 0; i < 5; i++) { /* 0 is kept in float, 1 as bytes, 2 and 3 are only pooled, 4 in float */
         ath_tensor *y = athi_node_add(g, ATHI_OP_QUANTIZED_CONV2D, in, 4, &attr);
         y = athi_op2(g, ATHI_OP_ADD, y, offset, NULL);
-        if (i) y = athi_op2(g, ATHI_OP_QUANTIZE, athi_op1(g, ATHI_OP_RELU, y, NULL), wanted, NULL);
+        if (i) y = athi_op1(g, ATHI_OP_RELU, y, NULL);
+        if (i && i < 4) y = athi_op2(g, ATHI_OP_QUANTIZE, y, wanted, NULL);
         outputs[i] = y;
     }
     outputs[2] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[2], &window);
+    outputs[5] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[3], &squares);
+    outputs[6] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[4], &squares);
     outputs[4] = athi_op1(g, ATHI_OP_MAX_POOL2D, outputs[1], &window);
     ath_tensor *flat = athi_op1(g, ATHI_OP_RESHAPE, input, &(athi_attr){.shape = {athi_dims(s->n, -1)}});
     ath_tensor *q = athi_op1(g, ATHI_OP_QUANTIZE_ROWS, flat, NULL);
     ath_tensor *dense[] = {q, given(m, athi_dims(flat->shape.dim[1], 17), ATH_I8, weights), &q->node->out[1],
                            given(m, athi_dims(17), ATH_F32, scales)};
     outputs[3] = athi_node_add(g, ATHI_OP_QUANTIZED_MATMUL, dense, 4, NULL);
-    return 5;
+    return OUTPUTS;
 }
 
 static void check_shape(const shape *s, int threads, const char *isa) {
-    ath_tensor *expected[5], *got[5];
+    ath_tensor *expected[OUTPUTS], *got[OUTPUTS];
     machine ref = machine_open(), cpu = machine_open();
     int n = make_outputs(&ref, s, expected);
     make_outputs(&cpu, s, got);

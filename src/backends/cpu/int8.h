@@ -10,6 +10,9 @@
 typedef struct athi_int8 {
     int64_t N, H, W, C, F, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, out_h,
         out_w;
+    int64_t
+        pool; /* 2: of each 2 x 2 windows only the largest sum goes on, and the result is [N, out_h / 2, out_w / 2,
+                   * F]; 1: all do */
 } athi_int8;
 
 /* One call: y = sum * rates[f], or with row_scales (of the pixels) sum / (row_scales[pixel] kernel_scale[f]); then a
@@ -23,7 +26,7 @@ typedef struct athi_int8_call {
     float *y;  /* or NULL */
     int8_t *q; /* or NULL */
     const float *q_scale;
-    const athi_pool *pool; /* of one image of q, whose place the pooled one takes; or NULL */
+    const athi_pool *pool; /* any other pooling, of one image of q, whose place the pooled one takes; or NULL */
     void *workspace;
 } athi_int8_call;
 

@@ -7,8 +7,8 @@
 typedef struct int8_state {
     athi_cpu_base base;
     athi_int8 c;
-    athi_pool pool; /* of one image */
-    bool dense, relu, pools;
+    athi_pool pool;                                       /* of one image */
+    bool dense, relu, pools;                              /* pools: by other windows than the products' own 2 x 2 */
     int x, w, x_scale, kernel_scale, bias, q_scale, y, q; /* places among inputs and outputs; -1: none */
     void *packed;
     int64_t version, workspace; /* of the weights that are packed; bytes */
@@ -57,7 +57,8 @@ static athi_int8 dense_of(const athi_node *node) {
                        .dilation_h = 1,
                        .dilation_w = 1,
                        .out_h = 1,
-                       .out_w = M};
+                       .out_w = M,
+                       .pool = 1};
 }
 
 static athi_int8 conv_of(const athi_node *node) {
@@ -78,7 +79,21 @@ static athi_int8 conv_of(const athi_node *node) {
                        .out_h = y[1],
                        .out_w = y[2],
                        .pad_top = athi_window_pad(x[1], size[0], stride[0], dilation[0], same),
-                       .pad_left = athi_window_pad(x[2], size[1], stride[1], dilation[1], same)};
+                       .pad_left = athi_window_pad(x[2], size[1], stride[1], dilation[1], same),
+                       .pool = 1};
+}
+
+/* One image's pooling. */
+static athi_pool pool_of(const athi_node *node) {
+    athi_pool p = athi_cpu_pool_of(node, node->in[0], &node->out[0]);
+    p.N = 1;
+    return p;
+}
+
+/* Windows of 2 x 2 side by side, as far as whole ones go, are pooled before anything else is done to the sums. */
+static bool pools_sums(const athi_pool *p) {
+    return p->kernel_h == 2 && p->kernel_w == 2 && p->stride_h == 2 && p->stride_w == 2 && !p->pad_top &&
+           !p->pad_left && p->out_h == p->H / 2 && p->out_w == p->W / 2;
 }
 
 static const ath_tensor *bias_of(const athi_node *product, const athi_node *add) {
@@ -100,8 +115,13 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
         case ATHI_OP_ADD: s->bias = athi_cpu_in_index(unit, bias_of(product, node)), value = node; break;
         case ATHI_OP_RELU: s->relu = true, value = node; break;
         case ATHI_OP_MAX_POOL2D:
-            s->pools = true, s->pool = athi_cpu_pool_of(node, node->in[0], &node->out[0]), s->pool.N = 1;
-            s->q = athi_cpu_out_index(unit, &node->out[0]);
+            s->pool = pool_of(node);
+            s->pools = !pools_sums(&s->pool);
+            if (!s->pools) s->c.pool = 2;
+            if (node->out[0].dtype == ATH_I8)
+                s->q = athi_cpu_out_index(unit, &node->out[0]);
+            else
+                value = node;
             break;
         default: /* quantize */
             s->q_scale = athi_cpu_in_index(unit, node->in[1]);
@@ -126,6 +146,11 @@ static bool accepts_int8(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
         const int64_t *dilation = unit->nodes[i]->attr.window.dilation;
         if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && (dilation[0] != 1 || dilation[1] != 1))
             return athi_cpu_no(why, "dilated pooling");
+        if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && unit->nodes[i]->out[0].dtype == ATH_F32) { /* no gradients, so
+ no places of maxima */
+            const athi_pool pool = pool_of(unit->nodes[i]);
+            if (!pools_sums(&pool)) return athi_cpu_no(why, "floats are pooled by 2 x 2 only");
+        }
         if (unit->nodes[i]->op != ATHI_OP_ADD) continue;
         const ath_tensor *bias = bias_of(product, unit->nodes[i]);
         if (athi_cpu_count(bias) != filters || athi_cpu_last(bias->shape) != filters)

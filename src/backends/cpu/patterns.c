@@ -22,6 +22,7 @@ const athi_pattern athi_cpu_patterns[] = {
     {"quantized_conv2d+add+relu+quantize+max_pool2d", OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD, ATHI_OP_RELU, ATHI_OP_QUANTIZE, ATHI_OP_MAX_POOL2D),
      .kernels = athi_cpu_int8},
     {"quantized_conv2d+add+relu+quantize", OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD, ATHI_OP_RELU, ATHI_OP_QUANTIZE), .kernels = athi_cpu_int8},
+    {"quantized_conv2d+add+relu+max_pool2d", OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD, ATHI_OP_RELU, ATHI_OP_MAX_POOL2D), .kernels = athi_cpu_int8},
     {"quantized_conv2d+add+quantize", OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD, ATHI_OP_QUANTIZE), .kernels = athi_cpu_int8},
     {"quantized_conv2d+add+relu",   OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD, ATHI_OP_RELU), .kernels = athi_cpu_int8},
     {"quantized_conv2d+add",        OPS(ATHI_OP_QUANTIZED_CONV2D, ATHI_OP_ADD), .kernels = athi_cpu_int8},

@@ -1,0 +1,49 @@
+/* What the int8 sources share: floats to bytes in vectors, and the functions that one instruction set's sources call of
+ * each other. */
+#ifndef ATHI_CPU_INT8_SIMD_H
+#define ATHI_CPU_INT8_SIMD_H
+
+#include "backends/cpu/instance.h"
+#include "backends/cpu/int8.h"
+#include "backends/cpu/parallel.h"
+
+enum { LANES = VW };
+
+/* As athi_quantize: to the nearest, half to even, within -127 .. 127; NaN gives -127. */
+#if VW == 16
+ATHI_INLINE vi to_bytes(vf x) { /* what is no number stays so in min, and converts to the least integer */
+    const __m512i rounded = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_set1_ps(127), (__m512)x));
+    return (vi)_mm512_max_epi32(rounded, _mm512_set1_epi32(-127));
+}
+#elif VW == 8
+ATHI_INLINE vi to_bytes(vf x) {
+    const __m256i rounded = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(127), (__m256)x));
+    return (vi)_mm256_max_epi32(rounded, _mm256_set1_epi32(-127));
+}
+#else
+ATHI_INLINE vi to_bytes(vf x) { /* adding 1.5 * 2^23 leaves no place for a fraction, and rounds half to even */
+    const vf limited = vlower(vsel(x > -127.0f, x, vset(-127.0f)), vset(127.0f));
+    return (vi)(limited + 12582912.0f) - 0x4b400000;
+}
+#endif
+
+ATHI_INLINE void store_bytes(int8_t *to, vi x, int64_t n) {
+#if VW == 16
+    _mm_mask_storeu_epi8(to, (__mmask16)(n >= LANES ? 0xffff : (1 << n) - 1), _mm512_cvtepi32_epi8((__m512i)x));
+#else
+    const vb narrow = vnarrow(x & 0xff);
+    if (n >= LANES)
+        vstoreb((uint8_t *)to, narrow);
+    else
+        memcpy(to, &narrow, (size_t)n);
+#endif
+}
+
+/* int8_bytes.c */
+void ATHI_INSTANCE(athi_int8_pool_lines)(const athi_pool *p, const int8_t *x, int64_t lo, int64_t hi, int8_t *y);
+void ATHI_INSTANCE(athi_int8_quantize)(int threads, int64_t n, const float *x, float scale, int8_t *q);
+void ATHI_INSTANCE(athi_int8_quantize_rows)(int threads, int64_t M, int64_t K, const float *x, int8_t *q,
+                                            float *scales);
+void ATHI_INSTANCE(athi_int8_max_pool)(int threads, const athi_pool *p, const int8_t *x, int8_t *y);
+
+#endif
