@@ -66,7 +66,7 @@ static ath_status to_number(const athi_csv_cursor *c, const athi_csv_row *r, int
                             float *out) {
     const char *text = r->fields[column];
     char *end;
-    double value = strtod(text, &end);
+    double value = athi_strtod(text, &end);
     while (isspace((unsigned char)*end)) end++;
     if (end == text || *end)
         return athi_fail(c->ctx, ATH_E_DATA, "%s: line %lld, column '%s': expected a number, got \"%.40s\"", c->path,
@@ -97,7 +97,7 @@ static ath_status make_labels(athi_arena *arena, const char **texts, int64_t n, 
     bool integers = true, numbers = true;
     for (int64_t i = 0; i < n; i++) {
         char *end;
-        double v = strtod(texts[i], &end);
+        double v = athi_strtod(texts[i], &end);
         numbers = numbers && end != texts[i] && !*end;
         integers = integers && numbers && v == floor(v) && fabs(v) < 2e9;
     }
@@ -108,7 +108,7 @@ static ath_status make_labels(athi_arena *arena, const char **texts, int64_t n, 
     table->y.data = y;
     if (numbers) {
         for (int64_t i = 0; i < n; i++) {
-            double v = strtod(texts[i], NULL);
+            double v = athi_strtod(texts[i], NULL);
             if (integers)
                 y[i] = (int32_t)v;
             else

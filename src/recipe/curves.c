@@ -62,7 +62,7 @@ static ath_status read_values(ath_ctx *ctx, athi_recorded *r, int64_t row) {
     for (int64_t k = 0; k < r->steps; k++) {
         const char *text = r->cells[row * r->n_columns + r->step_column[k]];
         char *end;
-        values[k] = *text ? strtod(text, &end) : (double)NAN;
+        values[k] = *text ? athi_strtod(text, &end) : (double)NAN;
         if (*text && (end == text || *end))
             return athi_fail(ctx, ATH_E_DATA, "%s: line %lld, column '%lld': expected a number, got \"%.40s\"",
                              r->path, (long long)r->lines[row], (long long)(k + 1), text);

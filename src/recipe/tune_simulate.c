@@ -46,7 +46,7 @@ static ath_status read_number(const simulating *s, int64_t row, int64_t column, 
     const athi_recorded *r = s->recorded;
     const char *text = r->cells[row * r->n_columns + column];
     char *end;
-    *out = strtod(text, &end);
+    *out = athi_strtod(text, &end);
     if (end != text && !*end && isfinite(*out)) return ATH_OK;
     return athi_fail(s->ctx, ATH_E_DATA, "%s: line %lld, column '%s': expected a number, got \"%.40s\"", r->path,
                      (long long)r->lines[row], r->columns[column], text);
