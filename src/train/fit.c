@@ -104,7 +104,10 @@ static ath_status end_epoch(run *r, bool *stop) {
     ATH_TRY(athi_callbacks_run(r->model, r->o, ATHI_CALLBACK_EPOCH, &e, stop));
     if (r->o->log_path) ATH_TRY(athi_log_append(r->ctx, r->o->log_path, &e));
     if (r->o->on_epoch) ATH_TRY(r->o->on_epoch(r->o->user, &e, stop));
-    if (*stop || e.epoch >= r->o->epochs) r->progress[ATHI_FINISHED] = 1;
+    if (*stop)
+        r->progress[ATHI_FINISHED] = ATHI_STOPPED;
+    else if (e.epoch >= r->o->epochs)
+        r->progress[ATHI_FINISHED] = ATHI_ALL_EPOCHS;
     return ATH_OK;
 }
 
@@ -206,6 +209,8 @@ static ath_status replay(run *r) {
         athi_value *v = NULL;
         bool stop = false;
         status = athi_json_read(r->ctx, r->arena, line, end - line, &v);
+        if (status == ATH_E_SYNTAX)
+            status = athi_fail_prefix(r->ctx, ATH_E_DATA, "%s: the log of the epochs so far", r->o->log_path);
         if (status != ATH_OK) break;
         for (int i = 0; i < r->n_reports; i++) {
             const athi_value *number = athi_value_get(v, r->names[i]);
@@ -217,6 +222,21 @@ static ath_status replay(run *r) {
     }
     athi_free(r->ctx, text);
     return status;
+}
+
+/* It had fewer epochs at the last start: it is as if it had been stopped there, unless its end has changed the weights. */
+static ath_status lengthen(run *r) {
+    if (r->progress[ATHI_FINISHED] != ATHI_ALL_EPOCHS || r->progress[ATHI_EPOCHS_DONE] >= r->o->epochs) return ATH_OK;
+    for (int i = 0; i < r->o->n_callbacks; i++) {
+        const athi_callback_impl *impl = r->o->callbacks[i].row->impl;
+        if (!impl->restores || !impl->restores(r->o->callbacks[i].opts)) continue;
+        return athi_fail(r->ctx, ATH_E_STATE,
+                         "train.epochs: the training has ended after %lld epochs with the weights of its best one "
+                         "(%s), so that with more epochs it is another training; use another folder, or --overwrite",
+                         (long long)r->progress[ATHI_EPOCHS_DONE], r->o->callbacks[i].row->name);
+    }
+    r->progress[ATHI_FINISHED] = ATHI_UNFINISHED;
+    return ATH_OK;
 }
 
 /* ---- beginning and end --------------------------------------------------------------------------- */
@@ -256,6 +276,7 @@ static ath_status begin(run *r) {
     ATH_TRY(athi_callbacks_check(m, o->callbacks, o->n_callbacks, r->names, r->n_reports));
     bool resumed = o->resume && o->state_path && athi_file_exists(o->state_path), stop = false;
     if (resumed) ATH_TRY(athi_state_load(r->ctx, m->state, o->state_path));
+    if (resumed) ATH_TRY(lengthen(r));
     m->version++;
     if (o->log_path) ATH_TRY(athi_lines_keep(r->ctx, o->log_path, r->progress[ATHI_EPOCHS_DONE]));
     if (resumed) ATH_TRY(replay(r));

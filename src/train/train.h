@@ -68,6 +68,8 @@ struct ath_model {
 
 /* The places of train/progress. */
 enum athi_progress { ATHI_EPOCHS_DONE, ATHI_BATCHES_DONE, ATHI_BEST_EPOCH, ATHI_FINISHED, ATHI_PROGRESS_SIZE };
+/* ATHI_FINISHED: after the last of its epochs, with more of which it would go on, or because a callback said so. */
+enum athi_finished { ATHI_UNFINISHED, ATHI_STOPPED, ATHI_ALL_EPOCHS };
 
 enum athi_values { ATHI_BEST_VALUE, ATHI_RATE /* set by callbacks, 0: the schedule's */, ATHI_VALUES_SIZE };
 

@@ -228,6 +228,25 @@ class Program(unittest.TestCase):
         self.refused_with("train.optimizer", "train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd")
         self.succeeds("train", "points.yaml", "--dir", "runs/t", "--set", "train.optimizer=sgd", "--overwrite")
 
+    def test_more_epochs_go_on(self):
+        more = ("--set", "train.epochs=5", "--threads", "1")
+        self.succeeds("train", "points.yaml", "--dir", "runs/e5", *more)
+        self.succeeds("train", "points.yaml", "--dir", "runs/e", "--threads", "1")
+        shown = json.loads(self.succeeds("train", "points.yaml", "--dir", "runs/e", *more, "--json"))
+        self.assertEqual(shown["epochs"], 5)
+        self.assertEqual(*((self.folder / f"runs/{name}/model.safetensors").read_bytes() for name in ("e", "e5")))
+        best = ("--set", "train.callbacks=[{early_stopping: {monitor: loss, patience: 9, restore_best_weights: true}}]")
+        self.succeeds("train", "points.yaml", "--dir", "runs/restored", *best)
+        self.succeeds("train", "points.yaml", "--dir", "runs/restored", *best)
+        done = self.call("train", "points.yaml", "--dir", "runs/restored", *best, *more)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("ended after 3 epochs with the weights of its best one (early_stopping)", done.stderr)
+
+    def test_a_log_that_cannot_be_read(self):
+        self.succeeds("train", "points.yaml", "--dir", "runs/log")
+        (self.folder / "runs/log/log.jsonl").write_text("dear diary\n")
+        self.refused_with("runs/log/log.jsonl: the log of the epochs so far: ", "train", "points.yaml", "--dir", "runs/log")
+
     def test_a_training_that_never_began_binds_nobody(self):
         self.refused_with("none.safetensors", "train", "points.yaml", "--dir", "runs/b", "--init", "none.safetensors")
         self.succeeds("train", "points.yaml", "--dir", "runs/b")
