@@ -35,6 +35,21 @@ static athi_value *inside(athi_value *v) {
     return of ? of : v;
 }
 
+/* Is it a name without options, such as `rmsprop`? */
+static bool is_name(const athi_value *v, const char *name) {
+    return v->type == ATHI_STRING && !v->tag && strcmp(v->text, name) == 0;
+}
+
+/* The name becomes {name: {}}, so that options can stand in it. */
+static ath_status open_name(athi_arena *arena, athi_value **v) {
+    athi_value *map = athi_value_new(arena, ATHI_MAP), *options = athi_value_new(arena, ATHI_MAP);
+    if (!map || !options) return ATH_E_NOMEM;
+    ATH_TRY(athi_value_push(arena, map, (*v)->text, options));
+    map->line = options->line = (*v)->line, map->column = options->column = (*v)->column;
+    *v = map;
+    return ATH_OK;
+}
+
 /* A branch by its key: what stands behind the key, as in a parameter's path. */
 static athi_value **branch_slot(athi_value *list, const char *step) {
     for (int64_t i = 0; i < list->n; i++) {
@@ -48,20 +63,24 @@ static athi_value **branch_slot(athi_value *list, const char *step) {
 }
 
 /* Where the value of one step is kept; a key that a map lacks is made. */
-static ath_status find_slot(const setting *s, athi_value *v, const char *step, const char *so_far,
+static ath_status find_slot(const setting *s, athi_value **at, const char *step, const char *so_far,
                             athi_value ***slot) {
     int64_t i;
-    athi_value *in = inside(v);
+    if (is_name(*at, step)) ATH_TRY(open_name(s->arena, at));
+    athi_value *v = *at, *in = inside(v);
     if (in->type == ATHI_LIST && list_index(step, &i)) {
         if (i >= in->n) return fail(s, "%s has %lld elements, numbered from 0", so_far, (long long)in->n);
         *slot = &in->items[i];
         return ATH_OK;
     }
     if (in->type == ATHI_LIST) {
-        *slot = athi_range_of(v) == ATHI_RANGE_CHOICE ? branch_slot(in, step) : NULL;
+        const bool choice = athi_range_of(v) == ATHI_RANGE_CHOICE;
+        for (i = 0; choice && i < in->n; i++)
+            if (is_name(in->items[i], step)) ATH_TRY(open_name(s->arena, &in->items[i]));
+        *slot = choice ? branch_slot(in, step) : NULL;
         if (*slot) return ATH_OK;
-        return fail(s, "%s is a list: expected a number%s, got '%.60s'", so_far,
-                    athi_range_of(v) == ATHI_RANGE_CHOICE ? " or a branch's name" : "", step);
+        return fail(s, "%s is a list: expected a number%s, got '%.60s'", so_far, choice ? " or a branch's name" : "",
+                    step);
     }
     if (in->type != ATHI_MAP)
         return fail(s, "%s is %s: nothing stands inside it", so_far, athi_value_type_name(in->type));
@@ -76,15 +95,15 @@ static ath_status find_slot(const setting *s, athi_value *v, const char *step, c
 }
 
 /* Follows "a.b.c"; the text of the path is cut into its steps. */
-static ath_status follow(const setting *s, athi_value *root, char *path, athi_value ***slot) {
-    athi_value *v = root;
+static ath_status follow(const setting *s, athi_value **root, char *path, athi_value ***slot) {
     const char *so_far = "the recipe";
+    *slot = root;
     for (char *step = path; step;) {
         char *dot = strchr(step, '.');
         if (dot) *dot = 0;
         if (!*step) return fail(s, "the path has an empty step; write a.b=value");
-        ATH_TRY(find_slot(s, v, step, so_far, slot));
-        v = **slot, so_far = step;
+        ATH_TRY(find_slot(s, *slot, step, so_far, slot));
+        so_far = step;
         step = dot ? dot + 1 : NULL;
     }
     return ATH_OK;
@@ -120,10 +139,10 @@ ath_status athi_value_set_option(ath_ctx *ctx, athi_arena *arena, const char *op
     char *path = athi_arena_strndup(arena, assignment, equals - assignment);
     const char *name = path ? athi_arena_printf(arena, "%s %.100s", option, path) : NULL;
     if (!path || !name) return ATH_E_NOMEM;
-    athi_value *value, **slot = &root;
+    athi_value *value, **slot = NULL;
     ATH_TRY(athi_yaml_read(ctx, arena, name, equals + 1, (int64_t)strlen(equals + 1), &value));
     forget_places(value);
-    ATH_TRY(follow(&s, root, path, &slot));
+    ATH_TRY(follow(&s, &root, path, &slot));
     value->line = (*slot)->line, value->column = (*slot)->column; /* where the old one stood */
     *slot = value;
     if (depth_of(root) > ATHI_DEPTH_MAX)

@@ -119,13 +119,19 @@ static void test_limits(void **state) {
 
 static void test_set(void **state) {
     (void)state;
-    athi_value *v = read_ok("train: {epochs: 3, optimizer: !choice [{sgd: {momentum: 0}}, adam]}\n"
+    athi_value *v = read_ok("train: {epochs: 3, loss: mse, optimizer: !choice [{sgd: {momentum: 0}}, adam]}\n"
                             "model: [flatten, {dense: {units: 3}}, !choice {of: [{as: big, value: [x]}, null]}]\n");
-    static const char *const good[] = {
-        "train.epochs=1e1",    "model.1.dense.units=!int {min: 8, max: 64}", "seed=7",
-        "tune.sampler=random", "train.optimizer.sgd.momentum=0.9",           "model.2.big.0=y=z"};
+    static const char *const good[] = {"train.epochs=1e1",
+                                       "model.1.dense.units=!int {min: 8, max: 64}",
+                                       "seed=7",
+                                       "tune.sampler=random",
+                                       "train.optimizer.sgd.momentum=0.9",
+                                       "model.2.big.0=y=z",
+                                       "train.optimizer.adam.beta_1=0.8",
+                                       "train.loss.mse.x=1"};
     for (int i = 0; i < ATHI_COUNT(good); i++) assert_ok(ctx, athi_value_set_path(ctx, arena, v, good[i]));
-    assert_json(v, "{\"train\":{\"epochs\":10.0,\"optimizer\":{\"!choice\":[{\"sgd\":{\"momentum\":0.9}},\"adam\"]}},"
+    assert_json(v, "{\"train\":{\"epochs\":10.0,\"loss\":{\"mse\":{\"x\":1}},"
+                   "\"optimizer\":{\"!choice\":[{\"sgd\":{\"momentum\":0.9}},{\"adam\":{\"beta_1\":0.8}}]}},"
                    "\"model\":[\"flatten\",{\"dense\":{\"units\":{\"!int\":{\"min\":8,\"max\":64}}}},"
                    "{\"!choice\":{\"of\":[{\"as\":\"big\",\"value\":[\"y=z\"]},null]}}],"
                    "\"seed\":7,\"tune\":{\"sampler\":\"random\"}}");
