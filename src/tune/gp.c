@@ -1,5 +1,6 @@
 /* The Gaussian process: conditioning, predictions and their gradients (see gp.h). */
 #include "tune/gp.h"
+#include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 #include "backends/cpu/kernels.h"
 
@@ -21,10 +22,12 @@ ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d,
     gp->trend_scale = 1;
     for (int64_t j = 0; j < d; j++) gp->trend_scale += athi_gp_in_trend(dims[j]) ? 1.0 / 3 : 0;
     gp->n_theta = d + gp->n_gaps + 2;
-    gp->theta = athi_arena_array(arena, gp->n_theta + 1, /* a trend */ sizeof *gp->theta);
+    gp->theta = athi_arena_array(arena, gp->n_theta + 1 + 2 * d, /* a trend, warps */ sizeof *gp->theta);
     gp->weight = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->weight);
     gp->gap = athi_arena_array(arena, ATHI_MAX(d, 1), sizeof *gp->gap);
-    if (!gp->theta || !gp->weight || !gp->gap) return ATH_E_NOMEM;
+    gp->shape = athi_arena_array(arena, ATHI_MAX(2 * d, 1), sizeof *gp->shape);
+    gp->warped_row = athi_arena_array(arena, ATHI_MAX(2 * d, 1), sizeof *gp->warped_row);
+    if (!gp->theta || !gp->weight || !gp->gap || !gp->shape || !gp->warped_row) return ATH_E_NOMEM;
     athi_gp_prior_mode(gp, gp->theta);
     return ATH_OK;
 }
@@ -35,10 +38,31 @@ void athi_gp_add_trend(athi_gp *gp) {
     athi_gp_prior_mode(gp, gp->theta);
 }
 
+void athi_gp_add_warp(athi_gp *gp) {
+    gp->has_warp = true;
+    for (int64_t j = 0; j < gp->d; j++) gp->n_theta += 2 * athi_gp_in_trend(gp->dims[j]);
+    athi_gp_prior_mode(gp, gp->theta);
+}
+
+/* A row as the Matern part sees it; `room`, which is the process's own, where something is warped. */
+static const double *warp_row(const athi_gp *gp, const double *row, double *room) {
+    double slope;
+    if (!gp->has_warp) return row;
+    for (int64_t j = 0; j < gp->d; j++)
+        room[j] = athi_gp_in_trend(gp->dims[j]) ? athi_gp_bend(row[j], gp->shape + 2 * j, &slope) : row[j];
+    return room;
+}
+
 double athi_gp_distance(const athi_gp *gp, const double *a, const double *b) {
     double r2;
-    gp->kernel->distances(gp, a, b, 1, 1, &r2);
+    const double *wa = warp_row(gp, a, gp->warped_row), *wb = warp_row(gp, b, gp->warped_row + gp->d);
+    gp->kernel->distances(gp, wa, wb, 1, 1, &r2);
     return r2;
+}
+
+static void covariances(const athi_gp *gp, const double *row, int64_t first, double *k, double *slope,
+                        double *product) {
+    gp->kernel->covariances(gp, row, warp_row(gp, row, gp->warped_row), first, k, slope, product);
 }
 
 static double trend_at(const athi_gp *gp, const double *row) {
@@ -59,6 +83,9 @@ void athi_gp_read_theta(athi_gp *gp) {
     gp->signal = exp(t[0]);
     gp->noise = exp(t[1]);
     gp->trend = gp->has_trend ? exp(t[2]) : 0;
+    t = gp->theta + athi_gp_at_warp(gp);
+    for (int64_t j = 0; gp->has_warp && j < gp->d; j++)
+        if (athi_gp_in_trend(gp->dims[j])) gp->shape[2 * j] = exp(*t++), gp->shape[2 * j + 1] = exp(*t++);
 }
 
 /* ---- conditioning -------------------------------------------------------------------------------------- */
@@ -67,7 +94,7 @@ static bool factorise(athi_gp *gp, double jitter) {
     int64_t n = gp->n;
     for (int64_t j = 0; j < n; j++) {
         const double *row = gp->x + j * gp->d;
-        gp->kernel->covariances(gp, row, j + 1, gp->factor + j * n, NULL, NULL);
+        covariances(gp, row, j + 1, gp->factor + j * n, NULL, NULL);
         gp->factor[j * n + j] = prior_variance(gp, row) + gp->noise + jitter;
     }
     return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, gp->factor, (lapack_int)n) == 0;
@@ -98,17 +125,27 @@ void athi_gp_invert(double *factor, int64_t n) {
         for (int64_t i = j + 1; i < n; i++) factor[i * n + j] = factor[j * n + i];
 }
 
+static ath_status read_columns(athi_arena *arena, athi_gp *gp) {
+    int64_t n = gp->n, d = gp->d;
+    gp->columns = gp->warped = athi_arena_array(arena, ATHI_MAX(n * d, 1), sizeof *gp->columns);
+    if (gp->has_warp) gp->warped = athi_arena_array(arena, ATHI_MAX(n * d, 1), sizeof *gp->warped);
+    if (!gp->columns || !gp->warped) return ATH_E_NOMEM;
+    for (int64_t i = 0; i < n; i++) {
+        const double *row = gp->x + i * d, *bent = warp_row(gp, row, gp->warped_row);
+        for (int64_t j = 0; j < d; j++) gp->columns[j * n + i] = row[j], gp->warped[j * n + i] = bent[j];
+    }
+    return ATH_OK;
+}
+
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp) {
     int64_t n = gp->n, cells;
     if (!athi_mul(n, n, &cells) || n > INT32_MAX) return athi_nomem(ctx, INT64_MAX);
     gp->factor = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof *gp->factor);
     gp->inverse = athi_arena_array(arena, ATHI_MAX(cells, 1), sizeof *gp->inverse);
     gp->alpha = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof *gp->alpha);
-    gp->columns = athi_arena_array(arena, ATHI_MAX(n * gp->d, 1), sizeof *gp->columns);
-    if (!gp->factor || !gp->inverse || !gp->alpha || !gp->columns) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < gp->d; j++) gp->columns[j * n + i] = gp->x[i * gp->d + j];
+    if (!gp->factor || !gp->inverse || !gp->alpha) return ATH_E_NOMEM;
     athi_gp_read_theta(gp);
+    ATH_TRY(read_columns(arena, gp));
     if (n == 0) return ATH_OK;
     double jitter = 0;
     for (int tries = 0; !factorise(gp, jitter); tries++) {
@@ -142,7 +179,7 @@ void athi_gp_predict_with(const athi_gp *gp, const double *alphas, int n_alphas,
     int n = (int)gp->n, count = (int)m;
     for (int64_t k = 0; k < m * n_alphas; k++) means[k] = gp->mean;
     for (int64_t k = 0; k < m; k++) {
-        gp->kernel->covariances(gp, rows + k * gp->d, 0, work + k * n, NULL, NULL);
+        covariances(gp, rows + k * gp->d, 0, work + k * n, NULL, NULL);
         variance[k] = prior_variance(gp, rows + k * gp->d);
     }
     if (n > 0 && m > 0) {
@@ -164,13 +201,15 @@ static double half_derivative(athi_gp_dim dim, double a, double b) {
 /* Derivatives of the covariances of a row with all points by its number j. */
 static void slopes_by(const athi_gp *gp, const double *row, int j, const double *slope, const double *product,
                       double *restrict dk) {
-    const double *other = gp->columns + j * gp->n, a = row[j], weight = 2 * gp->weight[j];
+    const double *other = gp->columns + j * gp->n, *warped = gp->warped + j * gp->n;
+    double a = row[j], weight = 2 * gp->weight[j], bend = 1;
     athi_gp_dim dim = gp->dims[j];
     if (dim.optional) {
         for (int64_t i = 0; i < gp->n; i++) dk[i] = weight * slope[i] * half_derivative(dim, a, other[i]);
         return;
     }
-    for (int64_t i = 0; i < gp->n; i++) dk[i] = weight * slope[i] * (a - other[i]);
+    if (gp->has_warp) a = athi_gp_bend(a, gp->shape + 2 * j, &bend);
+    for (int64_t i = 0; i < gp->n; i++) dk[i] = weight * bend * slope[i] * (a - warped[i]);
     double by_product = gp->has_trend ? 4 * gp->trend / gp->trend_scale : 0;
     for (int64_t i = 0; gp->has_trend && i < gp->n; i++) dk[i] += by_product * product[i] * (2 * other[i] - 1);
 }
@@ -187,7 +226,7 @@ void athi_gp_gradient(const athi_gp *gp, const double *row, const int *free, int
                       double *variance, double *d_mean, double *d_variance, double *work) {
     int n = (int)gp->n;
     double *k = work, *slope = work + n, *v = work + 2 * n, *product = work + 3 * n;
-    gp->kernel->covariances(gp, row, 0, k, slope, product);
+    covariances(gp, row, 0, k, slope, product);
     if (n > 0) cblas_dsymv(CblasColMajor, CblasLower, n, 1, gp->inverse, n, k, 1, 0, v, 1);
     double var = prior_variance(gp, row) - cblas_ddot(n, k, 1, v, 1);
     *mean = gp->mean + cblas_ddot(n, k, 1, gp->alpha, 1);

@@ -16,7 +16,8 @@
  *
  * Hyperparameters are the maximum a posteriori under length ~ LogNormal(sqrt 2 + ln(d) / 2, sqrt 3) (Hvarfner
  * et al. 2024), signal ~ Gamma(2, 1), noise ~ LogNormal(-4, 1), gap and trend ~ LogNormal. All of them as logarithms in
- * `theta`: lengths, gaps of the dimensions that may be absent, signal, noise, trend if there is one. */
+ * `theta`: lengths, gaps of the dimensions that may be absent, signal, noise, trend if there is one, shapes of the warps
+ * if there are any. */
 #ifndef ATHI_GP_H
 #define ATHI_GP_H
 
@@ -33,16 +34,17 @@ typedef struct athi_gp {
     const double *x; /* n rows of d, NaN: absent; a category's branch number; a numeric's unit value */
     const double *y; /* n */
     double mean;     /* of the prior */
-    bool has_trend;
+    bool has_trend, has_warp;
     double trend_scale; /* 1 + m / 3 */
     double *theta;
     /* made by athi_gp_condition: */
     double *weight, *gap; /* per dimension: 1 / length^2, gap */
     double signal, noise, trend;
-    double *columns; /* x, a dimension after the other */
-    double *factor;  /* Cholesky, column by column, lower */
-    double *inverse; /* of the covariance of y, both triangles */
-    double *alpha;   /* inverse * (y - mean) */
+    double *shape;                         /* per dimension: a and b of its warp */
+    double *columns, *warped, *warped_row; /* x, a dimension after the other; as it is warped; room for two rows */
+    double *factor;                        /* Cholesky, column by column, lower */
+    double *inverse;                       /* of the covariance of y, both triangles */
+    double *alpha;                         /* inverse * (y - mean) */
 } athi_gp;
 
 /** x and y are borrowed. theta starts at the prior's mode. */
@@ -50,6 +52,8 @@ ath_status athi_gp_create(athi_arena *arena, const athi_gp_dim *dims, int64_t d,
                           int64_t n, double mean, athi_gp *gp);
 /** To a process that was just created. */
 void athi_gp_add_trend(athi_gp *gp);
+/** Likewise: numbers that always exist are warped for the Matern part (gp_input.h). */
+void athi_gp_add_warp(athi_gp *gp);
 /** Finds theta. `noise_floor`: the least noise variance; `shortest`: the least length. `starts` >= 1,
  * `evaluations` of each at most. */
 ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double noise_floor, double shortest, int starts,
@@ -77,6 +81,7 @@ typedef struct athi_gp_pairs {
     double *coefficient;        /* per dimension, of each pair: what 1 / length^2 is multiplied with */
     double *absent;             /* per optional dimension, of each pair: 1 if absent in one of the two */
     double *trend, *trend_self; /* per pair, per point: what `trend` is multiplied with; NULL: there is none */
+    double *bent; /* what is warped: a dimension after the other, and two columns of scratch; NULL: nothing is */
     double *slope, *covariance, *by_covariance, *matrix, *alpha; /* scratch */
 } athi_gp_pairs;
 ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pairs *pairs);

@@ -3,6 +3,7 @@
  *
  * With K = signal * C + noise * I and B = inverse(K) - alpha alpha', the derivative of -log p(y) by a
  * parameter is 1/2 tr(B dK). What does not depend on theta is computed once per pair of points. */
+#include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 
 #include <cblas.h>
@@ -10,6 +11,7 @@
 #include <nlopt.h>
 
 static const double LENGTH_SD = 1.7320508075688772, NOISE_MEAN = -4, TREND_SD = 2;
+static const double WARP_SD = 0.7; /* of the logarithms of a and b: Snoek et al. 2014, 4.1, for "no idea" */
 static const double TREND_MEAN = -2.302585092994046; /* ln 0.1: of the variance of the values */
 
 static double length_mean(const athi_gp *gp) { return M_SQRT2 + 0.5 * log((double)ATHI_MAX(gp->d, 1)); }
@@ -23,6 +25,7 @@ void athi_gp_prior_mode(const athi_gp *gp, double *theta) {
     theta[athi_gp_at_signal(gp)] = 0;
     theta[athi_gp_at_noise(gp)] = NOISE_MEAN - 1;
     if (gp->has_trend) theta[athi_gp_at_trend(gp)] = TREND_MEAN;
+    for (int64_t j = athi_gp_at_warp(gp); j < gp->n_theta; j++) theta[j] = 0;
 }
 
 /* Adds -log of the prior density (constants left out) and its derivative by the logarithm. */
@@ -44,6 +47,8 @@ static double prior(const athi_gp *gp, const double *theta, double *gradient) {
     sum += signal - theta[s]; /* Gamma(2, 1) */
     gradient[s] += signal - 1;
     if (gp->has_trend) sum += normal_prior(theta[trend], TREND_MEAN, TREND_SD, &gradient[trend]);
+    for (int64_t j = athi_gp_at_warp(gp); j < gp->n_theta; j++)
+        sum += normal_prior(theta[j], 0, WARP_SD, &gradient[j]);
     return sum + lognormal_prior(theta[noise], NOISE_MEAN, 1, &gradient[noise]);
 }
 
@@ -85,6 +90,10 @@ ath_status athi_gp_pairs_create(athi_arena *arena, const athi_gp *gp, athi_gp_pa
         pairs->trend_self = athi_arena_array(arena, ATHI_MAX(n, 1), sizeof(double));
         if (!pairs->trend || !pairs->trend_self) return ATH_E_NOMEM;
     }
+    if (gp->has_warp) {
+        pairs->bent = athi_arena_array(arena, ATHI_MAX(n * (d + 2), 1), sizeof(double));
+        if (!pairs->bent) return ATH_E_NOMEM;
+    }
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < d; j++) columns[j * n + i] = gp->x[i * d + j];
     for (int64_t i = 0, first = 0; i < n; first += n - ++i) read_pairs(gp, pairs, columns, i, first);
@@ -99,6 +108,7 @@ static void fill_covariance(const athi_gp *gp, const athi_gp_pairs *pairs, const
     double *weight = gp->weight, *gap = gp->gap; /* scratch until conditioned */
     for (int64_t k = 0; k < gp->d; k++) weight[k] = exp(-2 * theta[k]);
     for (int64_t k = 0; k < o; k++) gap[k] = exp(theta[gp->d + k]);
+    if (gp->has_warp) athi_gp_bend_pairs(gp, pairs, theta);
     if (count > 0)
         cblas_dgemv(CblasColMajor, CblasNoTrans, (int)count, (int)gp->d, 1, pairs->coefficient, (int)count, weight, 1,
                     0, r2, 1);
@@ -137,6 +147,7 @@ static void likelihood_gradient(const athi_gp *gp, const athi_gp_pairs *pairs, c
         gradient[k] = -2 * gp->weight[k] * cblas_ddot(count, by_distance, 1, pairs->coefficient + k * pairs->n, 1);
     for (int64_t k = 0; k < o; k++)
         gradient[d + k] = gp->gap[k] * cblas_ddot(count, by_distance, 1, pairs->absent + k * pairs->n, 1);
+    if (gp->has_warp) athi_gp_bend_gradient(gp, pairs, by_distance, gradient);
 }
 
 double athi_gp_objective(const athi_gp *gp, const athi_gp_pairs *pairs, const double *theta, double *gradient) {
@@ -201,6 +212,7 @@ ath_status athi_gp_fit_pairs(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, const
     int64_t signal = athi_gp_at_signal(gp), noise = athi_gp_at_noise(gp);
     low[signal] = log(0.05), high[signal] = log(20);
     low[noise] = log(noise_floor), high[noise] = log(ATHI_MAX(2.0, 2 * noise_floor));
+    for (int64_t j = athi_gp_at_warp(gp); j < p; j++) low[j] = -2, high[j] = 2;
     if (gp->has_trend) low[athi_gp_at_trend(gp)] = log(1e-6), high[athi_gp_at_trend(gp)] = log(100);
     athi_gp_prior_mode(gp, f.best); /* where nothing can be factorised */
     for (int64_t j = 0; j < p; j++) f.best[j] = fmin(fmax(f.best[j], low[j]), high[j]);

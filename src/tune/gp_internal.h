@@ -26,12 +26,12 @@ typedef struct athi_gp_kernel {
                            double *restrict product);
     /** Of a process that was conditioned: covariances of a row with its points from `first` on, k[first] and so on. NULL or
      * written likewise: the Matern part's derivatives by the squared distances, the trend's products. */
-    void (*covariances)(const athi_gp *gp, const double *row, int64_t first, double *k, double *slope,
-                        double *product);
+    void (*covariances)(const athi_gp *gp, const double *row, const double *warped_row, int64_t first, double *k,
+                        double *slope, double *product);
 } athi_gp_kernel;
 extern const athi_gp_kernel athi_gp_kernel_baseline, athi_gp_kernel_avx2, athi_gp_kernel_avx512;
 
-/** Numbers that always exist. */
+/** Numbers that always exist: the trend is over them, and they may be warped. */
 static inline bool athi_gp_in_trend(athi_gp_dim dim) { return !dim.category && !dim.optional; }
 
 /** Cholesky factor (n by n, column by column, lower) to the inverse of what was factorised, both triangles. */
@@ -41,6 +41,7 @@ void athi_gp_invert(double *factor, int64_t n);
 static inline int64_t athi_gp_at_signal(const athi_gp *gp) { return gp->d + gp->n_gaps; }
 static inline int64_t athi_gp_at_noise(const athi_gp *gp) { return gp->d + gp->n_gaps + 1; }
 static inline int64_t athi_gp_at_trend(const athi_gp *gp) { return gp->d + gp->n_gaps + 2; }
+static inline int64_t athi_gp_at_warp(const athi_gp *gp) { return athi_gp_at_trend(gp) + gp->has_trend; }
 void athi_gp_prior_mode(const athi_gp *gp, double *theta);
 /** Weights, gaps, signal, noise and trend from theta. */
 void athi_gp_read_theta(athi_gp *gp);

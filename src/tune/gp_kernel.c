@@ -93,12 +93,12 @@ static void distances(const athi_gp *gp, const double *row, const double *column
     }
 }
 
-static void covariances(const athi_gp *gp, const double *row, int64_t first, double *k, double *slope,
-                        double *product) {
+static void covariances(const athi_gp *gp, const double *row, const double *warped_row, int64_t first, double *k,
+                        double *slope, double *product) {
     double r2[ATHI_GP_BLOCK], slopes[ATHI_GP_BLOCK], products[ATHI_GP_BLOCK];
     for (int64_t from = first, n; from < gp->n; from += n) {
         n = ATHI_MIN(gp->n - from, ATHI_GP_BLOCK);
-        distances(gp, row, gp->columns + from, gp->n, n, r2);
+        distances(gp, warped_row, gp->warped + from, gp->n, n, r2);
         matern(gp->signal, r2, n, k + from, slope ? slope + from : slopes);
         if (!gp->has_trend) continue;
         double *p = product ? product + from : products;

@@ -10,6 +10,14 @@ static const double EDGE = 0.1;
 
 /* ---- the fit ----------------------------------------------------------------------------------------------- */
 
+static ath_status create(athi_arena *arena, const athi_bayesian_opts *opts, const athi_encoder *e,
+                         const athi_gp_rows *r, athi_gp *gp) {
+    ATH_TRY(athi_gp_create(arena, e->dims, e->d, r->x, r->y, r->n, 0, gp));
+    athi_gp_add_trend(gp);
+    if (opts->input_warp) athi_gp_add_warp(gp);
+    return ATH_OK;
+}
+
 /* Warps and standardises the values, and fits on them. Of the offsets that one is taken under which the values, as they
  * were, are the likeliest (Snelson et al. 2004, "Warped Gaussian processes"). */
 static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts, bool warped,
@@ -20,16 +28,14 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts 
     if (!raw) return ATH_E_NOMEM;
     memcpy(raw, r->y, bytes);
     ATH_TRY(athi_gp_warp_measure(arena, raw, r->n, warp));
-    ATH_TRY(athi_gp_create(arena, e->dims, e->d, r->x, r->y, r->n, 0, gp));
-    athi_gp_add_trend(gp);
+    ATH_TRY(create(arena, opts, e, r, gp));
     ATH_TRY(athi_gp_pairs_create(arena, gp, &pairs));
     for (int k = 0; k < (warped ? ATHI_GP_WARPS : 1); k++) {
         athi_gp_warp other = {warp->least, warp->scale, athi_gp_warp_offsets[k]};
         athi_gp tried;
         memcpy(r->y, raw, bytes);
         double slopes = athi_gp_warp_apply(&other, r->y, r->n), loss;
-        ATH_TRY(athi_gp_create(arena, e->dims, e->d, r->x, r->y, r->n, 0, &tried));
-        athi_gp_add_trend(&tried);
+        ATH_TRY(create(arena, opts, e, r, &tried));
         ATH_TRY(
             athi_gp_fit_pairs(ctx, arena, &tried, &pairs, fmax(opts->alpha, 1e-8), ATHI_GP_SHORTEST, 1, 30, &loss));
         if (k > 0 && loss - slopes >= least) break; /* the offsets go from one extreme to the other */
@@ -142,7 +148,7 @@ static ath_status imagine(ath_ctx *ctx, athi_arena *arena, athi_gp_surrogate *s,
 ath_status athi_gp_model_values(ath_ctx *ctx, athi_arena *arena, const athi_bayesian_opts *opts, athi_gp_turn turn,
                                 athi_gp_surrogate *s) {
     const athi_observed *o = s->seen;
-    int64_t d = o->encoder.d, pending = ATHI_MIN(o->n_pending, ATHI_GP_MOST_MODELLED);
+    int64_t pending = ATHI_MIN(o->n_pending, ATHI_GP_MOST_MODELLED);
     athi_gp_rows r;
     athi_gp_warp warp;
     athi_gp fitted;
@@ -160,8 +166,7 @@ ath_status athi_gp_model_values(ath_ctx *ctx, athi_arena *arena, const athi_baye
     }
     ATH_TRY(athi_gp_rows_gather(arena, o, s->chosen, s->n, pending, &r));
     athi_gp_warp_apply(&warp, r.y, s->n);
-    ATH_TRY(athi_gp_create(arena, o->encoder.dims, d, r.x, r.y, s->n, 0, &s->value));
-    athi_gp_add_trend(&s->value);
+    ATH_TRY(create(arena, opts, &o->encoder, &r, &s->value));
     memcpy(s->value.theta, fitted.theta, (size_t)s->value.n_theta * sizeof *fitted.theta);
     ATH_TRY(athi_gp_condition(ctx, arena, &s->value));
     ATH_TRY(look_back(arena, s));

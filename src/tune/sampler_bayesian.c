@@ -51,5 +51,11 @@ const athi_option athi_sampler_bayesian_options[] = {
      .max = 10,
      .doc = "improvement asked for beyond the best, in units of the values' standard deviation"},
     ATHI_ROW_FEASIBILITY,
+    {.name = "input_warp",
+     .type = ATHI_OPT_BOOL,
+     .offset = AT(input_warp),
+     .fallback = "false",
+     .doc = "numbers are warped before distances are taken, as the likelihood asks for "
+            "(https://arxiv.org/abs/1402.0929)"},
     {0},
 };

@@ -20,6 +20,7 @@ typedef struct athi_bayesian_opts {
     double alpha;               /* lowest noise variance, in units of the values' variance */
     double explore;             /* improvement asked for beyond the best, in units of the values' deviation */
     double feasibility;         /* weight of the probability that a point does not fail; 0: failures are ignored */
+    bool input_warp;            /* numbers are warped (gp_input.h) */
 } athi_bayesian_opts;
 
 typedef struct athi_tpe_opts {

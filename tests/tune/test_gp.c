@@ -33,14 +33,15 @@ static void vary(athi_gp *gp, uint64_t seed) {
 
 static void objective_gradient(void **state) {
     fixture *f = *state;
-    for (uint64_t seed = 0; seed < 5; seed++) {
-        double x[N * D], y[N], g[9], ignored[9];
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        double x[N * D], y[N], g[13], ignored[13];
         athi_gp gp;
         athi_gp_pairs pairs;
         make_data(x, y, seed);
         assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0.3, &gp));
         if (seed % 2) athi_gp_add_trend(&gp);
-        assert_int_equal(gp.n_theta, D + 2 + 2 + (int)(seed % 2));
+        if (seed >= 2) athi_gp_add_warp(&gp);
+        assert_int_equal(gp.n_theta, D + 2 + 2 + (int)(seed % 2) + 4 * (seed >= 2));
         vary(&gp, seed);
         assert_ok(f->ctx, athi_gp_pairs_create(f->arena, &gp, &pairs));
         athi_gp_objective(&gp, &pairs, gp.theta, g);
@@ -97,7 +98,7 @@ static void vector_code(void **state) {
     for (int i = 0; i < MANY; i++) r2[i] = i == 0 ? 0 : i == 1 ? 1e12 : pow(10, -20 + 25.0 * i / MANY);
     for (int isa = 0; isa <= (int)athi_cpu_best_isa(); isa++) {
         kernels[isa]->matern(1.5, r2, MANY, value[isa], slope[isa]);
-        kernels[isa]->covariances(&gp, row, 0, k[isa], NULL, NULL);
+        kernels[isa]->covariances(&gp, row, row, 0, k[isa], NULL, NULL);
         assert_memory_equal(value[isa], value[0], sizeof value[0]);
         assert_memory_equal(slope[isa], slope[0], sizeof slope[0]);
         assert_memory_equal(k[isa], k[0], sizeof k[0]);
@@ -188,6 +189,8 @@ static void acquisition_gradient(void **state) {
     for (int i = 0; i < N; i++) labels[i] = x[i * D] > 0.6 ? -1 : 1;
     assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0, &gp));
     athi_gp_add_trend(&gp);
+    athi_gp_add_warp(&gp);
+    vary(&gp, 5);
     assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, labels, N, 0.5, &ok));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &gp));
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &ok));
