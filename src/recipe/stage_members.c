@@ -37,7 +37,7 @@ static ath_status score(athi_stages *s, const athi_part *part, const float *p, a
     athi_members one;
     int n = s->n_members;
     s->n_members = 0; /* the targets alone */
-    ath_status status = athi_stage_predictions(s, part, false, &one);
+    ath_status status = athi_stage_predictions(s, part, ATHI_ON_VALIDATION, &one);
     s->n_members = n;
     if (status == ATH_OK) *out = athi_ensemble_evaluate(&one, p);
     return status;

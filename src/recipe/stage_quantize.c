@@ -1,6 +1,18 @@
-/* int8 copies of the final models, each compared with its float form. */
+/* int8 copies of the final models, each compared with its float form; and of an ensemble its int8 form. */
 #include "recipe/quantize.h"
 #include "recipe/stages.h"
+
+/* What the int8 ensemble is made of. */
+static ath_status predict_test(athi_stages *s, athi_member *m, const char *path, const athi_data *data) {
+    athi_loaded *model = NULL;
+    float *p = athi_arena_array(s->arena, data->test.n * s->classes, sizeof *p);
+    if (!p) return ATH_E_NOMEM;
+    ATH_TRY(athi_model_open(s->ctx, path, &model));
+    ath_status status = athi_predict(model->model, &data->test, &model->preprocess, data->batch, p);
+    athi_model_close(model);
+    m->int8_on_test = p;
+    return status;
+}
 
 /* The ranges of a recipe may stand in its data too, so each member's own data calibrate it. */
 static ath_status quantize_member(athi_stages *s, athi_member *m) {
@@ -13,6 +25,7 @@ static ath_status quantize_member(athi_stages *s, athi_member *m) {
     ATH_TRY(athi_bound_data(s->ctx, m->bound, s->recipe->folder, s->opts->cache, &data));
     athi_quantize_data parts = athi_quantize_data_of(data);
     ath_status status = athi_quantize_file(s->ctx, s->arena, before, after, &s->recipe->quantize, &parts, &report);
+    if (status == ATH_OK && athi_stage_has_int8_ensemble(s)) status = predict_test(s, m, after, data);
     if (status == ATH_OK) status = athi_value_set(s->arena, report, "file", athi_value_string(s->arena, file));
     athi_data_close(data);
     m->quantized = report;
@@ -35,5 +48,5 @@ ath_status athi_stage_quantize(athi_stages *s) {
         ATH_TRY(quantize_member(s, &s->members[i]));
         athi_stage_say(s, "quantize", "model %d: int8%s", i + 1, changes(s, s->members[i].quantized));
     }
-    return ATH_OK;
+    return athi_stage_int8_ensemble(s);
 }

@@ -141,6 +141,7 @@ static void put_ensemble(athi_stages *s, maker *m) {
     put_text(&e, "method", s->recipe->ensemble.method.name);
     put_score(&e, "validation", s->ensemble_validation);
     put_score(&e, "test", s->ensemble_test);
+    if (athi_stage_has_int8_ensemble(s)) put_score(&e, "int8_test", s->ensemble_int8_test);
     if (e.status != ATH_OK) m->status = e.status;
     put(m, "ensemble", e.map);
 }

@@ -20,6 +20,7 @@ typedef struct athi_member {
     double weight;               /* in the ensemble */
     athi_ensemble_score without; /* of the ensemble on validation without this member */
     const athi_value *quantized; /* what its int8 form is like, or NULL */
+    const float *int8_on_test;   /* predictions of that form, where the ensemble is made of them too; else NULL */
 } athi_member;
 
 typedef struct athi_stages {
@@ -28,7 +29,7 @@ typedef struct athi_stages {
     const athi_recipe *recipe;
     const athi_run_opts *opts;
     athi_objectives objectives; /* the first one is what a training watches */
-    athi_data *data; /* of the default point: parts, classes */
+    athi_data *data;            /* of the default point: parts, classes */
     athi_store *store;
     athi_search *search;
     athi_inheritance inheritance;
@@ -42,7 +43,7 @@ typedef struct athi_stages {
     int n_members;
     int64_t classes; /* width of a prediction */
     bool labelled;   /* targets are classes */
-    athi_ensemble_score ensemble_validation, ensemble_test;
+    athi_ensemble_score ensemble_validation, ensemble_test, ensemble_int8_test;
     athi_value *sweeps; /* their entries, a list; NULL: none */
     double begun;
     bool working; /* trials or trainings have begun */
@@ -68,7 +69,13 @@ const char *athi_stage_path(athi_stages *s, const char *fmt, ...) ATHI_PRINTF(2,
 void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) ATHI_PRINTF(3, 4);
 /** ", test accuracy 0.8712" or ", test loss 0.31" in the arena, "" where there is no such part. */
 const char *athi_stage_score(athi_stages *s, const char *part, athi_ensemble_score score);
+/** Which predictions of the members. */
+typedef enum athi_predicted { ATHI_ON_VALIDATION, ATHI_ON_TEST, ATHI_INT8_ON_TEST } athi_predicted;
 /** The members' predictions on a part, for the ensemble functions. */
-ath_status athi_stage_predictions(athi_stages *s, const athi_part *part, bool test, athi_members *out);
+ath_status athi_stage_predictions(athi_stages *s, const athi_part *part, athi_predicted which, athi_members *out);
+/** Is there an ensemble whose int8 form can be judged? */
+bool athi_stage_has_int8_ensemble(const athi_stages *s);
+/** The members' int8 forms together, with the weights that the ensemble learned. */
+ath_status athi_stage_int8_ensemble(athi_stages *s);
 
 #endif
