@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "ensemble/ensemble.h"
 #include "recipe/sweep.h"
+#include "train/quantize.h"
 #include "graph/backend.h"
 #include "zoo/zoo.h"
 
@@ -15,6 +16,7 @@ static const athi_kind *const kinds[] = {
     &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses, &athi_policies,
     &athi_metrics,    &athi_optimizers, &athi_schedules,   &athi_callbacks,    &athi_samplers,     &athi_stop_rules,
     &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_augments,    &athi_readers,
+    &athi_calibrations,
 };
 
 /* The sections of a recipe are rows too. */

@@ -11,6 +11,8 @@ const athi_flag athi_flags_quantize[] = {
      "samples that tell the range of what convolutions read: npy, idx or csv (default: the training data that the "
      "model was made with)"},
     {"samples", ATHI_FLAG_COUNT, "N", "how many of them (default: 1024)"},
+    {"calibration", ATHI_FLAG_TEXT, "HOW",
+     "how the range follows from them: abs_max (default), percentile or 'percentile: 99.9'"},
     {"data", ATHI_FLAG_TEXT, "RECIPE",
      "the recipe whose data serves to calibrate and compare (default: the data that the model was made with)"},
     {"except", ATHI_FLAG_TEXT, "LAYERS", "layers that stay in float32: dense_1,conv2d"},
@@ -44,12 +46,21 @@ static ath_status split(athi_arena *arena, const char *names, const athi_value *
     return list ? ATH_OK : ATH_E_NOMEM;
 }
 
+/* --calibration is written as in a recipe. */
+static ath_status put_calibration(athi_cli *cli, athi_value *map) {
+    const char *how = athi_cli_text(cli, "calibration", "abs_max");
+    athi_value *value = NULL;
+    ATH_TRY(athi_yaml_read(cli->ctx, cli->arena, "--calibration", how, (int64_t)strlen(how), &value));
+    return athi_value_set(cli->arena, map, "calibration", value);
+}
+
 static ath_status read_options(athi_cli *cli, athi_quantize_opts *opts) {
     athi_value *map = athi_value_new(cli->arena, ATHI_MAP);
     if (!map) return ATH_E_NOMEM;
     ATH_TRY(athi_value_set(cli->arena, map, "to", athi_value_string(cli->arena, athi_cli_text(cli, "to", "int8"))));
     ATH_TRY(
         athi_value_set(cli->arena, map, "samples", athi_value_int(cli->arena, athi_cli_count(cli, "samples", 1024))));
+    ATH_TRY(put_calibration(cli, map));
     ATH_TRY(athi_options_read(cli->ctx, cli->arena, &athi_quantize_row, map, NULL, "quantize", opts));
     return split(cli->arena, athi_cli_text(cli, "except", NULL), &opts->except);
 }

@@ -13,6 +13,8 @@ static const athi_option options[] = {
     {"to", ATHI_OPT_ENUM, OPT(to), "int8", .names = targets, .doc = "what weights and products become"},
     {"samples", ATHI_OPT_INT, OPT(samples), "1024", .min = 1, .max = 1e9,
      .doc = "samples of the training part from which convolutions learn the range of their inputs"},
+    {"calibration", ATHI_OPT_SPEC, OPT(calibration), "abs_max", .kind = &athi_calibrations,
+     .doc = "how that range follows from the samples"},
     {"except", ATHI_OPT_VALUE, OPT(except), "null", .nullable = true, .doc = "a list of layers that stay in float32"},
     {0}};
 #undef OPT
@@ -57,15 +59,15 @@ typedef struct quantizing {
     athi_quantizable *list;
     int64_t n, n_layers;
     const char **layers; /* that become int8 */
-    float *abs_max;
+    float *ranges;
 } quantizing;
 
 static ath_status find_layers(quantizing *q, const athi_quantize_opts *opts) {
     ATH_TRY(athi_quantizable_find(q->from->model->net->graph, q->arena, &q->list, &q->n));
     ATH_TRY(take_exceptions(q->ctx, opts->except, q->list, q->n));
     q->layers = athi_arena_array(q->arena, q->n + 1, (int64_t)sizeof *q->layers);
-    q->abs_max = athi_arena_array(q->arena, q->n + 1, sizeof *q->abs_max);
-    if (!q->layers || !q->abs_max) return ATH_E_NOMEM;
+    q->ranges = athi_arena_array(q->arena, q->n + 1, sizeof *q->ranges);
+    if (!q->layers || !q->ranges) return ATH_E_NOMEM;
     for (int64_t i = 0; i < q->n; i++)
         if (!q->list[i].refusal) q->layers[q->n_layers++] = q->list[i].layer;
     if (q->n_layers) return ATH_OK;
@@ -93,7 +95,7 @@ static ath_status write_model(quantizing *q, ath_model *model, const char *path)
     ATH_TRY(athi_metadata_put(q->ctx, q->arena, metadata, "quantization", layers));
     ATH_TRY(athi_model_int8(model, q->layers, q->n_layers));
     ATH_TRY(athi_model_prepare(model, 0, 0, 0, NULL));
-    ATH_TRY(athi_model_fill_int8(model, q->from->model, q->arena, q->list, q->n, q->abs_max));
+    ATH_TRY(athi_model_fill_int8(model, q->from->model, q->arena, q->list, q->n, q->ranges));
     return athi_model_save(model, path, metadata, -1);
 }
 
@@ -124,8 +126,8 @@ static ath_status quantize_model(quantizing *q, const athi_quantize_opts *opts, 
     ath_model *model = NULL;
     if (q->from->int8) return athi_fail(q->ctx, ATH_E_UNSUPPORTED, "quantize: the model is int8 already");
     ATH_TRY(find_layers(q, opts));
-    ATH_TRY(athi_model_calibrate(q->from->model, q->arena, q->list, q->n, calibration, &q->from->preprocess,
-                                 opts->samples, q->abs_max));
+    const athi_calibration_data data = {calibration, &q->from->preprocess, opts->samples};
+    ATH_TRY(athi_model_calibrate(q->from->model, q->arena, q->list, q->n, &data, opts->calibration, q->ranges));
     ATH_TRY(athi_loaded_rebuild(q->ctx, q->from, &model));
     ath_status status = write_model(q, model, path);
     athi_model_destroy(model);
@@ -134,7 +136,7 @@ static ath_status quantize_model(quantizing *q, const athi_quantize_opts *opts, 
 
 /* ---- what it changed ----------------------------------------------------------------------------- */
 
-enum { BATCH = 256, ROUNDS = 5, MOST_SAMPLES = 8192 };
+enum { BATCH = 256, ROUNDS = 500 };
 static const double ENOUGH_SECONDS = 3;
 
 typedef struct side {
@@ -150,11 +152,11 @@ static ath_status open_side(ath_ctx *ctx, athi_arena *arena, const char *path, c
     return athi_evaluate(s->model->model, part, &s->model->preprocess, BATCH, s->values);
 }
 
-/* Both predict in turn, so that a drifting machine serves both alike. */
+/* Both predict a batch in turn, so that a drifting machine serves both alike. */
 static ath_status race(athi_arena *arena, const athi_part *part, side s[2]) {
     const double begun = athi_now();
     athi_part few = *part;
-    few.n = ATHI_MIN(few.n, MOST_SAMPLES);
+    few.n = ATHI_MIN(few.n, BATCH);
     athi_shape shape = s[0].model->model->net->graph->outputs[0]->shape;
     shape.dim[0] = few.n;
     float *out = athi_arena_array(arena, athi_shape_count(shape) + 1, sizeof *out);

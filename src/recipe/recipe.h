@@ -97,6 +97,7 @@ typedef struct athi_quantize_opts {
     bool exact;
     int to;                   /* int8 */
     int64_t samples;          /* of calibration */
+    ath_spec calibration;     /* abs_max | percentile: rows of calibration */
     const athi_value *except; /* list of layers, or NULL */
 } athi_quantize_opts;
 

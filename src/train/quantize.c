@@ -1,75 +1,13 @@
-/* A trained model -> its int8 form: calibration of what convolutions read, and the values of the variables that
- * passes/quantize.c declares.
+/* A trained model -> its int8 form: the values of the variables that passes/quantize.c declares.
  *
- *   float model ─ athi_model_calibrate ─> largest magnitude of each convolution's input
- *   same net, athi_model_int8 ─> int8 model ─ athi_model_fill_int8 (float weights, magnitudes) ─> ready to use */
+ *   float model ─ athi_model_calibrate (calibrate.c) ─> range of each convolution's input
+ *   same net, athi_model_int8 ─> int8 model ─ athi_model_fill_int8 (float weights, ranges) ─> ready to use */
 #include "train/quantize.h"
 
 #include "graph/quantize.h"
 #include "train/internal.h"
 
 #include <math.h>
-
-/* ---- calibration --------------------------------------------------------------------------------- */
-
-typedef struct calibrating {
-    const athi_quantizable *list;
-    int64_t n;
-    float *abs_max;
-} calibrating;
-
-static bool is_calibrated(const athi_quantizable *q) { return !q->refusal && q->product->op == ATHI_OP_CONV2D; }
-
-static void measure(void *user, athi_plan *plan, int64_t begin, int64_t n) {
-    const calibrating *c = user;
-    int out = 0;
-    (void)begin, (void)n;
-    for (int64_t i = 0; i < c->n; i++) {
-        const ath_tensor *t;
-        if (!is_calibrated(&c->list[i])) continue;
-        const float *x = athi_plan_output(plan, out++, &t);
-        for (int64_t k = 0, count = athi_shape_count(t->shape); k < count; k++)
-            c->abs_max[i] = fmaxf(c->abs_max[i], fabsf(x[k]));
-    }
-}
-
-/* The samples lie evenly over the part, which may be sorted by class. */
-static ath_status choose_samples(ath_model *m, athi_arena *arena, const athi_part *part, int64_t samples,
-                                 const int64_t **order, int64_t *n) {
-    *n = ATHI_MIN(samples, part->n);
-    int64_t *chosen = athi_arena_array(arena, *n + 1, sizeof *chosen);
-    if (!chosen) return ATH_E_NOMEM;
-    if (*n < 1) return athi_fail(m->ctx, ATH_E_DATA, "quantize: there are no samples to calibrate with");
-    for (int64_t i = 0; i < *n; i++) chosen[i] = i * part->n / *n;
-    *order = chosen;
-    return ATH_OK;
-}
-
-/* A batch's activations of all layers are kept at once, so it is small. */
-enum { CALIBRATION_BATCH = 16 };
-
-ath_status athi_model_calibrate(ath_model *m, athi_arena *arena, const athi_quantizable *list, int64_t n,
-                                const athi_part *part, const athi_preprocess *p, int64_t samples, float *abs_max) {
-    athi_graph *g = m->net->graph;
-    ath_tensor **kept = g->outputs, **inputs = athi_arena_array(arena, n + 1, sizeof *inputs);
-    int n_kept = g->n_outputs, n_inputs = 0;
-    const int64_t *order = NULL;
-    if (!inputs) return ATH_E_NOMEM;
-    for (int64_t i = 0; i < n; i++) {
-        abs_max[i] = 0;
-        if (is_calibrated(&list[i])) inputs[n_inputs++] = list[i].product->in[0];
-    }
-    if (n_inputs == 0) return ATH_OK;
-    ATH_TRY(choose_samples(m, arena, part, samples, &order, &samples));
-    athi_feed feed = {.model = m, .part = part, .preprocess = p};
-    calibrating c = {list, n, abs_max};
-    athi_model_forget_plans(m);
-    g->outputs = inputs, g->n_outputs = n_inputs; /* what the convolutions read, in place of predictions */
-    ath_status status = athi_feed_samples(&feed, ATHI_MODE_PREDICT, order, samples, CALIBRATION_BATCH, measure, &c);
-    g->outputs = kept, g->n_outputs = n_kept;
-    athi_model_forget_plans(m);
-    return status;
-}
 
 /* ---- the int8 net -------------------------------------------------------------------------------- */
 
@@ -178,7 +116,7 @@ static void fill_bias(const filling *f, const athi_quantizable *q, float *bias) 
 }
 
 ath_status athi_model_fill_int8(ath_model *to, const ath_model *from, athi_arena *arena, const athi_quantizable *list,
-                                int64_t n, const float *abs_max) {
+                                int64_t n, const float *ranges) {
     filling f = {to, from, arena};
     copy_common(&f);
     to->version++;
@@ -191,7 +129,7 @@ ath_status athi_model_fill_int8(ath_model *to, const ath_model *from, athi_arena
         if (!kernel || kernel->dtype != ATH_I8 || !scales)
             return athi_fail(to->ctx, ATH_E_STATE, "quantize: layer '%s' of the int8 model is not int8", q->layer);
         fill_kernel(&f, q, athi_state_at(to->state, kernel), scales);
-        if (input) *input = athi_quantize_scale(abs_max[i]);
+        if (input) *input = athi_quantize_scale(ranges[i]);
         if (bias && q->norm) fill_bias(&f, q, bias);
     }
     return ATH_OK;

@@ -120,6 +120,43 @@ class Quantize(unittest.TestCase):
         layers = json.loads(out[out.index("{"):out.rindex("}") + 1])["layers"]
         self.assertEqual(layers[2], {"layer": "dense", "became": "float32", "reason": "it was asked to stay"})
 
+    def test_an_ensemble_has_an_int8_form_with_its_weights(self):
+        out = self.succeeds("run", "bright.yaml", "--dir", "several", "--set",
+                            "model.0.conv2d.filters=!choice [8, 4]", "--set",
+                            "tune={objective: val_loss, max_trials: 2, jobs: 1}", "--set", "retrain={top: 2}", "--set",
+                            "ensemble=weighted", "--set", "train.epochs=2")
+        self.assertIn("ensemble of 2: int8, test accuracy", out)
+        report = json.loads((self.folder / "several/report.json").read_text())
+        members, ensemble = report["models"], report["ensemble"]
+        for member in members:
+            self.succeeds("predict", f"several/{member['quantized']['file']}", "--input", "x.npy", "--output",
+                          f"{member['rank']}.npy")
+        labels = struct.unpack("<200i", (self.folder / "y.npy").read_bytes()[-800:])
+        several = [floats(self.folder / f"{member['rank']}.npy") for member in members]
+        right = 0
+        for i, label in enumerate(labels):
+            sums = [sum(m["weight"] * p[2 * i + c] for m, p in zip(members, several)) for c in range(2)]
+            right += (sums[1] > sums[0]) == bool(label)
+        self.assertAlmostEqual(ensemble["int8_test"]["accuracy"], right / 200, places=6)
+        self.assertAlmostEqual(ensemble["int8_test"]["loss"], ensemble["test"]["loss"], delta=0.05)
+
+    def test_a_percentile_gives_finer_steps_to_most_and_the_recipe_may_ask_for_it(self):
+        def input_scale(*options):
+            self.succeeds("quantize", "run/models/1.safetensors", "--out", "p.safetensors", *options)
+            data = (self.folder / "p.safetensors").read_bytes()
+            size = struct.unpack("<Q", data[:8])[0]
+            at = 8 + size + json.loads(data[8:8 + size])["conv2d/input_scale"]["data_offsets"][0]
+            return struct.unpack("<f", data[at:at + 4])[0]
+        usual, most, some = input_scale(), input_scale("--calibration", "percentile"), input_scale(
+            "--calibration", "percentile: 90")
+        self.assertEqual(input_scale("--calibration", "abs_max"), usual)
+        self.assertLessEqual(usual, most)
+        self.assertGreater(some, 1.5 * usual)
+        self.refused("percent must be", "quantize", "run/models/1.safetensors", "--calibration", "percentile: 30")
+        self.refused("median", "quantize", "run/models/1.safetensors", "--calibration", "median")
+        self.refused("percent must be", "run", "bright.yaml", "--dir", "b", "--set",
+                     "quantize.calibration={percentile: 101}")
+
     def test_sentences(self):
         model = "run/models/1.safetensors"
         self.refused("quantize: to must be int8", "quantize", model, "--to", "int3")

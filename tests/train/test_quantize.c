@@ -62,12 +62,13 @@ static void scale_weights(ath_model *m, float by) {
 
 static void fill_and_compare(ath_ctx *ctx, ath_model *from, ath_model *to, const athi_quantizable *list, int64_t n,
                              const athi_part *part) {
-    float abs_max[8], before[SAMPLES * CLASSES], after[SAMPLES * CLASSES];
+    float ranges[8], before[SAMPLES * CLASSES], after[SAMPLES * CLASSES];
     const athi_preprocess none = {.scale = 1};
     athi_arena *arena = athi_arena_create(ctx);
     assert_ok(ctx, athi_predict(from, part, &none, 7, before));
-    assert_ok(ctx, athi_model_calibrate(from, arena, list, n, part, &none, SAMPLES, abs_max));
-    assert_ok(ctx, athi_model_fill_int8(to, from, arena, list, n, abs_max));
+    const athi_calibration_data data = {part, &none, SAMPLES};
+    assert_ok(ctx, athi_model_calibrate(from, arena, list, n, &data, (ath_spec){"abs_max", NULL}, ranges));
+    assert_ok(ctx, athi_model_fill_int8(to, from, arena, list, n, ranges));
     assert_ok(ctx, athi_predict(to, part, &none, 7, after));
     for (int i = 0; i < SAMPLES * CLASSES; i++)
         if (fabsf(before[i] - after[i]) > 0.02f)
@@ -134,8 +135,67 @@ static void other_layers_are_refused(void **state) {
     ath_ctx_destroy(ctx);
 }
 
+/* What the first convolution reads is the data, so its range can be counted here: the largest magnitude exactly, a
+ * percentile to the end of its bin, whose width is 1/128 of it at most. */
+static int by_size(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static void ranges_follow_the_samples(void **state) {
+    (void)state;
+    static sample_data data;
+    static float sizes[ATHI_COUNT(data.x)];
+    ath_ctx *ctx = NULL;
+    athi_quantizable *list;
+    int64_t n;
+    float ranges[8];
+    assert_ok(NULL, ath_ctx_create(NULL, &ctx));
+    athi_part part = make_part(&data);
+    athi_arena *arena = athi_arena_create(ctx);
+    ath_model *m = make_model(ctx);
+    assert_ok(ctx, athi_model_prepare(m, 3, 0, 0, NULL));
+    assert_ok(ctx, athi_quantizable_find(m->net->graph, arena, &list, &n));
+    for (int i = 0; i < ATHI_COUNT(data.x); i++) sizes[i] = fabsf(data.x[i]);
+    qsort(sizes, ATHI_COUNT(sizes), sizeof *sizes, by_size);
+    const athi_preprocess none = {.scale = 1};
+    const athi_calibration_data over = {&part, &none, SAMPLES};
+
+    assert_ok(ctx, athi_model_calibrate(m, arena, list, n, &over, (ath_spec){"abs_max", NULL}, ranges));
+    assert_true(ranges[0] == sizes[ATHI_COUNT(sizes) - 1]);
+    const double percents[] = {50, 90, 99.9, 100};
+    for (int i = 0; i < ATHI_COUNT(percents); i++) {
+        athi_value *value = athi_value_new(arena, ATHI_MAP);
+        const athi_row *row;
+        void *opts;
+        assert_ok(ctx, athi_value_set(arena, value, "percentile", athi_value_float(arena, percents[i])));
+        assert_ok(ctx, athi_spec_read(ctx, arena, &athi_calibrations, value, "calibration", &row, &opts));
+        assert_ok(ctx, athi_model_calibrate(m, arena, list, n, &over, (ath_spec){row->name, opts}, ranges));
+        const float at = sizes[(int64_t)ceil(ATHI_COUNT(sizes) * percents[i] / 100) - 1];
+        assert_true(ranges[0] >= at && ranges[0] <= at * (1 + 1.0f / 128));
+        assert_true(ranges[0] <= sizes[ATHI_COUNT(sizes) - 1]);
+        for (int k = 0; k < n; k++) /* dense layers look at their inputs in each call */
+            assert_true((ranges[k] > 0) == (!list[k].refusal && list[k].product->op == ATHI_OP_CONV2D));
+    }
+    assert_int_equal(athi_model_calibrate(m, arena, list, n, &over, (ath_spec){"median", NULL}, ranges),
+                     ATH_E_OPTION);
+    athi_model_destroy(m);
+    athi_arena_destroy(arena);
+    ath_ctx_destroy(ctx);
+}
+
+/* The rows are sound. */
+static void rows_are_sound(void **state) {
+    (void)state;
+    ath_ctx *ctx = NULL;
+    assert_ok(NULL, ath_ctx_create(NULL, &ctx));
+    assert_ok(ctx, athi_kind_check(ctx, &athi_calibrations));
+    ath_ctx_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(predictions_stay_near),
-                                       cmocka_unit_test(other_layers_are_refused)};
+                                       cmocka_unit_test(other_layers_are_refused),
+                                       cmocka_unit_test(ranges_follow_the_samples), cmocka_unit_test(rows_are_sound)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
