@@ -73,7 +73,7 @@ typedef struct ath_ctx_opts {
     const char *backend; /* NULL: the best that can run; see `athanor list backends` */
 } ath_ctx_opts;
 
-/** Makes a context. opts may be NULL. Errors: ATH_E_NOMEM; ATH_E_OPTION (struct_size 0, threads < 0).
+/** Makes a context. opts may be NULL. Errors: ATH_E_NOMEM; ATH_E_OPTION (struct_size 0, threads not in 0..1024).
  *  A backend's name is checked by the first call that chooses kernels. */
 ATH_API ath_status ath_ctx_create(const ath_ctx_opts *opts, ath_ctx **ctx);
 /** Frees the context; NULL is allowed. */

@@ -65,6 +65,9 @@ ath_allocator athi_default_allocator(void);
 bool athi_mul(int64_t a, int64_t b, int64_t *out);
 bool athi_add(int64_t a, int64_t b, int64_t *out);
 
+/* Threads of a context: where OpenMP cannot start as many as are asked for it ends the program. */
+enum { ATHI_THREADS_MAX = 1024 };
+
 /** Ensures room for one more element in a growing array: ATHI_GROW(ctx, array, n, cap). */
 #define ATHI_GROW(ctx, array, n, cap) athi_grow((ctx), (void **)&(array), (n), &(cap), (int64_t)sizeof(*(array)))
 ath_status athi_grow(ath_ctx *ctx, void **array, int64_t n, int64_t *cap, int64_t element_size);

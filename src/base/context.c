@@ -20,11 +20,11 @@ ath_status ath_ctx_create(const ath_ctx_opts *opts, ath_ctx **out) {
         if (opts->struct_size < sizeof(size_t)) return ATH_E_OPTION;
         memcpy(&given, opts, ATHI_MIN(opts->struct_size, sizeof given));
     }
-    if (given.threads < 0) return ATH_E_OPTION;
+    if (given.threads < 0 || given.threads > ATHI_THREADS_MAX) return ATH_E_OPTION;
     ath_ctx first = {.allocator = given.allocator ? *given.allocator : athi_default_allocator(),
                      .log = given.log,
                      .log_user = given.log_user,
-                     .threads = given.threads ? given.threads : usable_cores(),
+                     .threads = given.threads ? given.threads : ATHI_MIN(usable_cores(), ATHI_THREADS_MAX),
                      .backend = ""};
     ath_ctx *ctx = athi_alloc(&first, (int64_t)sizeof *ctx);
     if (!ctx) return ATH_E_NOMEM;

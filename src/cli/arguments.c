@@ -60,12 +60,16 @@ static ath_status store(athi_cli *cli, int index, const char *text) {
         cli->sets[cli->n_sets++] = text;
     }
     if (flag->type != ATHI_FLAG_COUNT) return ATH_OK;
+    const bool threads = strcmp(flag->name, "threads") == 0;
     char *end = NULL;
     errno = 0;
     g->count = strtoll(text, &end, 10);
     if (errno || !*text || *end || g->count < 1 || g->count > INT32_MAX)
         return athi_fail(cli->ctx, ATH_E_OPTION, "%s: --%s takes an integer of at least 1, got '%s'", cli->verb->name,
                          flag->name, text);
+    if (threads && g->count > ATHI_THREADS_MAX)
+        return athi_fail(cli->ctx, ATH_E_OPTION, "%s: --threads takes an integer of 1 to %d, got '%s'",
+                         cli->verb->name, ATHI_THREADS_MAX, text);
     return ATH_OK;
 }
 

@@ -99,6 +99,7 @@ static ath_status check_parts(athi_stages *s) {
 
 static ath_status run_stages(athi_stages *s, athi_value **report) {
     athi_value *bound = NULL;
+    if (s->recipe->tunes) ATH_TRY(athi_runner_jobs_check(s->ctx, athi_stage_jobs(s)));
     ATH_TRY(athi_recipe_objective(s->recipe, &s->objectives));
     ATH_TRY(athi_recipe_bind(s->recipe, s->arena, NULL, s->recipe->seed, &bound));
     ATH_TRY(athi_place_in(s->ctx, athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &s->data),

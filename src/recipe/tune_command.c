@@ -209,6 +209,7 @@ static ath_status search(tuning *t) {
                         .command = t->command.argv,
                         .jobs = jobs};
     if (!study) return ATH_E_NOMEM;
+    ATH_TRY(athi_runner_jobs_check(t->ctx, jobs));
     if (!t->dry && !(t->owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, t->opts->joins ? NULL : t->owner, &t->store));
     if (athi_store_changes(t->store)) say(t, "the space has grown: %s", athi_store_changes(t->store));

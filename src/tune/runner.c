@@ -137,12 +137,17 @@ static ath_status loop(athi_runner *r, struct pollfd *polled) {
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+ath_status athi_runner_jobs_check(ath_ctx *ctx, int jobs) {
+    enum { JOBS_MAX = 1024 };
+    if (jobs >= 1 && jobs <= JOBS_MAX) return ATH_OK;
+    return athi_fail(ctx, ATH_E_OPTION, "jobs: expected 1 to %d, got %d", JOBS_MAX, jobs);
+}
+
 static ath_status check(ath_ctx *ctx, const athi_runner_opts *o) {
     const athi_limits *l = &o->limits;
     if (o->command) ATH_TRY(athi_command_check(ctx, o->command));
     if (!o->command && (!o->argv || !o->argv[0])) return athi_fail(ctx, ATH_E_OPTION, "the worker command is empty");
-    if (o->jobs < 1 || o->jobs > 1024)
-        return athi_fail(ctx, ATH_E_OPTION, "jobs: expected 1 to 1024, got %d", o->jobs);
+    ATH_TRY(athi_runner_jobs_check(ctx, o->jobs));
     if (l->timeout < 0 || l->kill_after < 0 || l->memory < 0 || l->output < 0 || l->retries < 0)
         return athi_fail(ctx, ATH_E_OPTION,
                          "a limit (timeout, kill_after, memory, output, retries) is negative; "

@@ -70,6 +70,8 @@ typedef struct athi_inheritance {
 /** athi_search_opts.inherit for the runner: the child's folder becomes a copy of its parent's. */
 ath_status athi_runner_inherit(void *inheritance, int64_t child, int64_t parent, bool fresh);
 
+/** Can as many run at a time? */
+ath_status athi_runner_jobs_check(ath_ctx *ctx, int jobs);
 /** ATH_E_INTERRUPTED: state saved, running trials stay so. ATH_E_FAILED: a worker cannot be started, or the first
  *  trials all failed (why "failures", with the last one's message). */
 ath_status athi_runner_run(ath_ctx *ctx, const athi_runner_opts *opts, athi_runner_result *result);

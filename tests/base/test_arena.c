@@ -95,6 +95,8 @@ static void contexts_take_options(void **state) {
     (void)state;
     ath_ctx *c = NULL;
     assert_int_equal(ath_ctx_create(&(ath_ctx_opts){.threads = 2}, &c), ATH_E_OPTION); /* no struct_size */
+    assert_int_equal(ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1025}, &c),
+                     ATH_E_OPTION);
     assert_int_equal(ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = -1}, &c),
                      ATH_E_OPTION);
     assert_null(c);

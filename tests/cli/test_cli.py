@@ -146,6 +146,13 @@ class Program(unittest.TestCase):
         self.assertNotIn("worker-process", done.stderr)
         self.assertEqual(self.succeeds("--help"), done.stderr)
 
+    def test_more_than_a_machine_has(self):
+        self.refused("train: --threads takes an integer of 1 to 1024, got '99999'", "train", "points.yaml", "--threads", "99999")
+        for verb in (("tune", "points.yaml"), ("tune", "--param", "x=!float {min: 0, max: 1}", "--set", "objective=loss")):
+            command = ("--", "true") if len(verb) > 2 else ()
+            self.refused("jobs: expected 1 to 1024, got 99999", *verb, "--jobs", "99999", "--dir", "runs/many", *command)
+            self.assertFalse((self.folder / "runs/many").exists())
+
     def test_unknown_verb(self):
         self.refused("there is no verb 'trian', did you mean 'train'?; see `athanor --help`", "trian")
         self.refused("there is no verb 'xyzzyxyzzy'; see `athanor --help`", "xyzzyxyzzy")
