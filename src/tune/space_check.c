@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const char *const prior_names[] = {"uniform", "log", "reverse_log", "normal"};
-static const double LARGEST_INT = 0x1p53; /* beyond it doubles are not exact */
+static const double LARGEST_INT = 0x1p53; /* beyond it doubles are not exact; nor are numbers of a grid */
 
 /* "line 3, column 7: parameter 'units'" */
 static void place(const athi_space_param *p, char out[160]) {
@@ -38,6 +38,12 @@ static ath_status check_int(ath_ctx *ctx, athi_space_param *p) {
     return ATH_OK;
 }
 
+static bool too_fine(const athi_space_param *p) {
+    const bool is_log = p->prior == ATHI_PRIOR_LOG || p->prior == ATHI_PRIOR_REVERSE_LOG;
+    const double steps = is_log ? log(p->max / p->min) / log(p->step) : (p->max - p->min) / p->step;
+    return p->step != 0 && !(steps < LARGEST_INT);
+}
+
 static ath_status check_range(ath_ctx *ctx, athi_space_param *p) {
     if (!isfinite(p->min) || !isfinite(p->max))
         return BAD("min and max must be finite numbers, got %g and %g", p->min, p->max);
@@ -54,6 +60,10 @@ static ath_status check_range(ath_ctx *ctx, athi_space_param *p) {
             return BAD("with prior %s a step multiplies and must be greater than 1, got %g; leave it out for none",
                        prior_names[p->prior], p->step);
     }
+    if (too_fine(p))
+        return BAD("step %g is too small for min %s and max %s: there would be more than 2^53 values; leave it out "
+                   "for any number",
+                   p->step, ATHI_SHORTEST(p->min), ATHI_SHORTEST(p->max));
     if (p->prior == ATHI_PRIOR_NORMAL) {
         if (!(p->std > 0) || !isfinite(p->std)) return BAD("the normal prior's std must be positive, got %g", p->std);
         if (!(p->mean >= p->min && p->mean <= p->max))

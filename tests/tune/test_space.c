@@ -15,6 +15,8 @@ static void rules(void **state) {
     FAILS(float_param("lr", 0, 1, 0, ATHI_PRIOR_LOG), "prior log needs min > 0");
     FAILS(float_param("lr", 0.1, 1, 0.5, ATHI_PRIOR_REVERSE_LOG), "must be greater than 1");
     FAILS(float_param("lr", 0, 1, -1, ATHI_PRIOR_UNIFORM), "step must be positive");
+    FAILS(float_param("lr", 0, 1, 1e-300, ATHI_PRIOR_UNIFORM), "'lr': step 1e-300 is too small for min 0 and max 1");
+    FAILS(float_param("lr", 1e-300, 1e300, 1 + 3e-16, ATHI_PRIOR_LOG), "more than 2^53 values; leave it out");
     FAILS(float_param("lr", NAN, 1, 0, ATHI_PRIOR_UNIFORM), "finite");
     FAILS(float_param("", 0, 1, 0, ATHI_PRIOR_UNIFORM), "needs a name");
     athi_space_param p = float_param("lr", 0, 1, 0, ATHI_PRIOR_UNIFORM);
