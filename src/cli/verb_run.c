@@ -197,6 +197,10 @@ static ath_status tune_command(athi_cli *cli) {
 ath_status athi_verb_tune(athi_cli *cli) {
     static const char *const of_commands[] = {"param", "dry-run"};
     if (athi_cli_has(cli, "simulate")) return athi_tune_simulated(cli);
+    if (athi_cli_has(cli, "overwrite") && athi_cli_has(cli, "study"))
+        return athi_fail(cli->ctx, ATH_E_OPTION,
+                         "tune: --overwrite empties the run's folder, but the trials lie where --study says, and others may "
+                         "work on them; name a new study, or remove that one yourself");
     if (cli->command) return tune_command(cli);
     for (int i = 0; i < ATHI_COUNT(of_commands); i++)
         if (athi_cli_has(cli, of_commands[i]))
