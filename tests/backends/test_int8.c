@@ -120,7 +120,7 @@ typedef struct shape {
 
 static float uniform(athi_rng *rng) { return (float)(2 * athi_rng_uniform(rng) - 1); }
 
-enum { MOST = 40000 };
+enum { MOST = 350000 };
 static float input_values[MOST], bias[256], scales[256];
 static int8_t weights[MOST];
 
@@ -191,10 +191,12 @@ static void check_shape(const shape *s, int threads, const char *isa) {
 
 static void all_give_the_same_bits(void **state) {
     (void)state;
-    static const shape shapes[] = {{2, 6, 5, 3, 20, 3, 3, 1, 1, true},  {1, 9, 8, 4, 70, 3, 3, 1, 1, false},
-                                   {3, 5, 5, 1, 7, 3, 3, 1, 1, false},  {2, 8, 7, 5, 33, 3, 2, 2, 1, true},
-                                   {1, 9, 9, 6, 16, 3, 3, 1, 2, false}, {2, 4, 4, 64, 130, 1, 1, 1, 1, false},
-                                   {4, 7, 7, 16, 64, 3, 3, 1, 1, true}, {1, 3, 3, 130, 5, 3, 3, 1, 1, true}};
+    static const shape shapes[] = {{2, 6, 5, 3, 20, 3, 3, 1, 1, true},    {1, 9, 8, 4, 70, 3, 3, 1, 1, false},
+                                   {3, 5, 5, 1, 7, 3, 3, 1, 1, false},    {2, 8, 7, 5, 33, 3, 2, 2, 1, true},
+                                   {1, 9, 9, 6, 16, 3, 3, 1, 2, false},   {2, 4, 4, 64, 130, 1, 1, 1, 1, false},
+                                   {4, 7, 7, 16, 64, 3, 3, 1, 1, true},   {1, 3, 3, 130, 5, 3, 3, 1, 1, true},
+                                   {3, 11, 13, 32, 83, 3, 3, 1, 1, true}, {2, 8, 8, 64, 24, 3, 3, 1, 1, true},
+                                   {1, 4, 4, 352, 5, 3, 3, 1, 1, true}};
     static const athi_cpu_isa sets[] = {ATHI_CPU_BASELINE, ATHI_CPU_AVX2, ATHI_CPU_BEST};
     for (int i = 0; i < ATHI_COUNT(shapes); i++)
         for (int k = 0; k < ATHI_COUNT(sets); k++) {
@@ -205,8 +207,24 @@ static void all_give_the_same_bits(void **state) {
     athi_cpu_limit(ATHI_CPU_BEST);
 }
 
+/* Where all weights and inputs are the largest, sums are larger than the way by Winograd can bear. */
+static void the_largest_sums_too(void **state) {
+    (void)state;
+    static const shape largest = {1, 8, 8, 320, 8, 3, 3, 1, 1, true};
+    static const athi_cpu_isa sets[] = {ATHI_CPU_AVX2, ATHI_CPU_BEST};
+    for (int k = 0; k < ATHI_COUNT(sets); k++) {
+        fill(1, true);
+        memset(weights, 127, sizeof weights);
+        for (int i = 0; i < MOST; i++) input_values[i] = 1;
+        athi_cpu_limit(sets[k]);
+        check_shape(&largest, 1, athi_cpu()->int8_name);
+    }
+    athi_cpu_limit(ATHI_CPU_BEST);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(keras_example), cmocka_unit_test(rows_round_half_to_even),
-                                       cmocka_unit_test(all_give_the_same_bits)};
+                                       cmocka_unit_test(all_give_the_same_bits),
+                                       cmocka_unit_test(the_largest_sums_too)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

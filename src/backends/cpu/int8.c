@@ -28,7 +28,6 @@ ATHI_INLINE bytes spread(const uint8_t *p) {
     return _mm512_set1_epi32(four);
 }
 ATHI_INLINE vi dot(vi sum, bytes a, bytes w) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, a, w); }
-ATHI_INLINE vi larger(vi a, vi b) { return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b); }
 #elif VW == 8
 enum { OFFSET = 0 };
 typedef __m256i bytes;
@@ -42,7 +41,6 @@ ATHI_INLINE vi dot(vi sum, bytes a, bytes w) {
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(w, a));
     return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-ATHI_INLINE vi larger(vi a, vi b) { return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b); }
 #else
 enum { OFFSET = 0 };
 typedef struct bytes {
@@ -63,7 +61,6 @@ ATHI_INLINE vi dot(vi sum, bytes a, bytes w) {
         for (int k = 0; k < STEP; k++) sum[i] += a.b[i * STEP + k] * w.b[i * STEP + k];
     return sum;
 }
-ATHI_INLINE vi larger(vi a, vi b) { return ((a > b) & a) | (~(a > b) & b); }
 #endif
 
 /* ---- sizes --------------------------------------------------------------------------------------- */
@@ -97,13 +94,11 @@ static int64_t packed_bytes(const athi_int8 *c) {
 }
 
 /* Of one thread: a padded image, and what of its result is pooled. */
-static int64_t part_bytes(const athi_int8 *c, bool pools) {
-    return layout_of(c).bytes + (pools ? round_up(c->out_h * c->out_w * c->F, 64) : 0);
+static int64_t part_bytes(const athi_int8 *c) {
+    return layout_of(c).bytes + (c->pools_bytes ? round_up(c->out_h * c->out_w * c->F, 64) : 0);
 }
 
-static int64_t workspace(int threads, const athi_int8 *c, bool pools) {
-    return (c->N > 1 ? threads : 1) * part_bytes(c, pools);
-}
+static int64_t workspace(int threads, const athi_int8 *c) { return (c->N > 1 ? threads : 1) * part_bytes(c); }
 
 /* ---- packing ------------------------------------------------------------------------------------- */
 
@@ -217,25 +212,6 @@ ATHI_INLINE void find_windows(const athi_int8 *c, const layout *l, int64_t place
     }
 }
 
-/* ---- behind the sums ----------------------------------------------------------------------------- */
-
-/* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
-ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, const int32_t *sums, int64_t pixel, int64_t f,
-                        bool whole) {
-    const int64_t n = whole ? LANES : c->F - f, at = pixel * c->F + f;
-    vi sum;
-    memcpy(&sum, sums, sizeof sum);
-    vf y = __builtin_convertvector(sum, vf);
-    if (k->row_scales)
-        y = y / (k->row_scales[pixel] * vload_n(k->kernel_scale + f, n));
-    else
-        y = y * vload_n(k->rates + f, n);
-    if (k->bias) y = y + vload_n(k->bias + f, n);
-    if (k->relu) y = vsel(y > 0.0f, y, vset(0));
-    if (k->y) vstore_n(k->y + at, y, n);
-    if (k->q) store_bytes(k->q + at, to_bytes(y * *k->q_scale), n);
-}
-
 /* ---- whole calls --------------------------------------------------------------------------------- */
 
 typedef struct work {
@@ -264,8 +240,11 @@ ATHI_INLINE void run_panels(const work *w, const uint8_t *image, int64_t lo, int
         for (int i = here * square; i < t->pixels; i++) at[i] = at[0]; /* beyond the end: anything */
         t->run(c, l, image, at, panel, starts, sums);
         for (int i = 0; i < here; i++)
-            for (int v = 0; v < vectors; v++)
-                finish(c, k, sums + (i * vectors + v) * LANES, first + o + i, (p + v) * LANES, usual);
+            for (int v = 0; v < vectors; v++) {
+                vi sum;
+                memcpy(&sum, sums + (i * vectors + v) * LANES, sizeof sum);
+                finish(c, k, sum, first + o + i, (p + v) * LANES, usual);
+            }
     }
 }
 
@@ -295,7 +274,7 @@ static void images_part(const void *body, int64_t lo, int64_t hi, int part) {
     const work *w = body;
     const athi_int8 *c = w->c;
     const athi_pool *pool = w->k->pool;
-    uint8_t *image = (uint8_t *)w->k->workspace + part * part_bytes(c, pool != NULL);
+    uint8_t *image = (uint8_t *)w->k->workspace + part * part_bytes(c);
     const int64_t places = places_of(c);
     for (int64_t i = lo; i < hi; i++) {
         pad(c, &w->l, w->k->x + i * c->H * c->W * c->C, image);
@@ -327,15 +306,22 @@ static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
     athi_cpu_for(threads, places_of(c), 16, PIXELS, places_part, &w);
 }
 
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+const struct athi_int8_kernels ATHI_INSTANCE(athi_int8_direct) = {
+    packed_bytes,
+    workspace,
+    pack,
+    run,
+    ATHI_INSTANCE(athi_int8_quantize),
+    ATHI_INSTANCE(athi_int8_quantize_rows),
+    ATHI_INSTANCE(athi_int8_max_pool),
+};
+
 void ATHI_INSTANCE(athi_cpu_fill_int8)(athi_cpu_kernels *k) {
-    static const struct athi_int8_kernels kernels = {
-        packed_bytes,
-        workspace,
-        pack,
-        run,
-        ATHI_INSTANCE(athi_int8_quantize),
-        ATHI_INSTANCE(athi_int8_quantize_rows),
-        ATHI_INSTANCE(athi_int8_max_pool),
-    };
-    k->int8 = &kernels;
+#if VW == 8
+    k->int8 = &ATHI_INSTANCE(athi_int8_either);
+#else
+    k->int8 = &ATHI_INSTANCE(athi_int8_direct);
+#endif
 }

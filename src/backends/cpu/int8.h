@@ -10,9 +10,8 @@
 typedef struct athi_int8 {
     int64_t N, H, W, C, F, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, out_h,
         out_w;
-    int64_t
-        pool; /* 2: of each 2 x 2 windows only the largest sum goes on, and the result is [N, out_h / 2, out_w / 2,
-                   * F]; 1: all do */
+    int64_t pool; /* 2: only the largest sum of 2 x 2 windows goes on, to [N, out_h / 2, out_w / 2, F]; 1: all do */
+    bool pools_bytes; /* any other pooling follows */
 } athi_int8;
 
 /* One call: y = sum * rates[f], or with row_scales (of the pixels) sum / (row_scales[pixel] kernel_scale[f]); then a
@@ -26,13 +25,13 @@ typedef struct athi_int8_call {
     float *y;  /* or NULL */
     int8_t *q; /* or NULL */
     const float *q_scale;
-    const athi_pool *pool; /* any other pooling, of one image of q, whose place the pooled one takes; or NULL */
+    const athi_pool *pool; /* pools_bytes: of one image of q, whose place the pooled one takes; or NULL */
     void *workspace;
 } athi_int8_call;
 
 struct athi_int8_kernels {
     int64_t (*packed_bytes)(const athi_int8 *c);
-    int64_t (*workspace)(int threads, const athi_int8 *c, bool pools);
+    int64_t (*workspace)(int threads, const athi_int8 *c);
     void (*pack)(const athi_int8 *c, const int8_t *w, void *packed);
     void (*run)(int threads, const athi_int8 *c, const athi_int8_call *call);
     void (*quantize)(int threads, int64_t n, const float *x, float scale, int8_t *q);

@@ -39,6 +39,31 @@ ATHI_INLINE void store_bytes(int8_t *to, vi x, int64_t n) {
 #endif
 }
 
+#if VW == 16
+ATHI_INLINE vi larger(vi a, vi b) { return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+#elif VW == 8
+ATHI_INLINE vi larger(vi a, vi b) { return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b); }
+#else
+ATHI_INLINE vi larger(vi a, vi b) { return ((a > b) & a) | (~(a > b) & b); }
+#endif
+
+/* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
+ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, vi sum, int64_t pixel, int64_t f, bool whole) {
+    const int64_t n = whole ? LANES : c->F - f, at = pixel * c->F + f;
+    vf y = __builtin_convertvector(sum, vf);
+    if (k->row_scales)
+        y = y / (k->row_scales[pixel] * vload_n(k->kernel_scale + f, n));
+    else
+        y = y * vload_n(k->rates + f, n);
+    if (k->bias) y = y + vload_n(k->bias + f, n);
+    if (k->relu) y = vsel(y > 0.0f, y, vset(0));
+    if (k->y) vstore_n(k->y + at, y, n);
+    if (k->q) store_bytes(k->q + at, to_bytes(y * *k->q_scale), n);
+}
+
+/* int8.c; and for AVX2 that or int8_winograd.c, whichever is faster */
+extern const struct athi_int8_kernels ATHI_INSTANCE(athi_int8_direct), ATHI_INSTANCE(athi_int8_either);
+
 /* int8_bytes.c */
 void ATHI_INSTANCE(athi_int8_pool_lines)(const athi_pool *p, const int8_t *x, int64_t lo, int64_t hi, int8_t *y);
 void ATHI_INSTANCE(athi_int8_quantize)(int threads, int64_t n, const float *x, float scale, int8_t *q);

@@ -39,7 +39,7 @@ static void run_int8(const athi_call *call) {
                                            .y = s->y < 0 ? NULL : call->out[s->y],
                                            .q = s->q < 0 ? NULL : call->out[s->q],
                                            .q_scale = s->q_scale < 0 ? NULL : call->in[s->q_scale],
-                                           .pool = s->pools ? &s->pool : NULL,
+                                           .pool = s->c.pools_bytes ? &s->pool : NULL,
                                            .workspace = call->scratch});
 }
 
@@ -116,8 +116,8 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
         case ATHI_OP_RELU: s->relu = true, value = node; break;
         case ATHI_OP_MAX_POOL2D:
             s->pool = pool_of(node);
-            s->pools = !pools_sums(&s->pool);
-            if (!s->pools) s->c.pool = 2;
+            s->c.pools_bytes = !pools_sums(&s->pool);
+            if (!s->c.pools_bytes) s->c.pool = 2;
             if (node->out[0].dtype == ATH_I8)
                 s->q = athi_cpu_out_index(unit, &node->out[0]);
             else
@@ -131,8 +131,7 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
     s->y = athi_cpu_out_index(unit, &value->out[0]);
     s->packed = athi_arena_alloc(m->arena, s->base.k->int8->packed_bytes(&s->c));
     if (!s->packed) return ATH_E_NOMEM;
-    s->workspace =
-        (s->base.k->int8->workspace(m->threads, &s->c, s->pools) + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN;
+    s->workspace = (s->base.k->int8->workspace(m->threads, &s->c) + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN;
     m->scratch_bytes = s->workspace + s->c.F * (int64_t)sizeof(float);
     return ATH_OK;
 }
