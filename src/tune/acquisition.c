@@ -44,7 +44,9 @@ ath_status athi_acquisition_create(athi_arena *arena, athi_acquisition *a) {
     for (int k = 0; k < a->n_limits; k++) n = ATHI_MAX(n, a->limits[k].gp->n);
     a->work = athi_arena_array(arena, n * ATHI_ACQUISITION_BATCH, sizeof *a->work);
     a->mixed_alpha = athi_arena_array(arena, n, sizeof *a->mixed_alpha);
-    return a->work && a->mixed_alpha ? ATH_OK : ATH_E_NOMEM;
+    a->gradients = athi_arena_array(arena, (1 + a->n_others) * ATHI_ACQUISITION_MAX_FREE, sizeof *a->gradients);
+    for (int k = 0; k < a->n_others; k++) ATH_TRY(athi_acquisition_create(arena, &a->others[k]));
+    return a->work && a->mixed_alpha && a->gradients ? ATH_OK : ATH_E_NOMEM;
 }
 
 /* ---- the terms: their value, and their derivatives by mean and variance ---------------------------------- */
@@ -120,13 +122,36 @@ static double improvement_at(const athi_acquisition *a, const double *row, const
     return t.value;
 }
 
+/* Turns the logarithms of some improvements into the weight that each has in their mean, and returns that one's logarithm. */
+static double mean_of(double *logs, int n) {
+    double most = -INFINITY, sum = 0;
+    for (int k = 0; k < n; k++) most = fmax(most, logs[k]);
+    for (int k = 0; k < n; k++) sum += logs[k] = exp(logs[k] - most);
+    for (int k = 0; k < n; k++) logs[k] /= sum;
+    return most + log(sum / n);
+}
+
+static double mean_improvement_at(const athi_acquisition *a, const double *row, const int *free, int n_free,
+                                  double *gradient) {
+    double weight[1 + ATHI_ACQUISITION_MAX_OTHERS];
+    int n = 1 + a->n_others;
+    if (n == 1) return improvement_at(a, row, free, n_free, gradient);
+    memset(a->gradients, 0, (size_t)(n * n_free) * sizeof *a->gradients);
+    for (int k = 0; k < n; k++)
+        weight[k] = improvement_at(k ? &a->others[k - 1] : a, row, free, n_free, a->gradients + k * n_free);
+    double value = mean_of(weight, n);
+    for (int k = 0; k < n; k++)
+        for (int f = 0; f < n_free; f++) gradient[f] += weight[k] * a->gradients[k * n_free + f];
+    return value;
+}
+
 double athi_acquisition_at(const athi_acquisition *a, const double *row, const int *free, int n_free,
                            double *gradient) {
     double mean, variance, dm[ATHI_ACQUISITION_MAX_FREE], dv[ATHI_ACQUISITION_MAX_FREE];
     term t;
     for (int f = 0; f < n_free; f++) gradient[f] = 0;
     double sum = a->gain ? athi_volume_gain_at(a->gain, row, free, n_free, gradient)
-                         : improvement_at(a, row, free, n_free, gradient);
+                         : mean_improvement_at(a, row, free, n_free, gradient);
     for (int k = 0; k < a->n_limits; k++) {
         athi_gp_gradient(a->limits[k].gp, row, free, n_free, &mean, &variance, dm, dv, a->work);
         t = kept(&a->limits[k], mean, variance);
@@ -148,6 +173,16 @@ static void improvements(const athi_acquisition *a, const double *rows, int64_t 
                            : fantasised(a, means + k * f, variance[k], unused).value;
 }
 
+static void mean_improvements(const athi_acquisition *a, const double *rows, int64_t m, double *values) {
+    double other[(1 + ATHI_ACQUISITION_MAX_OTHERS) * ATHI_ACQUISITION_BATCH], logs[1 + ATHI_ACQUISITION_MAX_OTHERS];
+    int n = 1 + a->n_others;
+    for (int k = 0; k < n; k++) improvements(k ? &a->others[k - 1] : a, rows, m, other + k * m);
+    for (int64_t i = 0; i < m; i++) {
+        for (int k = 0; k < n; k++) logs[k] = other[k * m + i];
+        values[i] = n == 1 ? logs[0] : mean_of(logs, n);
+    }
+}
+
 void athi_acquisition_many(const athi_acquisition *a, const double *rows, int64_t m, double *values) {
     double mean[ATHI_ACQUISITION_BATCH], variance[ATHI_ACQUISITION_BATCH];
     int64_t d = a->value->d;
@@ -156,7 +191,7 @@ void athi_acquisition_many(const athi_acquisition *a, const double *rows, int64_
         if (a->gain)
             athi_volume_gain_many(a->gain, rows + from * d, count, values + from);
         else
-            improvements(a, rows + from * d, count, values + from);
+            mean_improvements(a, rows + from * d, count, values + from);
         for (int l = 0; l < a->n_limits; l++) {
             athi_gp_predict(a->limits[l].gp, rows + from * d, count, mean, variance, a->work);
             for (int64_t k = 0; k < count; k++) values[from + k] += kept(&a->limits[l], mean[k], variance[k]).value;

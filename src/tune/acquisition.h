@@ -22,16 +22,24 @@ typedef struct athi_acquisition {
      * upon. The improvement is the mean over them (Snoek et al. 2012, 3.3). 0: nothing runs. */
     int n_fantasies;
     const double *fantasy_alpha, *fantasy_best; /* value->n apart */
-    const struct athi_volume_gain *gain;        /* several objectives: takes the place of all the above; NULL: one */
+    /* The same trials under other hyperparameters: the improvement is the mean over this and them. */
+    struct athi_acquisition *others;
+    int n_others;                        /* at most ATHI_ACQUISITION_MAX_OTHERS */
+    const struct athi_volume_gain *gain; /* several objectives: takes the place of all the above; NULL: one */
     const athi_limit *limits;
     int n_limits;
     const double *low,
         *high;    /* a box of rows that the search keeps to; infinite: not bounded; NULL: the whole cube */
     double *work; /* ATHI_ACQUISITION_BATCH * the largest n */
-    double *mixed_alpha;
+    double *mixed_alpha, *gradients; /* gradients: of this and each of the others */
 } athi_acquisition;
 
-enum { ATHI_ACQUISITION_BATCH = 128, ATHI_ACQUISITION_MAX_FREE = 256, ATHI_FANTASIES = 16 };
+enum {
+    ATHI_ACQUISITION_BATCH = 128,
+    ATHI_ACQUISITION_MAX_FREE = 256,
+    ATHI_ACQUISITION_MAX_OTHERS = 16,
+    ATHI_FANTASIES = 16
+};
 
 /** log(density(z) + z * cdf(z)) of the normal distribution, and its derivative. */
 double athi_log_improvement(double z, double *slope);

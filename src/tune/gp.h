@@ -61,7 +61,9 @@ ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double nois
 /** Factorises for the present theta. ATH_E_FAILED if the covariance is not positive definite even with jitter. */
 ath_status athi_gp_condition(ath_ctx *ctx, athi_arena *arena, athi_gp *gp);
 
-/** Squared distance of two rows in lengths; of a process that was conditioned. */
+/** Weights, gaps, signal, noise, trend and shapes from theta; a process that was conditioned has them. */
+void athi_gp_read_theta(athi_gp *gp);
+/** Squared distance of two rows in lengths; of a process that has read its theta. */
 double athi_gp_distance(const athi_gp *gp, const double *a, const double *b);
 /** inverse * each of m vectors of n, in place; for a process of mean 0. */
 void athi_gp_solve(const athi_gp *gp, double *vectors, int m);

@@ -3,6 +3,7 @@
  *
  * With K = signal * C + noise * I and B = inverse(K) - alpha alpha', the derivative of -log p(y) by a
  * parameter is 1/2 tr(B dK). What does not depend on theta is computed once per pair of points. */
+#include "tune/gp_fit.h"
 #include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 
@@ -200,20 +201,30 @@ ath_status athi_gp_fit(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, double nois
     return athi_gp_fit_pairs(ctx, arena, gp, &pairs, noise_floor, shortest, starts, evaluations, &loss);
 }
 
-ath_status athi_gp_fit_pairs(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, const athi_gp_pairs *pairs,
-                             double noise_floor, double shortest, int starts, int evaluations, double *loss) {
-    int64_t p = gp->n_theta;
-    double *work = athi_arena_array(arena, 5 * p, sizeof *work);
-    if (!work) return ATH_E_NOMEM;
-    double *start = work, *low = work + p, *high = work + 2 * p;
-    fit f = {.gp = gp, .pairs = pairs, .gradient = work + 3 * p, .best = work + 4 * p, .value = INFINITY};
+ath_status athi_gp_bounds_create(athi_arena *arena, const athi_gp *gp, double noise_floor, double shortest,
+                                 athi_gp_bounds *bounds) {
+    int64_t p = gp->n_theta, signal = athi_gp_at_signal(gp), noise = athi_gp_at_noise(gp);
+    double *low = athi_arena_array(arena, p, sizeof *low), *high = athi_arena_array(arena, p, sizeof *high);
+    *bounds = (athi_gp_bounds){low, high};
+    if (!low || !high) return ATH_E_NOMEM;
     for (int64_t j = 0; j < p; j++) low[j] = log(1e-2), high[j] = log(1e3);
     for (int64_t j = 0; j < gp->d; j++) low[j] = log(shortest);
-    int64_t signal = athi_gp_at_signal(gp), noise = athi_gp_at_noise(gp);
     low[signal] = log(0.05), high[signal] = log(20);
     low[noise] = log(noise_floor), high[noise] = log(ATHI_MAX(2.0, 2 * noise_floor));
     for (int64_t j = athi_gp_at_warp(gp); j < p; j++) low[j] = -2, high[j] = 2;
     if (gp->has_trend) low[athi_gp_at_trend(gp)] = log(1e-6), high[athi_gp_at_trend(gp)] = log(100);
+    return ATH_OK;
+}
+
+ath_status athi_gp_fit_pairs(ath_ctx *ctx, athi_arena *arena, athi_gp *gp, const athi_gp_pairs *pairs,
+                             double noise_floor, double shortest, int starts, int evaluations, double *loss) {
+    int64_t p = gp->n_theta;
+    double *work = athi_arena_array(arena, 3 * p, sizeof *work), *start = work;
+    athi_gp_bounds bounds;
+    if (!work) return ATH_E_NOMEM;
+    ATH_TRY(athi_gp_bounds_create(arena, gp, noise_floor, shortest, &bounds));
+    const double *low = bounds.low, *high = bounds.high;
+    fit f = {.gp = gp, .pairs = pairs, .gradient = work + p, .best = work + 2 * p, .value = INFINITY};
     athi_gp_prior_mode(gp, f.best); /* where nothing can be factorised */
     for (int64_t j = 0; j < p; j++) f.best[j] = fmin(fmax(f.best[j], low[j]), high[j]);
     for (int s = 0; s < starts; s++) {

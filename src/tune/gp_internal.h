@@ -43,7 +43,5 @@ static inline int64_t athi_gp_at_noise(const athi_gp *gp) { return gp->d + gp->n
 static inline int64_t athi_gp_at_trend(const athi_gp *gp) { return gp->d + gp->n_gaps + 2; }
 static inline int64_t athi_gp_at_warp(const athi_gp *gp) { return athi_gp_at_trend(gp) + gp->has_trend; }
 void athi_gp_prior_mode(const athi_gp *gp, double *theta);
-/** Weights, gaps, signal, noise and trend from theta. */
-void athi_gp_read_theta(athi_gp *gp);
 
 #endif

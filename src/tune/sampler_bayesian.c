@@ -57,5 +57,14 @@ const athi_option athi_sampler_bayesian_options[] = {
      .fallback = "false",
      .doc = "numbers are warped before distances are taken, as the likelihood asks for "
             "(https://arxiv.org/abs/1402.0929)"},
+    {.name = "hyperparameter_samples",
+     .type = ATHI_OPT_INT,
+     .offset = AT(hyperparameter_samples),
+     .fallback = "0",
+     .min = 0,
+     .max = ATHI_ACQUISITION_MAX_OTHERS,
+     .doc = "so many sets of hyperparameters are drawn by slice sampling, and the improvement is the mean over them "
+            "and the "
+            "likeliest one (https://arxiv.org/abs/1206.2944)"},
     {0},
 };

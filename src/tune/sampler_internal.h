@@ -21,6 +21,7 @@ typedef struct athi_bayesian_opts {
     double explore;             /* improvement asked for beyond the best, in units of the values' deviation */
     double feasibility;         /* weight of the probability that a point does not fail; 0: failures are ignored */
     bool input_warp;            /* numbers are warped (gp_input.h) */
+    int64_t hyperparameter_samples; /* drawn from their posterior, and their improvements averaged; 0: its maximum */
 } athi_bayesian_opts;
 
 typedef struct athi_tpe_opts {

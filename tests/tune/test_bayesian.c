@@ -64,6 +64,31 @@ static void parallel(void **state) {
     free(s);
 }
 
+/* Warped inputs and several hyperparameters: as good, one by one and with others under way, and each has an effect. */
+static void model_options(void **state) {
+    static const athi_bayesian_opts options[] = {{.alpha = 1e-6, .feasibility = 1},
+                                                 {.alpha = 1e-6, .feasibility = 1, .input_warp = true},
+                                                 {.alpha = 1e-6, .feasibility = 1, .hyperparameter_samples = 4}};
+    enum { TRIALS = 24 };
+    fixture *f = *state;
+    branin_space(f);
+    study *s = malloc(sizeof *s);
+    double last[ATHI_COUNT(options)];
+    for (int k = 0; k < ATHI_COUNT(options); k++) {
+        double best = INFINITY;
+        begin(s, f->space, 4, false);
+        for (int i = 0; i < TRIALS; i++) {
+            athi_trial *t = ask(f, s, "bayesian", &options[k]);
+            if (i >= 12) t = &s->trials[i - 2]; /* two are under way */
+            if (i >= 12 || i < 10) tell(t, branin(t->point)), best = fmin(best, t->values[0]);
+        }
+        last[k] = s->points[TRIALS - 1][0];
+        assert_true(best < 2); /* 0.398 is the least; random search is at 3 */
+    }
+    free(s);
+    assert_true(last[0] != last[1] && last[0] != last[2]);
+}
+
 /* The default comes first, and the first points meet every branch. */
 static void first_points(void **state) {
     fixture *f = *state;
@@ -194,6 +219,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(better_than_random, setup, teardown),
         cmocka_unit_test_setup_teardown(failing_region, setup, teardown),
         cmocka_unit_test_setup_teardown(parallel, setup, teardown),
+        cmocka_unit_test_setup_teardown(model_options, setup, teardown),
         cmocka_unit_test_setup_teardown(first_points, setup, teardown),
         cmocka_unit_test_setup_teardown(local_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(golden, setup, teardown),

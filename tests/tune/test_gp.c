@@ -4,6 +4,8 @@
 #include "tune/space_test.h"
 #include "backends/cpu/kernels.h"
 #include "tune/acquisition.h"
+#include "tune/gp_fit.h"
+#include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 #include "tune/gp_warp.h"
 
@@ -196,7 +198,13 @@ static void acquisition_gradient(void **state) {
     assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &ok));
     const athi_limit limits[] = {{&ok, 0.1, 1.5, -INFINITY},
                                  {&ok, 0, 1, 0.7}}; /* the second is broken here and there */
-    athi_acquisition a = {.value = &gp, .best = -0.9, .limits = limits, .n_limits = 2};
+    athi_gp second;
+    assert_ok(f->ctx, athi_gp_create(f->arena, dims, D, x, y, N, 0, &second));
+    vary(&second, 6);
+    assert_ok(f->ctx, athi_gp_condition(f->ctx, f->arena, &second));
+    athi_acquisition other = {.value = &second, .best = -0.7};
+    athi_acquisition a = {
+        .value = &gp, .best = -0.9, .limits = limits, .n_limits = 2, .others = &other, .n_others = 1};
     assert_ok(f->ctx, athi_acquisition_create(f->arena, &a));
     athi_rng rng = athi_rng_at(4, ATHI_PURPOSE(ATHI_RNG_TEST, 14));
     for (int round = 0; round < 20; round++) {
@@ -296,6 +304,58 @@ static void fit(void **state) {
     assert_true(sd > 0.2 && sd < 0.4);
 }
 
+/* Values that change only near one end: the warp spreads that end, and is likelier than none. */
+static void input_warp(void **state) {
+    fixture *f = *state;
+    enum { MANY = 40 };
+    static const athi_gp_dim two[2] = {{false, false}, {false, false}};
+    double x[MANY * 2], y[MANY], loss[2], slope[2];
+    athi_rng rng = athi_rng_at(7, ATHI_PURPOSE(ATHI_RNG_TEST, 16));
+    for (int i = 0; i < MANY; i++) {
+        x[2 * i] = athi_rng_uniform(&rng), x[2 * i + 1] = athi_rng_uniform(&rng);
+        y[i] = sin(40 * exp(-6 * x[2 * i]));
+    }
+    athi_gp gp;
+    athi_gp_pairs pairs;
+    for (int warped = 0; warped < 2; warped++) {
+        assert_ok(f->ctx, athi_gp_create(f->arena, two, 2, x, y, MANY, 0, &gp));
+        if (warped) athi_gp_add_warp(&gp);
+        assert_ok(f->ctx, athi_gp_pairs_create(f->arena, &gp, &pairs));
+        assert_ok(f->ctx, athi_gp_fit_pairs(f->ctx, f->arena, &gp, &pairs, 1e-6, 0.01, 1, 100, &loss[warped]));
+    }
+    if (loss[1] > loss[0] - 5) fail_msg("loss %g with a warp, %g without", loss[1], loss[0]);
+    athi_gp_read_theta(&gp);
+    athi_gp_bend(0.05, gp.shape, &slope[0]), athi_gp_bend(0.8, gp.shape, &slope[1]);
+    assert_true(slope[0] > 4 * slope[1]);
+}
+
+/* Draws of the noise of plain noise: around what it is, and as wide as its posterior, whose deviation is known. */
+static void samples(void **state) {
+    fixture *f = *state;
+    enum { MANY = 60, DRAWS = 200 };
+    static const athi_gp_dim one = {false, false};
+    double x[MANY], y[MANY], *thetas, mean = 0, squares = 0;
+    athi_rng rng = athi_rng_at(8, ATHI_PURPOSE(ATHI_RNG_TEST, 17));
+    for (int i = 0; i < MANY; i++) x[i] = athi_rng_uniform(&rng), y[i] = 0.5 * athi_rng_normal(&rng);
+    athi_gp gp;
+    athi_gp_pairs pairs;
+    athi_gp_bounds bounds;
+    assert_ok(f->ctx, athi_gp_create(f->arena, &one, 1, x, y, MANY, 0, &gp));
+    assert_ok(f->ctx, athi_gp_fit(f->ctx, f->arena, &gp, 1e-6, 0.01, 1, 60));
+    assert_ok(f->ctx, athi_gp_pairs_create(f->arena, &gp, &pairs));
+    assert_ok(f->ctx, athi_gp_bounds_create(f->arena, &gp, 1e-6, 0.01, &bounds));
+    assert_ok(f->ctx, athi_gp_sample(f->arena, &gp, &pairs, &bounds, &rng, DRAWS, &thetas));
+    for (int k = 0; k < DRAWS; k++) {
+        for (int64_t j = 0; j < gp.n_theta; j++)
+            assert_true(thetas[k * gp.n_theta + j] >= bounds.low[j] && thetas[k * gp.n_theta + j] <= bounds.high[j]);
+        double noise = thetas[k * gp.n_theta + 2]; /* length, signal, noise */
+        mean += noise / DRAWS, squares += noise * noise / DRAWS;
+    }
+    double deviation = sqrt(squares - mean * mean), expected = sqrt(2.0 / MANY);
+    if (fabs(mean - log(0.25)) > 0.5 || deviation < 0.6 * expected || deviation > 1.6 * expected)
+        fail_msg("mean %g, not %g; deviation %g, not %g", mean, log(0.25), deviation, expected);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(objective_gradient, setup, teardown),
@@ -306,6 +366,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(warping, setup, teardown),
         cmocka_unit_test(stable_branches),
         cmocka_unit_test_setup_teardown(fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(input_warp, setup, teardown),
+        cmocka_unit_test_setup_teardown(samples, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
