@@ -3,7 +3,7 @@
  *
  * With K = signal * C + noise * I and B = inverse(K) - alpha alpha', the derivative of -log p(y) by a
  * parameter is 1/2 tr(B dK). What does not depend on theta is computed once per pair of points. */
-#include "tune/gp_fit.h"
+#include "tune/gp_sample.h"
 #include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 

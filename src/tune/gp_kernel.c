@@ -71,14 +71,15 @@ static void coefficients(athi_gp_dim dim, double a, const double *b, int64_t n, 
 
 static void trend_products(const athi_gp *gp, const double *row, const double *columns, int64_t stride, int64_t n,
                            double *restrict product) {
-    double by_scale = 1 / gp->trend_scale;
-    for (int64_t i = 0; i < n; i++) product[i] = by_scale;
+    double scale = gp->trend_scale;
+    for (int64_t i = 0; i < n; i++) product[i] = 1;
     for (int64_t j = 0; j < gp->d; j++) {
         if (!athi_gp_in_trend(gp->dims[j])) continue;
         const double *b = columns + j * stride;
-        double z = (2 * row[j] - 1) * by_scale;
+        double z = 2 * row[j] - 1;
         for (int64_t i = 0; i < n; i++) product[i] += z * (2 * b[i] - 1);
     }
+    for (int64_t i = 0; i < n; i++) product[i] /= scale;
 }
 
 static void distances(const athi_gp *gp, const double *row, const double *columns, int64_t stride, int64_t n,

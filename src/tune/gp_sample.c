@@ -1,5 +1,5 @@
 /* Hyperparameters drawn from their posterior: slice sampling (Neal 2003), one of theta after the other, from its maximum. */
-#include "tune/gp_fit.h"
+#include "tune/gp_sample.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* The process for the values (see gp_surrogate.h). */
-#include "tune/gp_fit.h"
+#include "tune/gp_sample.h"
 #include "tune/gp_surrogate.h"
 #include "tune/gp_surrogate_internal.h"
 #include "tune/gp_warp.h"

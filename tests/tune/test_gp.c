@@ -4,7 +4,7 @@
 #include "tune/space_test.h"
 #include "backends/cpu/kernels.h"
 #include "tune/acquisition.h"
-#include "tune/gp_fit.h"
+#include "tune/gp_sample.h"
 #include "tune/gp_input.h"
 #include "tune/gp_internal.h"
 #include "tune/gp_warp.h"

@@ -1,6 +1,6 @@
 /* Bounds of hyperparameters, and draws from their posterior instead of its maximum. */
-#ifndef ATHI_GP_FIT_H
-#define ATHI_GP_FIT_H
+#ifndef ATHI_GP_SAMPLE_H
+#define ATHI_GP_SAMPLE_H
 
 #include "base/philox.h"
 #include "tune/gp.h"
