@@ -5,6 +5,7 @@
  * One JSON line a round; with --wait a first line {"ready": …}, and each round starts when a line "go" arrives on
  * standard input, so that a driver can let two programs take turns. A step is what training does: gather, forward,
  * backward, update, on shuffled Fashion-MNIST. */
+#include "athanor/model.h"
 #include "athanor/zoo.h"
 #include "base/file.h"
 #include "train/train.h"
@@ -48,10 +49,14 @@ static const struct bench_case {
     ath_tensor *(*build)(ath_model *m);
     const char *optimizer;
     int64_t batch, steps; /* a round */
+    const char *policy;   /* NULL: float32 */
 } cases[] = {{"mlp64", mlp64, "rmsprop", 128, 1200},
              {"mlp512", mlp512, "adam", 128, 150},
              {"cnn", cnn, "adam", 64, 50},
              {"wrn", wrn, "sgd", 32, 2},
+             {"wrn-bf16", wrn, "sgd", 32, 2, "mixed_bfloat16"},
+             {"cnn-bf16", cnn, "adam", 64, 50, "mixed_bfloat16"},
+             {"mlp512-bf16", mlp512, "adam", 128, 150, "mixed_bfloat16"},
              {"wrn8", wrn, "sgd", 8, 8},
              {"wrn256", wrn, "sgd", 256, 1}};
 
@@ -74,6 +79,7 @@ static ath_model *compile(ath_ctx *ctx, const struct bench_case *c, const athi_d
     ath_model *m = NULL;
     void *opts[2] = {NULL, NULL};
     check(ctx, athi_model_create(ctx, &m));
+    if (c->policy) check(ctx, ath_model_set_dtype_policy(m, c->policy));
     athi_net_compile_opts o = {.output = c->build(m),
                                .loss = athi_row_find(&athi_losses, "sparse_categorical_crossentropy"),
                                .optimizer = athi_row_find(&athi_optimizers, c->optimizer),
