@@ -18,17 +18,19 @@ PEERS_HELD = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL
 
 
 def processor():
-    """Its name, and whether it has AVX-512."""
+    """Its name, and what it can do."""
     info = Path("/proc/cpuinfo").read_text()
     return (re.search(r"^model name\s*:\s*(.*)$", info, re.M).group(1),
-            "avx512f" in re.search(r"^flags\s*:(.*)$", info, re.M).group(1).split())
+            re.search(r"^flags\s*:(.*)$", info, re.M).group(1).split())
 
 
-CPU, HAS_AVX512 = processor()
+CPU, FLAGS = processor()
+HAS_AVX512 = "avx512f" in FLAGS
 HELD = os.environ.get("ATHANOR_CPU", "")
 if HELD not in ("", "avx2", "avx512"):
     raise SystemExit(f"bench: ATHANOR_CPU={HELD}: both sides can be held to avx2 only")
 AVX512 = HAS_AVX512 and HELD != "avx2"
+BF16 = AVX512 and "avx512_bf16" in FLAGS
 ISA = "AVX-512" if AVX512 else "AVX2"
 MACHINE = (f"{CPU}, {os.cpu_count()} cores, {ISA}{' (held to it, both sides)' if HAS_AVX512 and not AVX512 else ''}, "
            f"{platform.system()} {platform.release()}")

@@ -20,10 +20,11 @@ import time
 from pathlib import Path
 
 import accuracy
-from rows import ATHANOR, BUILD, ISA, MACHINE, PYTHON, ROOT, Side, build, floor, gain, keep, plural, row, rows, write_readme
+from rows import ATHANOR, BF16, BUILD, ISA, MACHINE, PYTHON, ROOT, Side, build, floor, gain, keep, plural, row, rows, write_readme
 
 STEPS = {"mlp64": ("MLP 784-64-10, RMSprop, batch 128", 4), "mlp512": ("MLP 784-512-512-10, Adam, batch 128", 2),
-         "cnn": ("CNN 32-64-dense 128, Adam, batch 64", 2.6), "wrn": ("WideResNet-16-10, SGD, batch 32", 1.9)}
+         "cnn": ("CNN 32-64-dense 128, Adam, batch 64", 2.6), "wrn": ("WideResNet-16-10, SGD, batch 32", 1.9),
+         **({"wrn-bf16": ("WideResNet-16-10 in mixed_bfloat16, SGD, batch 32", 1.2)} if BF16 else {})}
 
 
 def in_turn(own, peer, rounds):

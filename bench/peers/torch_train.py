@@ -1,6 +1,7 @@
 """How fast PyTorch trains the benchmark nets, with the fastest of its own settings.
 
-    torch_train.py CASE THREADS ROUNDS [--settings NAME] [--wait]        CASE: mlp64, mlp512, cnn, wrn
+    torch_train.py CASE THREADS ROUNDS [--settings NAME] [--wait]        CASE: mlp64, mlp512, cnn, wrn; with -bf16
+behind it under autocast to bfloat16
 
 Every setting is tried first, the fastest is kept. One JSON line a round; with --wait a first line {"ready": …}, and
 each round starts when a line "go" arrives on standard input, so that a driver can let two programs take turns."""
@@ -11,12 +12,13 @@ import sys
 import time
 
 ARGS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ARGS.add_argument("case", choices=["mlp64", "mlp512", "cnn", "wrn"])
+ARGS.add_argument("case", choices=[c + p for c in ("mlp64", "mlp512", "cnn", "wrn") for p in ("", "-bf16")])
 ARGS.add_argument("threads", type=int)
 ARGS.add_argument("rounds", type=int)
 ARGS.add_argument("--settings", help="one of the settings instead of the fastest: eager, fused, channels_last, compiled, …")
 ARGS.add_argument("--wait", action="store_true")
 ARGS = ARGS.parse_args()
+NET, BF16 = ARGS.case.removesuffix("-bf16"), ARGS.case.endswith("-bf16")
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(ARGS.threads)
 
 import torch
@@ -86,7 +88,9 @@ class Training:
         self.optimizer = optimizer(net.parameters(), 1e-3, **options)
 
         def loss(inputs, labels):
-            return F.cross_entropy(net(inputs), labels)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BF16):
+                logits = net(inputs)
+            return F.cross_entropy(logits.float(), labels)
 
         self.loss = torch.compile(loss) if "compiled" in setting else loss
 
@@ -140,9 +144,9 @@ def main():
     x, y = fashion()
     x = torch.from_numpy(x.astype("float32") / 255)
     y = torch.from_numpy(y.astype("int64"))
-    if ARGS.case in ("cnn", "wrn"):
+    if NET in ("cnn", "wrn"):
         x = x.view(-1, 1, 28, 28)
-    setting, training, tried = choose(ARGS.case, ARGS.settings, x, y)
+    setting, training, tried = choose(NET, ARGS.settings, x, y)
     if ARGS.wait:
         print(json.dumps({"ready": ARGS.case, "settings": setting, "tried_ms": tried,
                           "capability": torch.backends.cpu.get_cpu_capability()}), flush=True)

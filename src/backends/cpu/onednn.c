@@ -271,13 +271,16 @@ static dnnl_primitive_desc_t describe_forward(const convolution *c, bool bias, b
     return describe(&d, relu, NULL, threads, why);
 }
 
-/* The forward primitive that the backward ones take as a hint; any implementation will do. */
+/* The forward primitive that the backward ones take as a hint; any implementation will do. Its weights have the type of
+ * x, which a gradient of them that stays f32 has not. */
 static dnnl_primitive_desc_t describe_hint(const convolution *c) {
     dnnl_convolution_desc_t d;
+    desc w = c->w_any;
+    w.data_type = c->x.data_type;
     dnnl_primitive_desc_t pd = NULL;
     if (!get_engine() ||
         dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &c->x,
-                                                   &c->w_any, NULL, &c->y, c->stride, c->dilation, c->pad_l,
+                                                   &w, NULL, &c->y, c->stride, c->dilation, c->pad_l,
                                                    c->pad_r) != dnnl_success ||
         dnnl_primitive_desc_create(&pd, &d, NULL, engine, NULL) != dnnl_success)
         return NULL;
