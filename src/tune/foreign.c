@@ -122,7 +122,7 @@ static ath_status write_trial(athi_store *s, const writing *w, int64_t number) {
     const bool lost = state != t->state;
     char started[32], ended[32];
     int64_t id = 0;
-    ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &id, "iit", number, s->study_id, time_text(t->started, started)));
+    ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &id, "iti", s->study_id, time_text(t->started, started), number));
     ATH_TRY(write_parts(s, w, t, id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_FINISH, "itt", id, athi_optuna_state(state), time_text(t->ended, ended)));
     ATH_TRY(athi_foreign_own_trial_write(s, id, t));

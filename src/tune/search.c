@@ -5,7 +5,8 @@
 #include "base/file.h"
 
 enum { FAILURES_DEFAULT = 3 };
-enum { SHARED_PATIENCE_MS = 2000 }; /* a driver that waits for longer could not renew its leases */
+static const double LATE_SECONDS = 1; /* of trying again where other drivers were quicker */
+enum { SHARED_PATIENCE_MS = 2000 };   /* a driver that waits for longer could not renew its leases */
 
 /* ---- opening ------------------------------------------------------------------------------------- */
 
@@ -101,7 +102,8 @@ static void dequeue(athi_search *s) {
     memmove(s->queue, s->queue + 1, (size_t)--s->n_queue * sizeof(*s->queue));
 }
 
-static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, int64_t n) {
+/* *late: another driver was quicker. */
+static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, int64_t n, bool *late) {
     athi_arena_reset(s->scratch);
     double *point = athi_arena_array(s->scratch, s->opts.space->n, sizeof(double));
     if (!point) return ATH_E_NOMEM;
@@ -114,7 +116,8 @@ static ath_status begin_trial(athi_search *s, const athi_trial *const *trials, i
     if (s->exhausted) return ATH_OK;
     relate(&view, &beginning);
     ATH_TRY(athi_store_begin(s->opts.store, s->opts.space, &beginning, &number));
-    if (number < 0) return ATH_OK; /* another driver was quicker */
+    *late = number < 0;
+    if (*late) return ATH_OK;
     dequeue(s);
     return athi_active_add(s, number, point, s->opts.executions, NULL);
 }
@@ -217,16 +220,8 @@ static bool too_early(const athi_search *s, const athi_trial *const *trials, int
            (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending);
 }
 
-ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, const char **why) {
-    *next = ATHI_NEXT_TASK, *why = NULL;
-    ATH_TRY(end_complete_ones(s));
-    ATH_TRY(athi_search_adopt(s, false));
-    if (!s->any_success && s->failures >= s->opts.max_failures) {
-        *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
-        *why = "failures";
-        return ATH_OK;
-    }
-    if (hand_out(s, task)) return ATH_OK;
+/* Goes on or begins as the study says now. */
+static ath_status advance(athi_search *s, athi_task *task, athi_next *next, const char **why, bool *late) {
     const athi_trial *const *trials;
     int64_t n;
     athi_end end;
@@ -240,8 +235,27 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     }
     if (end.why) return wind_down(s, trials, n, next, why, end.why);
     if (too_early(s, trials, n)) return *next = ATHI_NEXT_WAIT, ATH_OK;
-    ATH_TRY(begin_trial(s, trials, n));
+    ATH_TRY(begin_trial(s, trials, n, late));
     if (s->exhausted) return wind_down(s, trials, n, next, why, "exhausted");
     if (!hand_out(s, task)) *next = ATHI_NEXT_WAIT;
+    return ATH_OK;
+}
+
+ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, const char **why) {
+    *next = ATHI_NEXT_TASK, *why = NULL;
+    ATH_TRY(end_complete_ones(s));
+    ATH_TRY(athi_search_adopt(s, false));
+    if (!s->any_success && s->failures >= s->opts.max_failures) {
+        *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
+        *why = "failures";
+        return ATH_OK;
+    }
+    if (hand_out(s, task)) return ATH_OK;
+    const double since = athi_now();
+    bool late;
+    do {
+        *next = ATHI_NEXT_TASK, late = false;
+        ATH_TRY(advance(s, task, next, why, &late));
+    } while (late && athi_now() < since + LATE_SECONDS);
     return ATH_OK;
 }

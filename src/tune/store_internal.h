@@ -60,14 +60,16 @@ typedef enum athi_sql {
     SQL_EXECUTION_INSERT,
     SQL_EXECUTION_DELETE,
     SQL_EXECUTIONS,
+    SQL_TURN,
+    SQL_SNAPSHOT,
     SQL_COUNT
 } athi_sql;
 
 /* What a begin can be, and the statements without values. */
 typedef enum athi_simple {
-    ATHI_SQL_READ,    /* one instant, nothing is written */
-    ATHI_SQL_QUICK,   /* may be lost when the database goes down hard */
-    ATHI_SQL_KNOWN,   /* may be lost in a power cut, but not while those live who know of it: as a server's crash would */
+    ATHI_SQL_READ,  /* one instant, nothing is written */
+    ATHI_SQL_QUICK, /* may be lost when the database goes down hard */
+    ATHI_SQL_KNOWN, /* may be lost in a power cut, but not while those live who know of it: as a server's crash would */
     ATHI_SQL_DURABLE, /* on the disk when the commit returns */
     ATHI_SQL_COMMIT,
     ATHI_SQL_SYNC_FULL,
@@ -169,6 +171,8 @@ ath_status athi_sql_step(athi_store *s, athi_rows *q, bool *row);
 void athi_sql_reset(athi_rows *q);
 /** Inserts a row that is given a key. */
 ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const char *types, ...);
+/** The key that the INSERT of an athi_sql_query has given. */
+ath_status athi_sql_inserted(athi_store *s, athi_rows *q, int64_t *key);
 /* The columns of the row, by index. */
 bool athi_sql_null(athi_rows *q, int column);
 int64_t athi_sql_int(athi_rows *q, int column);
@@ -226,7 +230,10 @@ ath_status athi_edits_read(athi_store *s);
 /* ---- store_lease.c ------------------------------------------------------------------------------- */
 
 /* Within a transaction. Without an owner they do nothing. */
-ath_status athi_lease_check(athi_store *s, int64_t number, int64_t id);
+/** Asks who holds a trial; *q is NULL without an owner. */
+ath_status athi_lease_ask(athi_store *s, int64_t id, athi_rows **q);
+/** ATH_E_STATE if the answer is another driver. */
+ath_status athi_lease_check(athi_store *s, int64_t number, athi_rows *q);
 ath_status athi_lease_take(athi_store *s, int64_t id);
 ath_status athi_lease_drop(athi_store *s, int64_t id);
 

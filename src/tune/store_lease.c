@@ -10,12 +10,15 @@ ath_status athi_store_own(athi_store *s, const char *owner, double seconds) {
 
 typedef enum holder { NOBODY, OURS, ANOTHER } holder;
 
+ath_status athi_lease_ask(athi_store *s, int64_t id, athi_rows **q) {
+    *q = NULL;
+    return s->owner ? athi_sql_query(s, SQL_LEASE, q, "i", id) : ATH_OK;
+}
+
 /* Who holds the trial; NOBODY also where the lease of another driver has run out. */
-static ath_status look(athi_store *s, int64_t id, holder *who) {
-    athi_rows *q;
+static ath_status answer(athi_store *s, athi_rows *q, holder *who) {
     bool row;
     *who = NOBODY;
-    ATH_TRY(athi_sql_query(s, SQL_LEASE, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return ATH_OK;
     const char *owner = athi_sql_text(q, 0);
@@ -27,10 +30,16 @@ static ath_status look(athi_store *s, int64_t id, holder *who) {
     return ATH_OK;
 }
 
-ath_status athi_lease_check(athi_store *s, int64_t number, int64_t id) {
+static ath_status look(athi_store *s, int64_t id, holder *who) {
+    athi_rows *q;
+    ATH_TRY(athi_lease_ask(s, id, &q));
+    return answer(s, q, who);
+}
+
+ath_status athi_lease_check(athi_store *s, int64_t number, athi_rows *q) {
     holder who;
-    if (!s->owner) return ATH_OK;
-    ATH_TRY(look(s, id, &who));
+    if (!q) return ATH_OK;
+    ATH_TRY(answer(s, q, &who));
     if (who == OURS) return ATH_OK;
     return athi_fail(s->ctx, ATH_E_STATE,
                      "%s: trial %lld belongs to another driver now: this one did not renew its "

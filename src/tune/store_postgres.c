@@ -103,14 +103,15 @@ static ath_status connect_once(athi_store *s) {
     const char *const values[] = {url, "10", "athanor", "UTF8", NULL};
     if (c->pg) PQfinish(c->pg);
     memset(c->prepared, 0, sizeof c->prepared);
-    c->n_pending = 0;
+    c->n_pending = 0, c->lock_timeout = 0;
     c->within = false;
     c->pg = PQconnectdbParams(keys, values, 1);
     athi_free(s->ctx, url);
     if (!c->pg) return ATH_E_NOMEM;
     if (athi_postgres_is_lost(s)) return fail_first_line(s, ATH_E_IO, "", PQerrorMessage(c->pg));
     PQsetNoticeReceiver(c->pg, be_quiet, NULL);
-    return athi_postgres_script(s, "SET datestyle TO ISO; SET extra_float_digits TO 1", NULL);
+    return athi_postgres_script(
+        s, "SET datestyle TO ISO; SET extra_float_digits TO 1; SET synchronous_commit TO off" /* see commit */, NULL);
 }
 
 /* A server that went away may come back: tried again, ever more slowly, as long as a call waits for others. */
@@ -147,14 +148,27 @@ static bool is_good(const PGresult *result) {
     return kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK;
 }
 
+void athi_postgres_push(struct athi_connection *c, athi_sent one) { c->pending[c->n_pending++] = one; }
+
+ath_status athi_postgres_flush(athi_store *s) {
+    if (!PQpipelineSync(s->connection->pg)) return athi_postgres_fail(s, NULL);
+    athi_postgres_push(s->connection, (athi_sent){.ends = true});
+    return ATH_OK;
+}
+
 /* Waits for all that was sent. The first that went wrong is what is told: the others were not run. */
 ath_status athi_postgres_receive(athi_store *s) {
     struct athi_connection *c = s->connection;
     PGresult *bad = NULL;
-    bool good = c->n_pending == 0 || PQpipelineSync(c->pg);
+    bool good = c->n_pending == 0 || c->pending[c->n_pending - 1].ends || athi_postgres_flush(s) == ATH_OK;
     for (int i = 0; i < c->n_pending; i++) {
         const athi_sent *p = &c->pending[i];
         PGresult *result = PQgetResult(c->pg);
+        if (p->ends) {
+            good &= PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+            PQclear(result);
+            continue;
+        }
         if (result) PQclear(PQgetResult(c->pg)); /* NULL: there is one of each */
         const bool ran = is_good(result);
         good &= ran;
@@ -168,7 +182,6 @@ ath_status athi_postgres_receive(athi_store *s) {
             PQclear(result);
         }
     }
-    if (c->n_pending) PQclear(PQgetResult(c->pg)); /* the end of the pipeline, or of the connection */
     c->n_pending = 0;
     ath_status status = good ? ATH_OK : athi_postgres_fail(s, bad);
     PQclear(bad);
@@ -182,8 +195,6 @@ ath_status athi_postgres_leave_pipeline(athi_store *s) {
     PQexitPipelineMode(s->connection->pg);
     return status;
 }
-
-void athi_postgres_push(struct athi_connection *c, athi_sent one) { c->pending[c->n_pending++] = one; }
 
 ath_status athi_postgres_script(athi_store *s, const char *script, const char **first) {
     ATH_TRY(athi_postgres_leave_pipeline(s));
@@ -216,13 +227,27 @@ static ath_status send_prepare(athi_store *s, athi_sql which, const char *name, 
     return ATH_OK;
 }
 
+/* Room for one more, a statement that has to be prepared first, and the end of the pipeline. */
+static ath_status make_room(athi_store *s) {
+    struct athi_connection *c = s->connection;
+    if (c->n_pending + 3 > ATHI_PENDING_MAX) ATH_TRY(athi_postgres_receive(s));
+    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(c->pg)) return athi_postgres_fail(s, NULL);
+    return ATH_OK;
+}
+
+ath_status athi_postgres_send(athi_store *s, const char *text) {
+    ATH_TRY(make_room(s));
+    if (!PQsendQueryParams(s->connection->pg, text, 0, NULL, NULL, NULL, NULL, 0)) return athi_postgres_fail(s, NULL);
+    athi_postgres_push(s->connection, (athi_sent){.rows = NULL});
+    return ATH_OK;
+}
+
 /* Nobody waits until a result is looked at: a transaction is a few exchanges then, though it is a dozen statements. */
 static ath_status execute(athi_store *s, athi_sql which, athi_rows *q, const char *types, const char *const *values) {
     struct athi_connection *c = s->connection;
     char name[16];
     statement_name(which, name);
-    if (c->n_pending + 2 > ATHI_PENDING_MAX) ATH_TRY(athi_postgres_receive(s));
-    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF && !PQenterPipelineMode(c->pg)) return athi_postgres_fail(s, NULL);
+    ATH_TRY(make_room(s));
     if (!c->prepared[which]) ATH_TRY(send_prepare(s, which, name, types));
     if (!PQsendQueryPrepared(c->pg, name, (int)strlen(types), values, NULL, NULL, 0))
         return athi_postgres_fail(s, NULL);

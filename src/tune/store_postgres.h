@@ -14,6 +14,7 @@ enum { ATHI_PENDING_MAX = 64 };
 typedef struct athi_sent {
     athi_sql which;
     bool prepares;   /* it, rather than runs it */
+    bool ends;       /* no statement: an end of the pipeline that nobody has waited for */
     athi_rows *rows; /* where its result goes, NULL: nowhere */
 } athi_sent;
 
@@ -22,11 +23,13 @@ struct athi_connection {
     athi_sent pending[ATHI_PENDING_MAX]; /* in libpq's pipeline */
     int n_pending;
     bool prepared[SQL_COUNT];
-    bool within;     /* a transaction */
-    bool in_the_way; /* the last one was: others were, and it may be done again */
-    char token[40];  /* of this store in athanor_commits, "" until its first transaction on a study */
-    int64_t commits; /* its transactions so far, the one under way included */
-    double since;    /* when the first try of that began */
+    bool within;      /* a transaction */
+    athi_simple kind; /* of it, or of the last one */
+    bool in_the_way;  /* the last one was: others were, and it may be done again */
+    int lock_timeout; /* as the server was told last, in ms; 0: it was not */
+    char token[40];   /* of this store in athanor_commits, "" until its first transaction on a study */
+    int64_t commits;  /* its transactions so far, the one under way included */
+    double since;     /* when the first try of that began */
 };
 
 /* ---- store_postgres.c ---------------------------------------------------------------------------- */
@@ -42,6 +45,10 @@ ath_status athi_postgres_receive(athi_store *s);
 ath_status athi_postgres_leave_pipeline(athi_store *s);
 /** Something was sent. */
 void athi_postgres_push(struct athi_connection *c, athi_sent one);
+/** Sends a statement that is not in the store's table, whose result nobody wants. */
+ath_status athi_postgres_send(athi_store *s, const char *text);
+/** Has the server do what was sent, without waiting for it. */
+ath_status athi_postgres_flush(athi_store *s);
 
 /* ---- store_postgres_transaction.c ---------------------------------------------------------------- */
 

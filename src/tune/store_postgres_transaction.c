@@ -10,11 +10,6 @@
 
 #define STUDIES_LOCK 0x617468616e6f72LL /* "athanor": held by who makes tables and studies */
 
-/* How a commit is recognised whose answer was lost: each store counts its transactions in a row of its own, which
- * commits with them. A row that has the number already is not changed, and then the script gives no row. */
-#define COUNT_COMMIT                                                                                                 \
-    "; INSERT INTO athanor_commits(token, n, at) VALUES('%s', %lld, now()) ON CONFLICT(token) DO UPDATE SET"         \
-    " n=excluded.n, at=excluded.at WHERE athanor_commits.n < excluded.n RETURNING n"
 #define NEW_TOKEN                                                                                                    \
     "DELETE FROM athanor_commits WHERE at < now() - interval '7 days'; SELECT CAST(gen_random_uuid() AS TEXT)"
 
@@ -28,62 +23,94 @@ static ath_status make_token(athi_store *s) {
 void athi_postgres_forget_token(athi_store *s) {
     char script[128];
     snprintf(script, sizeof script, "DELETE FROM athanor_commits WHERE token='%s'", s->connection->token);
+    ath_status left = athi_postgres_leave_pipeline(s);
+    (void)left;
     if (s->connection->token[0] && !athi_postgres_is_lost(s)) PQclear(PQexec(s->connection->pg, script));
 }
 
-/* The beginning of a transaction in one exchange. The study's row is locked first: what an earlier try of ours did on a
- * connection that is lost has ended by then, well or badly. */
-static ath_status begin_text(athi_store *s, athi_simple kind, athi_text *out) {
-    if (kind == ATHI_SQL_READ) {
-        athi_text_printf(out, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1");
-        return out->failed ? ATH_E_NOMEM : ATH_OK;
-    }
-    athi_text_printf(out, "BEGIN; SET LOCAL lock_timeout TO %d; ", ATHI_MAX(s->patience_ms, 1));
-    if (kind == ATHI_SQL_QUICK) athi_text_printf(out, "SET LOCAL synchronous_commit TO off; ");
-    if (s->study_id)
-        athi_text_printf(out, "SELECT 1 FROM studies WHERE study_id=%lld FOR UPDATE" COUNT_COMMIT,
-                         (long long)s->study_id, s->connection->token, (long long)s->connection->commits);
-    else
-        athi_text_printf(out, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
-    return out->failed ? ATH_E_NOMEM : ATH_OK;
+static ath_status set_lock_timeout(athi_store *s) {
+    char text[64];
+    const int ms = ATHI_MAX(s->patience_ms, 1);
+    if (s->connection->lock_timeout == ms) return ATH_OK;
+    snprintf(text, sizeof text, "SET lock_timeout TO %d", ms);
+    ATH_TRY(athi_postgres_script(s, text, NULL));
+    s->connection->lock_timeout = ms;
+    return ATH_OK;
 }
 
+/* Writers wait for one another here. How a commit is recognised whose answer was lost: each store counts its transactions in a
+ * row of its own, which commits with them; the lock comes first, so what an earlier try of ours did on a connection that is
+ * lost has ended by then, well or badly. A row that has the number already is not changed, and is not given. */
+static ath_status take_turn(athi_store *s, bool again, bool *done) {
+    struct athi_connection *c = s->connection;
+    athi_rows *q;
+    bool row = true;
+    ATH_TRY(athi_sql_query(s, SQL_TURN, &q, "iti", s->study_id, c->token, c->commits));
+    if (!again) return ATH_OK; /* a new number: nobody needs to wait for what is known */
+    ATH_TRY(athi_sql_step(s, q, &row));
+    if (row) athi_sql_reset(q);
+    *done = !row;
+    return ATH_OK;
+}
+
+static ath_status begin(athi_store *s, athi_simple kind, bool again, bool *done) {
+    struct athi_connection *c = s->connection;
+    if (athi_postgres_is_lost(s)) ATH_TRY(athi_postgres_reconnect(s));
+    if (kind == ATHI_SQL_READ) {
+        c->within = true;
+        return athi_postgres_send(s, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    }
+    ATH_TRY(set_lock_timeout(s));
+    if (s->study_id && !c->token[0]) ATH_TRY(make_token(s));
+    c->within = true;
+    ATH_TRY(athi_postgres_send(s, "BEGIN"));
+    if (s->study_id) return take_turn(s, again, done);
+    char text[64];
+    snprintf(text, sizeof text, "SELECT pg_advisory_xact_lock(%lld)", (long long)STUDIES_LOCK);
+    return athi_postgres_send(s, text);
+}
+
+/* Takes a transaction back that went wrong; the sentence that stands is the first one. */
+static void roll_back(athi_store *s) {
+    char sentence[ATHI_ERRMSG_MAX];
+    if (athi_postgres_is_lost(s)) return;
+    memcpy(sentence, s->ctx->errmsg, sizeof sentence);
+    ath_status left = athi_postgres_leave_pipeline(s);
+    (void)left;
+    PQclear(PQexec(s->connection->pg, "ROLLBACK"));
+    memcpy(s->ctx->errmsg, sentence, sizeof sentence);
+}
+
+/* The transaction's first statements go with those of its work. */
 ath_status athi_postgres_begin(athi_store *s, athi_simple kind, bool again, bool *done) {
     struct athi_connection *c = s->connection;
-    athi_text script = {.ctx = s->ctx};
-    const char *row = NULL;
     if (!again) c->commits++, c->since = athi_now();
-    ath_status status = athi_postgres_is_lost(s) ? athi_postgres_reconnect(s) : ATH_OK;
-    if (status == ATH_OK && s->study_id && !c->token[0] && kind != ATHI_SQL_READ) status = make_token(s);
-    if (status == ATH_OK) status = begin_text(s, kind, &script);
-    if (status == ATH_OK) status = athi_postgres_script(s, script.text, &row);
-    athi_text_free(&script);
-    *done = status == ATH_OK && !row;
-    if (status != ATH_OK && !athi_postgres_is_lost(s)) PQclear(PQexec(c->pg, "ROLLBACK"));
-    c->within = status == ATH_OK;
+    c->kind = kind;
+    ath_status status = begin(s, kind, again, done);
+    if (status == ATH_OK) return ATH_OK;
+    c->within = false;
+    roll_back(s);
     return status;
 }
 
-/* The commit goes with the last statements; where one of them was wrong, it is not run. */
+/* The commit goes with the last statements; where one of them was wrong, it is not run. Nobody waits for the disk while
+ * others wait for the study: the commit lets them go on, and then a record that follows it in the server's log is waited for.
+ * What others commit that have seen this one comes to the disk after it. */
+static const char to_the_disk[] =
+    "SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'athanor', '')";
+
 static ath_status commit(athi_store *s) {
-    struct athi_connection *c = s->connection;
-    if (PQpipelineStatus(c->pg) == PQ_PIPELINE_OFF) return athi_postgres_script(s, "COMMIT", NULL);
-    if (c->n_pending == ATHI_PENDING_MAX) ATH_TRY(athi_postgres_receive(s));
-    if (!PQsendQueryParams(c->pg, "COMMIT", 0, NULL, NULL, NULL, NULL, 0)) return athi_postgres_fail(s, NULL);
-    athi_postgres_push(c, (athi_sent){.rows = NULL});
+    const athi_simple kind = s->connection->kind;
+    ATH_TRY(athi_postgres_send(s, "COMMIT"));
+    if (kind == ATHI_SQL_READ) return athi_postgres_flush(s); /* it has nothing to tell */
+    if (kind != ATHI_SQL_QUICK) ATH_TRY(athi_postgres_send(s, to_the_disk));
     return athi_postgres_leave_pipeline(s);
 }
 
 ath_status athi_postgres_end(athi_store *s, ath_status status) {
     s->connection->within = false;
     if (status == ATH_OK) status = commit(s);
-    if (status == ATH_OK || athi_postgres_is_lost(s)) return status;
-    char sentence[ATHI_ERRMSG_MAX]; /* of what went wrong first */
-    memcpy(sentence, s->ctx->errmsg, sizeof sentence);
-    ath_status left = athi_postgres_leave_pipeline(s);
-    (void)left;
-    memcpy(s->ctx->errmsg, sentence, sizeof sentence);
-    PQclear(PQexec(s->connection->pg, "ROLLBACK"));
+    if (status != ATH_OK) roll_back(s);
     return status;
 }
 
@@ -101,9 +128,12 @@ bool athi_postgres_again(athi_store *s, ath_status *status) {
 
 /* What is visible differs only where a transaction has got a number or ended since. */
 ath_status athi_postgres_version(athi_store *s, int64_t *out) {
-    const char *text_of = NULL;
-    ATH_TRY(athi_postgres_script(s, "SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)", &text_of));
-    *out = text_of ? strtoll(text_of, NULL, 10) : 0;
+    athi_rows *q;
+    bool row;
+    ATH_TRY(athi_sql_query(s, SQL_SNAPSHOT, &q, ""));
+    ATH_TRY(athi_sql_step(s, q, &row));
+    *out = row ? athi_sql_int(q, 0) : 0;
+    athi_sql_reset(q);
     return ATH_OK;
 }
 

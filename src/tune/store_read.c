@@ -6,9 +6,7 @@
 
 enum { AT_ONCE = 2000 }; /* trials whose rows a client library may have to hold together */
 
-static ath_status discover(athi_store *s) {
-    athi_rows *q;
-    ATH_TRY(athi_sql_query(s, SQL_TRIALS_AFTER, &q, "ii", s->study_id, s->n ? s->cached[s->n - 1].id : (int64_t)0));
+static ath_status discover(athi_store *s, athi_rows *q) {
     for (bool row = true;;) {
         ATH_TRY(athi_sql_step(s, q, &row));
         if (!row) return ATH_OK;
@@ -65,10 +63,16 @@ static bool outdated(const athi_cached *c, bool foreign) {
 
 ath_status athi_store_refresh(athi_store *s, void *args) {
     int64_t version;
+    athi_rows *after;
     (void)args;
-    ATH_TRY(athi_sql_version(s, &version));
+    ATH_TRY(
+        athi_sql_query(s, SQL_TRIALS_AFTER, &after, "ii", s->study_id, s->n ? s->cached[s->n - 1].id : (int64_t)0));
+    ATH_TRY(athi_sql_version(s, &version)); /* in the same exchange */
     bool foreign = version != s->data_version;
-    if (foreign || !s->n) ATH_TRY(discover(s));
+    if (foreign || !s->n)
+        ATH_TRY(discover(s, after));
+    else
+        athi_sql_reset(after);
     for (int64_t i = 0, end; i < s->n; i = ATHI_MAX(end, i + 1)) {
         for (end = i; end < s->n && end - i < AT_ONCE && outdated(&s->cached[end], foreign);) end++;
         if (end > i) ATH_TRY(athi_store_read(s, i, end));

@@ -23,8 +23,11 @@ static const char *const texts[SQL_COUNT] = {
     /* The same number as Optuna's count of earlier trials, since no trial is ever deleted alone. */
     [SQL_NEXT_NUMBER] = "SELECT (SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY trial_id DESC LIMIT 1),"
                         " (SELECT value FROM athanor_study WHERE study_id=?1 AND \"key\"='edits')",
+    /* That number again, since both go in one exchange; ?3: which it has to be, -1: any. */
     [SQL_TRIAL_INSERT] =
-        "INSERT INTO trials(number, study_id, state, datetime_start) VALUES(?1, ?2, 'RUNNING', ?3)" GIVEN,
+        "INSERT INTO trials(number, study_id, state, datetime_start) SELECT number, CAST(?1 AS INTEGER), 'RUNNING',"
+        " ?2 FROM (SELECT COALESCE((SELECT number + 1 FROM trials WHERE study_id=?1 ORDER BY"
+        " trial_id DESC LIMIT 1), 0) AS number) AS next WHERE ?3 < 0 OR number=?3" GIVEN,
     [SQL_TRIAL_EXTRA_INSERT] =
         "INSERT INTO athanor_trials(trial_id, seen, relation, relative, relative_step) VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_TRIAL_ID] = "SELECT trial_id FROM trials WHERE study_id=?1 AND number=?2",
@@ -119,6 +122,11 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_EXECUTION_DELETE] = "DELETE FROM athanor_executions WHERE trial_id=?1 AND execution=?2",
     [SQL_EXECUTIONS] = "SELECT trial_id, execution, objective, value, best_step FROM athanor_executions"
                        " WHERE trial_id BETWEEN ?1 AND ?2 ORDER BY trial_id, execution, objective",
+    /* Of PostgreSQL alone. */
+    [SQL_TURN] = "WITH turn AS MATERIALIZED (SELECT 1 FROM studies WHERE study_id=?1 FOR UPDATE) INSERT INTO"
+                 " athanor_commits(token, n, at) SELECT ?2, ?3, now() FROM turn ON CONFLICT(token) DO UPDATE SET"
+                 " n=excluded.n, at=excluded.at WHERE athanor_commits.n < excluded.n RETURNING n",
+    [SQL_SNAPSHOT] = "SELECT hashtextextended(CAST(pg_current_snapshot() AS TEXT), 0)",
 };
 
 static void replace(athi_text *out, const char **at, const char *name, const char *by) {
@@ -211,8 +219,12 @@ ath_status athi_sql_insert(athi_store *s, athi_sql which, int64_t *key, const ch
     ath_status status = s->database->query(s, which, q, types, args);
     va_end(args);
     ATH_TRY(status); /* it may not be prepared */
+    return athi_sql_inserted(s, q, key);
+}
+
+ath_status athi_sql_inserted(athi_store *s, athi_rows *q, int64_t *key) {
     bool row;
-    status = s->database->step(s, q, &row);
+    ath_status status = s->database->step(s, q, &row);
     if (status == ATH_OK) *key = s->database->given(s, q);
     athi_sql_reset(q);
     return status;

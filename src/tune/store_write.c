@@ -33,21 +33,29 @@ ath_status athi_store_id(athi_store *s, int64_t number, int64_t *id) {
     return ATH_OK;
 }
 
-ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
-    athi_rows *q;
+static ath_status read_running(athi_store *s, athi_rows *q, bool *running) {
     bool row;
-    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
     ATH_TRY(athi_sql_step(s, q, &row));
     *running = row && !strcmp(athi_sql_text(q, 0), "RUNNING");
     if (row) athi_sql_reset(q);
     return ATH_OK;
 }
 
+ath_status athi_store_is_running(athi_store *s, int64_t id, bool *running) {
+    athi_rows *q;
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &q, "i", id));
+    return read_running(s, q, running);
+}
+
+/* Both are asked in one exchange. */
 static ath_status running_id(athi_store *s, int64_t number, int64_t *id) {
     bool running;
+    athi_rows *state, *lease;
     ATH_TRY(athi_store_id(s, number, id));
-    ATH_TRY(athi_store_is_running(s, *id, &running));
-    if (running) return athi_lease_check(s, number, *id);
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_STATE, &state, "i", *id));
+    ATH_TRY(athi_lease_ask(s, *id, &lease));
+    ATH_TRY(read_running(s, state, &running));
+    if (running) return athi_lease_check(s, number, lease);
     return athi_fail(s->ctx, ATH_E_STATE, "%s: trial %lld is not running: a finished trial does not change", s->path,
                      (long long)number);
 }
@@ -70,10 +78,8 @@ static ath_status insert_params(athi_store *s, int64_t id, const double *point) 
 }
 
 /* In the same look: is the space still the one that the study was opened with? */
-static ath_status next_number(athi_store *s, int64_t *number) {
-    athi_rows *q;
+static ath_status read_number(athi_store *s, athi_rows *q, int64_t *number) {
     bool row;
-    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &q, "i", s->study_id));
     ATH_TRY(athi_sql_step(s, q, &row));
     *number = row && !athi_sql_null(q, 0) ? athi_sql_int(q, 0) : 0;
     const int64_t edits = row && !athi_sql_null(q, 1) ? strtoll(athi_sql_text(q, 1), NULL, 10) : 0;
@@ -95,10 +101,15 @@ static ath_status inherit_reports(athi_store *s, int64_t id, const athi_beginnin
 static ath_status insert_trial(athi_store *s, void *args) {
     change *c = args;
     const athi_beginning *b = c->beginning;
+    athi_rows *next, *inserted;
     athi_optuna_time(athi_store_clock(), c->now);
-    ATH_TRY(next_number(s, &c->number));
-    if (b->optimistic && c->number != b->after) return c->number = -1, ATH_E_STATE; /* a commit would cost, for nothing */
-    ATH_TRY(athi_sql_insert(s, SQL_TRIAL_INSERT, &c->id, "iit", c->number, s->study_id, c->now));
+    ATH_TRY(athi_sql_query(s, SQL_NEXT_NUMBER, &next, "i", s->study_id));
+    ATH_TRY(athi_sql_query(s, SQL_TRIAL_INSERT, &inserted, "iti", s->study_id, c->now,
+                           b->optimistic ? b->after : (int64_t)-1));
+    ATH_TRY(read_number(s, next, &c->number));
+    if (b->optimistic && c->number != b->after)
+        return c->number = -1, ATH_E_STATE; /* a commit would cost, for nothing */
+    ATH_TRY(athi_sql_inserted(s, inserted, &c->id));
     ATH_TRY(athi_lease_take(s, c->id));
     ATH_TRY(athi_sql_run(s, SQL_TRIAL_EXTRA_INSERT, "iiiii", c->id, b->seen, (int64_t)b->relation, b->relative,
                          b->relative_step));
