@@ -260,6 +260,7 @@ typedef struct athi_training_opts {
     const char *init;                    /* weights to begin with, or NULL */
     const char *monitor;                 /* best epoch of it is kept; NULL: none */
     bool maximize;
+    int64_t inherited;              /* epochs of the state in `directory` that are another trial's: none is the best */
     int64_t epochs;                 /* 0: the recipe's */
     const athi_callback *callbacks; /* in place of the recipe's, if n_callbacks >= 0 */
     int n_callbacks;                /* -1: the recipe's */

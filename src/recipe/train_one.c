@@ -29,6 +29,7 @@ static ath_status fit(ath_ctx *ctx, athi_arena *arena, const athi_training_opts 
         .folder = o->directory,
         .monitor = o->monitor,
         .maximize = o->maximize,
+        .inherited = o->inherited,
         .metadata = metadata,
         .stop_on_nan = true,
         .resume = true,

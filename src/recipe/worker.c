@@ -141,7 +141,8 @@ static ath_status time_steps(worker *w, athi_arena *arena, const athi_value *bou
     double rate = 0;
     bool stop = false;
     ATH_TRY(athi_time_one(w->ctx, arena, bound, w->data, w->warm_up, w->timed_steps, &w->halt, &rate));
-    return on_epoch(w, &(athi_epoch){.epoch = 1, .step = w->timed_steps, .names = names, .values = &rate, .n = 1}, &stop);
+    return on_epoch(w, &(athi_epoch){.epoch = 1, .step = w->timed_steps, .names = names, .values = &rate, .n = 1},
+                    &stop);
 }
 
 static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
@@ -159,7 +160,8 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
     if (folds && execution && execution->type == ATHI_INT)
         ATH_TRY(athi_bound_fold(arena, bound, execution->integer % folds, folds));
     ATH_TRY(open_data(w, bound));
-    const athi_value *resumed = athi_value_get(task, "resumed"), *until = athi_value_get(task, "until");
+    const athi_value *resumed = athi_value_get(task, "resumed"), *until = athi_value_get(task, "until"),
+                     *begin = athi_value_get(task, "begin");
     w->until = until && until->type == ATHI_INT ? until->integer : 0;
     w->halt = 0;
     if (w->timed_steps) return time_steps(w, arena, bound);
@@ -169,6 +171,7 @@ static ath_status train(worker *w, athi_arena *arena, const athi_value *task) {
                                .directory = dir->text,
                                .monitor = w->objective,
                                .maximize = w->maximize,
+                               .inherited = begin && begin->type == ATHI_INT ? begin->integer : 0,
                                .n_callbacks = -1,
                                .on_epoch = on_epoch,
                                .on_batch = on_batch,

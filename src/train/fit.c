@@ -78,7 +78,7 @@ static void keep_best(run *r, const athi_epoch *e) {
     if (!r->o->monitor) return;
     bool found;
     double value = athi_epoch_value(e, r->o->monitor, &found), *best = &r->values[ATHI_BEST_VALUE];
-    bool first = r->progress[ATHI_BEST_EPOCH] == 0;
+    bool first = r->progress[ATHI_BEST_EPOCH] <= r->o->inherited;
     if (isnan(value) || (!first && !(r->o->maximize ? value > *best : value < *best))) return;
     *best = value;
     r->progress[ATHI_BEST_EPOCH] = e->epoch;

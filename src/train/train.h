@@ -130,6 +130,7 @@ typedef struct athi_fit_opts {
     const char *folder;         /* what relative paths of callbacks start from; NULL: the current one */
     const char *monitor;        /* the report whose best epoch is kept in best/…; NULL: none */
     bool maximize;              /* of monitor */
+    int64_t inherited;          /* epochs in the state that are another training's: none of them is the best */
     const athi_value *metadata; /* of model files that callbacks write */
     bool stop_on_nan;           /* a loss of NaN or infinity ends the run with ATH_E_FAILED */
     bool resume;                /* continue from state_path if it is there */

@@ -6,7 +6,7 @@
 
 double athi_trial_loss(const athi_view *view, const athi_trial *t, int objective) {
     double v = t->values ? t->values[objective] : NAN;
-    if (t->state == ATHI_TRIAL_PRUNED && isnan(v) && t->n_reports > 0 && objective == 0)
+    if (t->state == ATHI_TRIAL_PRUNED && isnan(v) && athi_trial_first(t) < t->n_reports && objective == 0)
         v = t->reports[t->n_reports - 1].value;
     return view->maximize[objective] ? -v : v;
 }

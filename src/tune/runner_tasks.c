@@ -37,6 +37,7 @@ static ath_status write_request(athi_runner *r, athi_slot *w) {
     ATH_TRY(athi_value_set(a, map, "params", params));
     ATH_TRY(athi_value_set(a, map, "resumed", athi_value_bool(a, w->task.resumed)));
     if (w->task.budget) ATH_TRY(athi_value_set(a, map, "until", athi_value_int(a, w->task.budget)));
+    if (w->task.begin) ATH_TRY(athi_value_set(a, map, "begin", athi_value_int(a, w->task.begin)));
     athi_text text = {.ctx = r->ctx};
     ath_status status = athi_json_write(&text, map, 0);
     if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;

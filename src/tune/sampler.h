@@ -69,6 +69,17 @@ typedef struct athi_trial {
     bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 
+/** The step after which its reports are its own: a child's curve begins with its parent's. */
+static inline int64_t athi_trial_begin(const athi_trial *t) {
+    return t->relation == ATHI_RELATION_CHILD ? t->relative_step : 0;
+}
+/** The index of its first report of its own. */
+static inline int64_t athi_trial_first(const athi_trial *t) {
+    int64_t i = 0;
+    while (i < t->n_reports && t->reports[i].step <= athi_trial_begin(t)) i++;
+    return i;
+}
+
 /* What a sampler computed from the first trials of a study, so as not to begin at the first with each suggestion. It
  * belongs to who asks for the suggestions (a search), who passes it with the views of one study only, each of which
  * knows at least what the one before knew: a trial that was finished in one is finished and the same in the next. A

@@ -10,7 +10,7 @@ static bool ends_early(const athi_curve_opts *o, int64_t step) { return step < o
 static double running_mean(const athi_schedule *s, const athi_trial *t, int64_t step) {
     double sum = 0;
     int64_t n = 0;
-    for (int64_t i = 0; i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++, n++)
+    for (int64_t i = athi_trial_first(t); i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++, n++)
         sum += s->maximize ? -t->reports[i].value : t->reports[i].value;
     return n ? sum / (double)n : (double)NAN;
 }
@@ -59,7 +59,7 @@ static bool patience(const void *opts, const athi_schedule *s, const athi_trial 
     double best = INFINITY;
     int64_t since = 0;
     (void)before;
-    for (int64_t i = 0; i < t->n_reports; i++) {
+    for (int64_t i = athi_trial_first(t); i < t->n_reports; i++) {
         double loss = s->maximize ? -t->reports[i].value : t->reports[i].value;
         since = loss < best - o->min_delta ? 0 : since + 1;
         if (loss < best) best = loss;

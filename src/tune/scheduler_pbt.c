@@ -68,8 +68,6 @@ static int64_t until(const void *opts, const athi_schedule *s, int64_t number, i
 /* ---- the population --------------------------------------------------------------------------------- */
 
 static bool is_child(const athi_trial *t) { return t->relation == ATHI_RELATION_CHILD; }
-/* The step at which it began. */
-static int64_t begin_of(const athi_trial *t) { return is_child(t) ? t->relative_step : 0; }
 static bool is_live(const athi_trial *t) { return t->state == ATHI_TRIAL_RUNNING || t->state == ATHI_TRIAL_PAUSED; }
 static bool is_ours(const athi_trial *t) {
     return t->seen >= 0 && !t->outside && t->relation != ATHI_RELATION_RESCORE && t->state != ATHI_TRIAL_WAITING;
@@ -106,7 +104,7 @@ static int64_t boundary_of(const population *p, const athi_trial *t) {
 }
 
 static bool came_to(const population *p, const athi_trial *t, int64_t at) {
-    return begin_of(t) < at && athi_schedule_step(p->s, t) >= at;
+    return athi_trial_begin(t) < at && athi_schedule_step(p->s, t) >= at;
 }
 
 /* Has everybody come who will? Trials that ended before did not. */
@@ -173,8 +171,8 @@ static int64_t free_places(const population *p, int64_t at) {
         bool pruned = t->state == ATHI_TRIAL_PRUNED, ended = pruned || t->state == ATHI_TRIAL_FAILED;
         bool before = athi_schedule_step(p->s, t) < at;
         bool there = pruned && boundary_of(p, t) == at && is_among_worst(p, t, at);
-        places += ended && begin_of(t) < at && (before || there);
-        places -= is_child(t) && boundary_at(p, begin_of(t)) <= at;
+        places += ended && athi_trial_begin(t) < at && (before || there);
+        places -= is_child(t) && boundary_at(p, athi_trial_begin(t)) <= at;
     }
     return places;
 }

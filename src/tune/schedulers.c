@@ -45,12 +45,20 @@ int64_t athi_schedule_step(const athi_schedule *s, const athi_trial *t) {
     return t->n_reports ? athi_schedule_at(s, &t->reports[t->n_reports - 1]) : 0;
 }
 
+/* Its reports up to a step, without those that it has from its parent. */
+static int64_t count_own(const athi_schedule *s, const athi_trial *t, int64_t step) {
+    int64_t n = 0;
+    for (int64_t i = athi_trial_first(t); i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++) n++;
+    return n;
+}
+
 double athi_schedule_loss(const athi_schedule *s, const athi_trial *t, int64_t step) {
     bool failed = t->state == ATHI_TRIAL_FAILED && t->reason != ATHI_REASON_LOST && t->reason != ATHI_REASON_NONE;
     double best = INFINITY;
     if (t->outside || (athi_schedule_step(s, t) < step && !failed)) return (double)NAN;
     if (athi_schedule_step(s, t) < step) return INFINITY;
-    for (int64_t i = 0; i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++) {
+    if (athi_trial_begin(t) && !count_own(s, t, step)) return (double)NAN;
+    for (int64_t i = athi_trial_first(t); i < t->n_reports && athi_schedule_at(s, &t->reports[i]) <= step; i++) {
         double v = s->maximize ? -t->reports[i].value : t->reports[i].value;
         if (v < best) best = v;
     }

@@ -170,6 +170,7 @@ static bool hand_out(athi_search *s, athi_task *task) {
                                 .point = a->point,
                                 .parent = a->parent,
                                 .child = a->child,
+                                .begin = e->begin,
                                 .resumed = e->resumed,
                                 .until = athi_search_by_seconds(s) ? 0 : e->until,
                                 .budget = athi_search_budget(s, e),

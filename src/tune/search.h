@@ -40,9 +40,9 @@ typedef struct athi_search_opts {
     const void *scheduler_opts;
     const athi_row *prune; /* another of them beside it, which only stops; NULL: none */
     const void *prune_opts;
-    int64_t max_t; /* steps of a whole trial (epochs of a recipe), 0: unknown */
+    int64_t max_t;       /* steps of a whole trial (epochs of a recipe), 0: unknown */
     const double *clock; /* the time in seconds by which run times are counted; NULL: the machine's */
-    bool no_pause; /* executions cannot be paused and go on */
+    bool no_pause;       /* executions cannot be paused and go on */
     /** Makes the state of trial `parent`, which waits, the one of trial `child`, which has not begun; fresh: what lies
      *  there is of nobody, else it may have been done before. NULL: nobody can. */
     ath_status (*inherit)(void *user, int64_t child, int64_t parent, bool fresh);
@@ -62,6 +62,7 @@ typedef struct athi_task {
     int64_t until;       /* the step after which it pauses, 0: it runs to its end, or is told when to pause */
     int64_t parent;      /* it has just begun from this trial's state; -1: it has not */
     bool child;          /* it began from another's state, so it cannot begin anew */
+    int64_t begin;       /* the step of that state, 0: it is no child */
     int64_t budget;      /* steps that it may take: `until`, else those of a whole trial; 0: unknown */
 } athi_task;
 
@@ -149,7 +150,7 @@ typedef enum athi_replayed {
     ATHI_REPLAYED_NONE,      /* the trial is no suggestion: added, scored again, a child of another */
     ATHI_REPLAYED_SAME,      /* to the last bit */
     ATHI_REPLAYED_DIFFERENT, /* `points` has what it is now */
-    ATHI_REPLAYED_UNKNOWN,   /* the study does not say all: the space has grown since, reports of running trials counted */
+    ATHI_REPLAYED_UNKNOWN, /* the study does not say all: the space has grown since, reports of running trials counted */
     ATHI_REPLAYED_COUNT
 } athi_replayed;
 typedef struct athi_replay {

@@ -18,8 +18,9 @@ typedef struct athi_execution {
     bool resumed;
     int64_t n_reports, last_step, best_step; /* best_step 0: nothing but NaN so far */
     double seconds, began;                   /* run time at its last report; when it began or went on after that */
-    athi_report before;                      /* its report before the last one; step 0: none */
-    double best;                             /* of the first objective */
+    int64_t begin;      /* of a child: its reports up to this step are its parent's, and not what it is worth */
+    athi_report before; /* its report before the last one; step 0: none */
+    double best;        /* of the first objective */
     double last[ATHI_OBJECTIVES_MAX], final[ATHI_OBJECTIVES_MAX];
     bool has_final;
     char *final_json; /* its report of step 0, which the study gets with its end; NULL: it gave none */

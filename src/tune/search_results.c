@@ -252,9 +252,9 @@ ath_status athi_search_restart(athi_search *s, const athi_task *task) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
-    const int64_t until = e->until;
+    const int64_t until = e->until, begin = e->begin;
     athi_execution_clear(s, e);
-    e->phase = ATHI_PHASE_RUNNING, e->until = until, e->began = athi_search_clock(s);
+    e->phase = ATHI_PHASE_RUNNING, e->until = until, e->begin = begin, e->began = athi_search_clock(s);
     return athi_search_lost(s, a, athi_store_rewind(s->opts.store, task->trial, task->execution, 0));
 }
 

@@ -7,7 +7,7 @@
 
 void athi_execution_take(const athi_search *s, athi_execution *e, const athi_report *report, const double *values) {
     size_t bytes = (size_t)s->info->n_objectives * sizeof(double);
-    e->n_reports++;
+    e->n_reports += report->step > e->begin || report->step == 0;
     if (report->step == 0) {
         e->has_final = true;
         memcpy(e->final, values, bytes);
@@ -16,7 +16,7 @@ void athi_execution_take(const athi_search *s, athi_execution *e, const athi_rep
     e->before = (athi_report){.step = e->last_step, .seconds = e->seconds};
     e->last_step = report->step, e->seconds = ATHI_MAX(report->seconds, e->seconds);
     memcpy(e->last, values, bytes);
-    if (isnan(values[0])) return;
+    if (isnan(values[0]) || report->step <= e->begin) return;
     if (e->best_step && !(s->info->maximize[0] ? values[0] > e->best : values[0] < e->best)) return;
     e->best = values[0], e->best_step = report->step;
 }
@@ -120,6 +120,7 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
     a->rescored = t->relation == ATHI_RELATION_RESCORE, a->child = t->relation == ATHI_RELATION_CHILD;
     for (int64_t i = 0; i < a->n; i++) {
         athi_execution *e = &a->executions[i];
+        e->begin = athi_trial_begin(t);
         if (i < t->n_executions && !isnan(t->execution_values[i * m])) {
             e->phase = ATHI_PHASE_DONE, e->best_step = t->execution_best[i];
             memcpy(e->values, t->execution_values + i * m, (size_t)m * sizeof(double));

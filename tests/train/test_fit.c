@@ -269,6 +269,28 @@ static void augmented_from_c(void **unused) {
                  "height_factor");
 }
 
+/* A training that goes on from another's state after two epochs: those were better, but are not its own. */
+static void the_best_epoch_is_an_own_one(void **unused) {
+    (void)unused;
+    watch w = {0};
+    unlink(state_path);
+    ath_model *m = make_model(7, NULL, 0);
+    athi_fit_opts o = fit_opts(&w);
+    double value;
+    o.state_path = state_path, o.resume = true, o.monitor = "loss"; /* it falls, and the largest counts */
+    o.max_steps = 32;                                               /* two epochs */
+    assert_ok(ctx, athi_fit(m, &o));
+    assert_int_equal(athi_best_epoch(m, &value), 1);
+    athi_model_destroy(m);
+    for (int64_t inherited = 0; inherited <= 2; inherited += 2) {
+        m = make_model(7, NULL, 0);
+        o.max_steps = 0, o.inherited = inherited, o.state_path = inherited ? state_path : NULL;
+        assert_ok(ctx, athi_fit(m, &o));
+        assert_int_equal(athi_best_epoch(m, &value), inherited ? 3 : 1);
+        athi_model_destroy(m);
+    }
+}
+
 static void a_damaged_state_is_refused(void **unused) {
     (void)unused;
     watch w = {0};
@@ -429,6 +451,7 @@ int main(void) {
                                        cmocka_unit_test(batches_made_ahead),
                                        cmocka_unit_test(augmented_from_c),
                                        cmocka_unit_test(validation_is_not_augmented),
+                                       cmocka_unit_test(the_best_epoch_is_an_own_one),
                                        cmocka_unit_test(a_damaged_state_is_refused),
                                        cmocka_unit_test(a_target_stops_it),
                                        cmocka_unit_test(rates_by_epoch),

@@ -28,6 +28,7 @@ typedef struct campaign {
     slot slots[SLOTS];
     int64_t most, inherited, next_slot;
     int64_t stride; /* so many steps to a report */
+    double decay;   /* what is taken from the score at each step */
     int64_t fails;  /* this trial crashes in its first step, -1: none */
 } campaign;
 
@@ -72,7 +73,7 @@ static double advance(campaign *c, const athi_task *task) {
     if (!p->step) p->error = 1;
     p->step++;
     p->error = p->error * (1 - rate) * (1 - rate) + 0.1 * rate * rate;
-    return -log(p->error);
+    return -log(p->error) - c->decay * (double)p->step;
 }
 
 /* One step of one slot. */
@@ -183,6 +184,43 @@ static void the_worst_are_replaced(void **state) {
     assert_int_equal(complete, 8);
     assert_int_equal(pruned, 6);
     athi_search_close(c.search);
+}
+
+/* Scores fall from step to step, so each child's curve begins with its parent's best; that is not what it is worth. */
+static void a_child_is_worth_its_own_steps(void **state) {
+    for (int last = 0; last < 2; last++) {
+        study *t = *state;
+        campaign c;
+        add(&t->f, float_param("rate", 1e-3, 1, 0, ATHI_PRIOR_LOG));
+        study_open(t);
+        set_up(&c, t, "pbt", "{\"perturbation_interval\": 10}");
+        c.decay = 10, c.opts.last_value = last;
+        open_search(&c);
+        run(&c, 0, 150);
+        athi_search_close(c.search); /* what was taken over counts the same */
+        study_reopen(t);
+        c.opts.store = t->store;
+        memset(c.slots, 0, sizeof c.slots);
+        open_search(&c);
+        run(&c, 0, ALL);
+        int64_t children = 0;
+        for (int64_t i = 0; i < study_count(t); i++) {
+            const athi_trial *x = study_trial(t, i);
+            const athi_report *first = &x->reports[athi_trial_first(x)], *end = &x->reports[x->n_reports - 1];
+            assert_true(x->values[0] == (last ? end : first)->value);
+            if (x->state == ATHI_TRIAL_COMPLETE && !last) assert_int_equal(x->execution_best[0], first->step);
+            if (x->relation != ATHI_RELATION_CHILD) continue;
+            children++;
+            assert_int_equal(first->step, x->relative_step + 1);
+        }
+        assert_int_equal(children, 6);
+        const athi_trial **ranking;
+        int64_t n;
+        assert_ok(t->f.ctx, athi_search_ranking(c.search, t->f.arena, &ranking, &n));
+        assert_int_equal(n, 8);
+        if (!last) assert_int_equal(ranking[0]->relation, ATHI_RELATION_NONE); /* a first step of all is the best */
+        again(state, &c);
+    }
 }
 
 /* At each boundary those who end are worse than those who stay, and parents are among the best two of eight. */
@@ -385,7 +423,8 @@ static void children_stay_in_the_space(void **state) {
     int parent = add(&t->f, kind);
     add_under(&t->f, float_param("momentum", 0, 0.99, 0, ATHI_PRIOR_UNIFORM), parent, 1, 1);
     bool fixed[8] = {[4] = true};
-    const athi_pbt_opts *o = study_options(t, athi_row_find(&athi_schedulers, "pbt"), "{\"resample_probability\": 0}");
+    const athi_pbt_opts *o =
+        study_options(t, athi_row_find(&athi_schedulers, "pbt"), "{\"resample_probability\": 0}");
     athi_schedule s = {.space = t->f.space, .fixed = fixed};
     double point[8], child[8];
     int64_t shrunk = 0, grown = 0, appeared = 0;
@@ -447,6 +486,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_worst_are_replaced),
+        TEST(a_child_is_worth_its_own_steps),
         TEST(parents_are_among_the_best),
         TEST(it_beats_constant_rates),
         TEST(who_is_quicker_decides_nothing),
