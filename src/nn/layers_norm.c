@@ -102,7 +102,7 @@ static int64_t count_groups(athi_net *net, const char *name, athi_shape s, int64
 }
 
 /* Each group of a sample is a row [positions, channels / groups] of a layer normalisation; gamma and beta, which are by
- * channel, come behind it. With one group its values lie together already. All of it is computed in float32. */
+ * channel, come behind it. With one group its values lie together already. All of it is computed in float32; the result is the layer's. */
 static ath_tensor *build_group_normalization(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
                                              const char *name) {
     (void)n_in;
@@ -132,6 +132,8 @@ static ath_tensor *build_group_normalization(athi_net *net, ath_tensor *const *i
     if (o->center == ATH_ON)
         x = athi_op2(g, ATHI_OP_ADD, x,
                      vector(net, name, "beta", channels, ATH_ON, 0, o->beta_initializer, o->beta_regularizer), NULL);
+    g->compute = net->compute;
+    if (g->compute != ATH_F32) x = athi_reshape(g, x, s);
     return x;
 }
 const athi_layer_impl athi_layer_group_normalization = {1, 1, build_group_normalization};
