@@ -17,6 +17,16 @@ void athi_unit_ops(const athi_unit *u, char *out, size_t size) {
         used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "+" : "", athi_op_name(u->nodes[i]->op));
 }
 
+const char *athi_typed_shape(ath_dtype type, athi_shape shape, char out[112]) {
+    char dims[96];
+    snprintf(out, 112, "%s%s", type == ATH_F32 ? "" : athi_dtype_name(type), athi_shape_str(shape, dims));
+    return out;
+}
+
+const char *athi_unit_type(const athi_unit *u, char out[112]) {
+    return u->n_out ? athi_typed_shape(u->out[0]->dtype, u->out[0]->shape, out) : "";
+}
+
 void athi_put_machine(athi_text *out, const athi_machine *m) {
     athi_text_printf(out, "%d thread%s: ", m->threads, m->threads == 1 ? "" : "s");
     athi_put_scaled(out, m->flops, "FLOP/s");
@@ -91,7 +101,7 @@ static void put_kinds(const kind *kinds, int64_t n, const athi_profile *p, doubl
 }
 
 static void put_units(const athi_profile_unit *const *units, int64_t n, double whole, athi_text *out) {
-    char ops[128], shape[96];
+    char ops[128], type[112];
     athi_text_printf(out, "\n%9s  %12s  %6s  %-7s  %14s  calls that take 1 %% and more\n", "share", "time", "bound",
                      "by", "rate");
     for (int64_t i = 0; i < n && units[i]->seconds >= 0.01 * whole; i++) {
@@ -99,7 +109,7 @@ static void put_units(const athi_profile_unit *const *units, int64_t n, double w
         athi_unit_ops(u->unit, ops, sizeof ops);
         put_times(out, u->seconds, whole, u->bound, u->by_memory, u->flops, u->bytes);
         athi_text_printf(out, "  %s  %s  %s  %s\n", ops, u->unit->nodes[u->unit->n_nodes - 1]->layer,
-                         u->unit->n_out ? athi_shape_str(u->unit->out[0]->shape, shape) : "", kernel_of(u->unit));
+                         athi_unit_type(u->unit, type), kernel_of(u->unit));
     }
 }
 
@@ -162,7 +172,10 @@ ath_status athi_unit_value(athi_arena *arena, const athi_profile_unit *u, athi_v
     athi_unit_ops(u->unit, ops, sizeof ops);
     ATH_TRY(put_text(arena, map, "ops", ops));
     ATH_TRY(put_text(arena, map, "layer", u->unit->nodes[u->unit->n_nodes - 1]->layer));
-    if (u->unit->n_out) ATH_TRY(put_text(arena, map, "shape", athi_shape_str(u->unit->out[0]->shape, shape)));
+    if (u->unit->n_out) {
+        ATH_TRY(put_text(arena, map, "shape", athi_shape_str(u->unit->out[0]->shape, shape)));
+        ATH_TRY(put_text(arena, map, "type", athi_dtype_name(u->unit->out[0]->dtype)));
+    }
     ATH_TRY(put_text(arena, map, "kernel", kernel_of(u->unit)));
     ATH_TRY(put_number(arena, map, "flops", u->flops));
     ATH_TRY(put_number(arena, map, "bytes", u->bytes));

@@ -86,9 +86,9 @@ static void put_layers(const athi_net *net, athi_text *out) {
     athi_text_printf(out, "\nlayers:\n");
     for (int64_t i = 0; i < net->n_layers; i++) {
         const athi_layer *l = &net->layers[i];
-        char shape[96];
+        char type[112];
         athi_text_printf(out, "  %-24s %-22s %-24s %12lld\n", l->name, l->row->name,
-                         athi_shape_str(l->out->shape, shape), (long long)l->n_params);
+                         athi_typed_shape(l->out->node->compute, l->out->shape, type), (long long)l->n_params);
         total += l->n_params;
     }
     athi_text_printf(out, "  %-24s %-22s %-24s %12lld parameters\n", "", "", "", (long long)total);
@@ -106,13 +106,13 @@ static void put_why(const athi_unit *u, const char *why, athi_text *out) {
 }
 
 static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
-    char shape[96], name[128];
+    char type[112], name[128];
     double flops, bytes;
     athi_unit_cost(u, &flops, &bytes);
     athi_unit_ops(u, name, sizeof name);
     const athi_node *last = u->nodes[u->n_nodes - 1];
     athi_text_printf(out, "  %3lld  %-34s %-20s %-20s ", (long long)index, name, last->layer,
-                     u->n_out ? athi_shape_str(u->out[0]->shape, shape) : "");
+                     athi_unit_type(u, type));
     athi_put_scaled(out, flops, "FLOP");
     const char *why = u->why ? u->why : u->kernel ? u->kernel->name : "no call: the value is seen differently";
     put_why(u, why, out);
