@@ -102,7 +102,8 @@ static int64_t count_groups(athi_net *net, const char *name, athi_shape s, int64
 }
 
 /* Each group of a sample is a row [positions, channels / groups] of a layer normalisation; gamma and beta, which are by
- * channel, come behind it. With one group its values lie together already. All of it is computed in float32; the result is the layer's. */
+ * channel, come behind it. With one group its values lie together already. All of it is computed in float32, and its
+ * result has the layer's type. */
 static ath_tensor *build_group_normalization(athi_net *net, ath_tensor *const *in, int n_in, const void *opts,
                                              const char *name) {
     (void)n_in;
