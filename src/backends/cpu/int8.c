@@ -132,28 +132,33 @@ static void pad(const athi_int8 *c, const layout *l, const int8_t *x, uint8_t *t
 
 /* ---- tiles --------------------------------------------------------------------------------------- */
 
-/* sums[pixel][vector][lane] of `pixels` windows that begin at at[], over `vectors` panels; or of squares of 4 windows
- * the largest. */
-ATHI_INLINE void tile(const int pixels, const int vectors, const int square, const athi_int8 *c, const layout *l,
-                      const uint8_t *image, const int64_t *at, const int8_t *panel, const int32_t *starts,
-                      int32_t *sums) {
-    vi acc[PIXELS][VECTORS];
+typedef struct work {
+    const athi_int8 *c;
+    const athi_int8_call *k;
+    layout l;
+} work;
+
+/* acc[pixel][vector], the sums of `pixels` windows that begin at at[] over `vectors` panels; or of squares of 4 windows
+ * the largest, which move to the front. */
+ATHI_INLINE void tile(const int pixels, const int vectors, const int square, const work *w, const uint8_t *image,
+                      const int64_t *at, const int8_t *panel, const int32_t *starts, vi acc[PIXELS][VECTORS]) {
+    const athi_int8 *c = w->c;
+    const int64_t across = c->dilation_w == 1 ? 1 : c->kernel_w, right = across == 1 ? 0 : c->dilation_w * c->C,
+                  down = c->dilation_h * w->l.row_bytes - across * right, steps = w->l.steps, next = w->l.panel_bytes;
+    const uint8_t *x = image;
     ATHI_UNROLL
     for (int i = 0; i < pixels; i++) ATHI_UNROLL
     for (int v = 0; v < vectors; v++) memcpy(&acc[i][v], starts + v * LANES, sizeof(vi));
-    const int64_t across = c->dilation_w == 1 ? 1 : c->kernel_w, right = across == 1 ? 0 : c->dilation_w * c->C,
-                  down = c->dilation_h * l->row_bytes - across * right, steps = l->steps;
-    const uint8_t *x = image;
-    for (int64_t run = 0, cell = 1; run < l->runs; run++, cell++) {
+    for (int64_t run = 0, cell = 1; run < w->l.runs; run++, cell++) {
         for (int64_t s = 0; s < steps; s++, panel += LANES * STEP) {
-            bytes w[VECTORS];
+            bytes b[VECTORS];
             ATHI_UNROLL
-            for (int v = 0; v < vectors; v++) w[v] = load(panel + v * l->panel_bytes);
+            for (int v = 0; v < vectors; v++) b[v] = load(panel + v * next);
             ATHI_UNROLL
             for (int i = 0; i < pixels; i++) {
                 const bytes a = spread(x + at[i] + s * STEP);
                 ATHI_UNROLL
-                for (int v = 0; v < vectors; v++) acc[i][v] = dot(acc[i][v], a, w[v]);
+                for (int v = 0; v < vectors; v++) acc[i][v] = dot(acc[i][v], a, b[v]);
             }
         }
         x += right;
@@ -165,106 +170,93 @@ ATHI_INLINE void tile(const int pixels, const int vectors, const int square, con
         vi most = acc[i][v];
         ATHI_UNROLL
         for (int k = 1; k < square; k++) most = larger(most, acc[i + k][v]);
-        memcpy(sums + (i / square * vectors + v) * LANES, &most, sizeof most);
+        acc[i / square][v] = most;
+    }
+}
+
+/* Where the windows of the next n places of the result begin: one each, or a square of them. */
+typedef struct cursor {
+    int64_t row, column;
+} cursor;
+ATHI_INLINE void find_windows(const int square, const work *w, cursor *place, int n, int64_t *at) {
+    const athi_int8 *c = w->c;
+    const int64_t side = square == 1 ? 1 : 2, width = c->out_w / side, right = c->stride_w * c->C,
+                  down = c->stride_h * w->l.row_bytes;
+    for (int i = 0; i < n; i++, at += square) {
+        at[0] = place->row * side * down + place->column * side * right;
+        if (square > 1) at[1] = at[0] + right, at[2] = at[0] + down, at[3] = at[2] + right;
+        if (++place->column == width) place->column = 0, place->row++;
+    }
+}
+
+/* Places lo .. hi of a padded image's result over panels from p on; places count from `first` in the output. `usual`: a
+ * convolution among convolutions, whose bytes are all that is wanted, behind a relu, in whole vectors. */
+ATHI_INLINE void run_tiles(const int pixels, const int vectors, const int square, const bool usual, const work *from,
+                           const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p) {
+    const athi_int8 c = *from->c; /* local, so that no store of bytes can change it */
+    athi_int8_call k = *from->k;
+    if (usual) k.row_scales = NULL, k.relu = true, k.y = NULL; /* as they are, and known to the compiler */
+    const work here = {&c, &k, from->l}, *w = &here;
+    const int8_t *panel = (const int8_t *)k.packed + p * w->l.panel_bytes;
+    const int32_t *starts =
+        (const int32_t *)(const void *)((const char *)k.packed + w->l.panels * w->l.panel_bytes) + p * LANES;
+    const int places = pixels / square;
+    const int64_t width = c.out_w / c.pool;
+    cursor place = {lo / width, lo % width};
+    for (int64_t o = lo; o < hi; o += places) {
+        const int n = (int)ATHI_MIN(places, hi - o);
+        int64_t at[PIXELS] = {0}; /* beyond the end: anything */
+        vi acc[PIXELS][VECTORS];
+        find_windows(square, w, &place, n, at);
+        tile(pixels, vectors, square, w, image, at, panel, starts, acc);
+        if (usual) {
+            ATHI_UNROLL
+            for (int i = 0; i < places; i++) {
+                if (i == n) break;
+                ATHI_UNROLL
+                for (int v = 0; v < vectors; v++) finish(&c, &k, acc[i][v], first + o + i, (p + v) * LANES, true);
+            }
+        } else {
+            for (int i = 0; i < n; i++)
+                for (int v = 0; v < vectors; v++) finish(&c, &k, acc[i][v], first + o + i, (p + v) * LANES, false);
+        }
     }
 }
 
 /* As many windows as registers hold sums: 24 of 32 with AVX-512, 8 of 16 with AVX2; a square is 4 windows. */
-typedef void tile_fn(const athi_int8 *c, const layout *l, const uint8_t *image, const int64_t *at,
-                     const int8_t *panel, const int32_t *starts, int32_t *sums);
-typedef struct tiling {
-    int pixels, vectors;
-    tile_fn *run;
-} tiling;
+typedef void tiles_fn(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p);
 enum { WIDE_PIXELS = VW == 16 ? 6 : 2, OTHER_PIXELS = VW == 16 ? 8 : 4 };
-#define TILE(name, pixels, vectors, square)                                                                          \
-    static void name(const athi_int8 *c, const layout *l, const uint8_t *image, const int64_t *at,                   \
-                     const int8_t *panel, const int32_t *starts, int32_t *sums) {                                    \
-        tile(pixels, vectors, square, c, l, image, at, panel, starts, sums);                                         \
+#define TILES(name, ...)                                                                                             \
+    static void name(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p) {        \
+        run_tiles(__VA_ARGS__, w, image, lo, hi, first, p);                                                          \
     }
-TILE(tile_4, WIDE_PIXELS, 4, 1)
-TILE(tile_2, OTHER_PIXELS, 2, 1)
-TILE(tile_1, OTHER_PIXELS, 1, 1)
-TILE(squares_4, 4, 4, 4)
-TILE(squares_2, OTHER_PIXELS, 2, 4)
-TILE(squares_1, OTHER_PIXELS, 1, 4)
-
-/* By the side of a square and the panels that are left; AVX2 has no registers for a square and 4 panels. */
-static tiling tiling_for(int64_t pool, int64_t panels) {
-    static const tiling tiles[2][3] = {
-        {{WIDE_PIXELS, 4, tile_4}, {OTHER_PIXELS, 2, tile_2}, {OTHER_PIXELS, 1, tile_1}},
-        {{4, 4, squares_4}, {OTHER_PIXELS, 2, squares_2}, {OTHER_PIXELS, 1, squares_1}}};
-    const bool wide = panels >= 4 && (pool == 1 || VW == 16);
-    return tiles[pool - 1][wide ? 0 : panels >= 2 ? 1 : 2];
-}
-
-/* Where the windows of n places of the result begin, from number `place` on: one each, or a square of them. */
-ATHI_INLINE void find_windows(const athi_int8 *c, const layout *l, int64_t place, int n, int64_t *at) {
-    const int64_t width = c->out_w / c->pool, right = c->stride_w * c->C, down = c->stride_h * l->row_bytes;
-    int64_t row = place / width, column = place % width;
-    for (int i = 0; i < n; i++) {
-        const int64_t corner = row * c->pool * down + column * c->pool * right;
-        if (c->pool == 1)
-            *at++ = corner;
-        else
-            at[0] = corner, at[1] = corner + right, at[2] = corner + down, at[3] = corner + down + right, at += 4;
-        if (++column == width) column = 0, row++;
-    }
-}
+TILES(tiles_4, WIDE_PIXELS, 4, 1, false)
+TILES(tiles_2, OTHER_PIXELS, 2, 1, false)
+TILES(tiles_1, OTHER_PIXELS, 1, 1, false)
+TILES(squares_4, 4, 4, 4, false)
+TILES(squares_2, OTHER_PIXELS, 2, 4, false)
+TILES(squares_1, OTHER_PIXELS, 1, 4, false)
+TILES(usual_tiles_4, WIDE_PIXELS, 4, 1, true)
+TILES(usual_tiles_2, OTHER_PIXELS, 2, 1, true)
+TILES(usual_tiles_1, OTHER_PIXELS, 1, 1, true)
+TILES(usual_squares_4, 4, 4, 4, true)
+TILES(usual_squares_2, OTHER_PIXELS, 2, 4, true)
+TILES(usual_squares_1, OTHER_PIXELS, 1, 4, true)
 
 /* ---- whole calls --------------------------------------------------------------------------------- */
 
-typedef struct work {
-    const athi_int8 *c;
-    const athi_int8_call *k;
-    layout l;
-} work;
-
-/* Places lo .. hi of a padded image's result over panels from p on; places count from `first` in the output. */
-ATHI_INLINE void run_panels(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
-                            const tiling *t, bool usual) {
-    const athi_int8 copy = *w->c, *c = &copy; /* local, so that no store of bytes can change it */
-    athi_int8_call call = *w->k;
-    const athi_int8_call *k = &call;
-    if (usual) call.row_scales = NULL, call.relu = true, call.y = NULL; /* as they are, and known to the compiler */
-    const layout *l = &w->l;
-    const int8_t *panel = (const int8_t *)k->packed + p * l->panel_bytes;
-    const int32_t *starts =
-        (const int32_t *)(const void *)((const char *)k->packed + l->panels * l->panel_bytes) + p * LANES;
-    const int vectors = t->vectors, square = (int)(c->pool * c->pool), places = t->pixels / square;
-    int32_t sums[PIXELS * VECTORS * LANES];
-    int64_t at[PIXELS];
-    for (int64_t o = lo; o < hi; o += places) {
-        const int here = (int)ATHI_MIN(places, hi - o);
-        find_windows(c, l, o, here, at);
-        for (int i = here * square; i < t->pixels; i++) at[i] = at[0]; /* beyond the end: anything */
-        t->run(c, l, image, at, panel, starts, sums);
-        for (int i = 0; i < here; i++)
-            for (int v = 0; v < vectors; v++) {
-                vi sum;
-                memcpy(&sum, sums + (i * vectors + v) * LANES, sizeof sum);
-                finish(c, k, sum, first + o + i, (p + v) * LANES, usual);
-            }
-    }
-}
-
-/* A convolution among convolutions: its bytes are all that is wanted, behind a relu, in whole vectors. */
-static void run_usual(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
-                      const tiling *t) {
-    run_panels(w, image, lo, hi, first, p, t, true);
-}
-static void run_any(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first, int64_t p,
-                    const tiling *t) {
-    run_panels(w, image, lo, hi, first, p, t, false);
-}
-
+/* AVX2 has no registers for squares over 4 panels. */
 static void run_places(const work *w, const uint8_t *image, int64_t lo, int64_t hi, int64_t first) {
+    static tiles_fn *const fns[2][2][3] = {{{tiles_1, tiles_2, tiles_4}, {squares_1, squares_2, squares_4}},
+                                           {{usual_tiles_1, usual_tiles_2, usual_tiles_4},
+                                            {usual_squares_1, usual_squares_2, usual_squares_4}}};
     const athi_int8_call *k = w->k;
     const bool usual = !k->row_scales && k->relu && k->bias && !k->y && w->c->F % LANES == 0;
+    const int64_t most = w->c->pool == 1 || VW == 16 ? 4 : 2;
     for (int64_t p = 0; p < w->l.panels;) {
-        const tiling t = tiling_for(w->c->pool, w->l.panels - p);
-        (usual ? run_usual : run_any)(w, image, lo, hi, first, p, &t);
-        p += t.vectors;
+        const int64_t left = ATHI_MIN(w->l.panels - p, most), log2 = left >= 4 ? 2 : left >= 2 ? 1 : 0;
+        fns[usual][w->c->pool - 1][log2](w, image, lo, hi, first, p);
+        p += 1 << log2;
     }
 }
 
