@@ -16,14 +16,11 @@
 
 enum { TILE_OUT = 4, TILE_IN = 6, POSITIONS = TILE_IN * TILE_IN, PAIR = 2 };
 enum { CHANNELS = 2 * VW }; /* of a vector of 16-bit integers */
-enum {
-    TILES = 48,
-    PIXELS = 6,
-    FILTERS = 64
-}; /* that are multiplied at a time; in registers; that are summed up at a time */
-enum { M_SIZE = POSITIONS * TILES * FILTERS }; /* products, by part */
-enum { PANELS = FILTERS / LANES, VECTORS = 2 };
-enum { PART = 320 }; /* channels of a part */
+/* Tiles that are multiplied at a time, and in registers; filters that are summed up at a time; channels of a part. */
+enum { TILES = 48, PIXELS = 6, FILTERS = 64, PANELS = FILTERS / LANES, VECTORS = 2, PART = 320 };
+/* From one position to the next, in pairs and sums: a cache line more than is needed, since all 36 are read at once and
+ * at multiples of 4096 bytes they would take each other's places in the cache. */
+enum { LINE = 64, M_STRIDE = TILES * FILTERS + LINE / 4, M_SIZE = POSITIONS * M_STRIDE };
 enum { INVERSE_OF_9 = 954437177, SHIFT = 6, MOST = (1 << 25) - 1 };
 
 typedef int16_t vs __attribute__((vector_size(4 * VW)));
@@ -144,7 +141,9 @@ static bool winograd_pack(const athi_int8 *c, const int8_t *w, void *packed) {
 
 /* ---- steps of a block of tiles ------------------------------------------------------------------- */
 
-/* Tile `tile` of all images to v[position][TILES][C]. */
+static int64_t v_stride(const athi_int8 *c) { return TILES * c->C + LINE / 2; }
+
+/* Tile `tile` of all images to v[position][TILES][C], positions v_stride apart. */
 static void transform_inputs(const work *w, int64_t tile, int16_t *v) {
     const athi_int8 *c = w->c;
     const int64_t image = tile / w->tiles, place = tile % w->tiles;
@@ -164,7 +163,7 @@ static void transform_inputs(const work *w, int64_t tile, int16_t *v) {
         for (int i = 0; i < TILE_IN; i++) {
             input_transform(half + i * TILE_IN, 1, columns);
             for (int j = 0; j < TILE_IN; j++)
-                memcpy(v + (i * TILE_IN + j) * TILES * c->C + channel, &columns[j], sizeof(vs));
+                memcpy(v + (i * TILE_IN + j) * v_stride(c) + channel, &columns[j], sizeof(vs));
         }
     }
 }
@@ -189,7 +188,7 @@ ATHI_INLINE void multiply(const int vectors, int64_t C, int64_t channels, const 
     for (int k = 0; k < vectors; k++) memcpy(m + i * FILTERS + k * LANES, &acc[i][k], sizeof(vi));
 }
 
-/* m[position][TILES][FILTERS] of the first n tiles and `panels` panels from u on, over channels lo .. hi */
+/* m[position][TILES][FILTERS], positions M_STRIDE apart, of the first n tiles and `panels` panels from u on, over channels lo .. hi */
 static void multiply_all(const athi_int8 *c, int64_t n, int64_t panels, int64_t lo, int64_t hi, const int16_t *v,
                          const int16_t *u, int32_t *m) {
     const int64_t panel = panel_size(c);
@@ -198,8 +197,8 @@ static void multiply_all(const athi_int8 *c, int64_t n, int64_t panels, int64_t 
             const int64_t left = panels - p, vectors = left >= VECTORS ? VECTORS : left >= 2 ? 2 : 1;
             const int16_t *from = u + p * panel + (position * c->C + lo) * LANES;
             for (int64_t i = 0; i < n; i += PIXELS) {
-                const int16_t *a = v + (position * TILES + i) * c->C + lo;
-                int32_t *to = m + (position * TILES + i) * FILTERS + p * LANES;
+                const int16_t *a = v + position * v_stride(c) + i * c->C + lo;
+                int32_t *to = m + position * M_STRIDE + i * FILTERS + p * LANES;
                 if (vectors == VECTORS)
                     multiply(VECTORS, c->C, hi - lo, a, from, panel, to);
                 else if (vectors == 2)
@@ -214,7 +213,7 @@ static void multiply_all(const athi_int8 *c, int64_t n, int64_t panels, int64_t 
 /* Adds the 4 x 4 sums of a tile over a part of the channels, LANES filters of each. */
 ATHI_INLINE void add_sums(const int32_t *m, vi y[TILE_OUT * TILE_OUT]) {
     vi columns[TILE_OUT], half[TILE_OUT * TILE_IN], in[POSITIONS];
-    for (int i = 0; i < POSITIONS; i++) memcpy(&in[i], m + i * TILES * FILTERS, sizeof(vi));
+    for (int i = 0; i < POSITIONS; i++) memcpy(&in[i], m + i * M_STRIDE, sizeof(vi));
     for (int j = 0; j < TILE_IN; j++) {
         output_transform(in + j, TILE_IN, columns);
         for (int i = 0; i < TILE_OUT; i++) half[i * TILE_IN + j] = columns[i];
@@ -242,7 +241,7 @@ static void finish_tile(const work *w, int64_t tile, const int32_t *m, int64_t f
 
 /* ---- whole calls --------------------------------------------------------------------------------- */
 
-static int64_t v_bytes(const athi_int8 *c) { return POSITIONS * TILES * c->C * (int64_t)sizeof(int16_t); }
+static int64_t v_bytes(const athi_int8 *c) { return POSITIONS * v_stride(c) * (int64_t)sizeof(int16_t); }
 static int64_t part_bytes(const athi_int8 *c) { return v_bytes(c) + parts_of(c) * M_SIZE * (int64_t)sizeof(int32_t); }
 static void tiles_part(const void *body, int64_t lo, int64_t hi, int part) {
     const work *w = body;
