@@ -23,6 +23,7 @@ typedef struct program_case {
     athi_mode mode; /* 0: train */
     int steps;
     double tolerance; /* relative to the largest element of a variable; 0: 1e-5 */
+    bool bf16;        /* what computes in it, under mixed_bfloat16 */
 } program_case;
 
 struct program {
@@ -144,6 +145,7 @@ static inline program *program_create(const program_case *c, const athi_backend 
     assert_ok(NULL, ath_ctx_create(NULL, &p->ctx));
     assert_ok(p->ctx, athi_graph_create(p->ctx, &p->graph));
     p->graph->modes = ATHI_MODE_ALL;
+    if (c->bf16) p->graph->compute = ATH_BF16;
     c->build(p);
     assert_ok(p->ctx, athi_graph_check(p->graph));
     program_add_slots(p);
