@@ -19,9 +19,10 @@ static athi_part make_part(sample_data *d) {
 }
 
 /* A convolution with a normalisation, a pool that works on bytes, groups that stay in float, a residual, two dense. */
-static ath_model *make_model(ath_ctx *ctx) {
+static ath_model *make_model(ath_ctx *ctx, const char *policy) {
     ath_model *m = NULL;
     assert_ok(ctx, ath_model_create(ctx, &m));
+    assert_ok(ctx, ath_model_set_dtype_policy(m, policy));
     ath_tensor *x = ath_input(m, .shape = ATH_INTS(SIDE, SIDE, CHANNELS));
     x = ath_conv2d(x, .filters = 16, .kernel_size = ATH_INTS(3), .padding = ATH_SAME, .use_bias = ATH_OFF);
     x = ath_activation(ath_batch_normalization(x, .momentum = 0.9), .activation = ATH_RELU);
@@ -76,18 +77,17 @@ static void fill_and_compare(ath_ctx *ctx, ath_model *from, ath_model *to, const
     athi_arena_destroy(arena);
 }
 
-static void predictions_stay_near(void **state) {
-    (void)state;
+static void stay_near(const char *policy, const char *backend) {
     static const char *const expected[] = {"conv2d", "conv2d_1", "conv2d_2", "dense", "dense_1"};
     static sample_data data;
     ath_ctx *ctx = NULL;
     athi_quantizable *list;
     int64_t n, n_layers = 0;
     const char *layers[8];
-    assert_ok(NULL, ath_ctx_create(NULL, &ctx));
+    assert_ok(NULL, ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .backend = backend}, &ctx));
     athi_part part = make_part(&data);
     athi_arena *arena = athi_arena_create(ctx);
-    ath_model *from = make_model(ctx), *to = make_model(ctx);
+    ath_model *from = make_model(ctx, policy), *to = make_model(ctx, policy);
     assert_ok(ctx, athi_model_prepare(from, 3, 0, 0, NULL));
     disturb_statistics(from);
     assert_ok(ctx, athi_quantizable_find(from->net->graph, arena, &list, &n));
@@ -117,6 +117,12 @@ static void predictions_stay_near(void **state) {
     ath_ctx_destroy(ctx);
 }
 
+static void predictions_stay_near(void **state) {
+    (void)state;
+    stay_near("float32", NULL);
+    stay_near("mixed_bfloat16", "ref"); /* what stays in float is float32 then */
+}
+
 /* Layers of another model are no layers of this one, and what cannot be int8 is not made so. */
 static void other_layers_are_refused(void **state) {
     (void)state;
@@ -127,7 +133,7 @@ static void other_layers_are_refused(void **state) {
     ath_ctx *ctx = NULL;
     assert_ok(NULL, ath_ctx_create(NULL, &ctx));
     for (int i = 0; i < ATHI_COUNT(cases); i++) {
-        ath_model *m = make_model(ctx);
+        ath_model *m = make_model(ctx, "float32");
         assert_int_equal(athi_model_int8(m, &cases[i].layer, 1), ATH_E_DATA);
         assert_string_equal(ath_errmsg(ctx), cases[i].sentence);
         athi_model_destroy(m);
@@ -153,7 +159,7 @@ static void ranges_follow_the_samples(void **state) {
     assert_ok(NULL, ath_ctx_create(NULL, &ctx));
     athi_part part = make_part(&data);
     athi_arena *arena = athi_arena_create(ctx);
-    ath_model *m = make_model(ctx);
+    ath_model *m = make_model(ctx, "float32");
     assert_ok(ctx, athi_model_prepare(m, 3, 0, 0, NULL));
     assert_ok(ctx, athi_quantizable_find(m->net->graph, arena, &list, &n));
     for (int i = 0; i < ATHI_COUNT(data.x); i++) sizes[i] = fabsf(data.x[i]);
