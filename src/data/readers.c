@@ -182,11 +182,12 @@ ath_status athi_table_load(ath_ctx *ctx, athi_arena *arena, const char *path, co
     athi_arena *decoding = athi_arena_create(ctx); /* freed at once: only the mapped cache stays in memory */
     if (!decoding) return ATH_E_NOMEM;
     ath_status status = decode(ctx, decoding, path, label, table);
-    if (status == ATH_OK) status = athi_make_dirs(ctx, cache);
-    if (status == ATH_OK) status = cache_save(ctx, decoding, cached, table);
+    ath_status kept = status == ATH_OK ? athi_make_dirs(ctx, cache) : ATH_OK;
+    if (status == ATH_OK && kept == ATH_OK) kept = cache_save(ctx, decoding, cached, table);
     athi_arena_destroy(decoding);
     *table = (athi_table){0};
-    if (status == ATH_OK) return cache_open(ctx, arena, cached, map, table);
-    if (status != ATH_E_IO) return status;
+    ATH_TRY(status);
+    if (kept == ATH_OK) return cache_open(ctx, arena, cached, map, table);
+    if (kept != ATH_E_IO) return kept;
     return decode(ctx, arena, path, label, table); /* the cache folder cannot be written: work without */
 }

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
@@ -268,6 +269,17 @@ class Program(unittest.TestCase):
         log = [json.loads(line) for line in (self.folder / "runs/s/log.jsonl").read_text().splitlines()]
         self.assertEqual([line["step"] for line in log], [9])  # an epoch is 9 updates
         self.assertIn("loss", shown["test"])
+
+    def test_an_interrupt_while_data_is_awaited(self):
+        os.mkfifo(self.folder / "pipe.csv")
+        recipe = self.write("pipe.yaml", "data: {train: {file: pipe.csv, label: y}}\nmodel: [dense: 1]\ntrain: {loss: mse}\n")
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        with subprocess.Popen([ATHANOR, "train", recipe], cwd=self.folder, env=environment, stderr=subprocess.PIPE,
+                              text=True) as process:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            self.assertIn("pipe.csv: reading failed: ", process.communicate(timeout=30)[1])
+        self.assertEqual(process.returncode, 2)
 
     def test_interrupt(self):
         environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
