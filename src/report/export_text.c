@@ -24,7 +24,8 @@ static void put_number(athi_text *out, double v, bool there) {
 }
 
 static const char *const before[] = {"state", "reason", "message"};
-static const char *const behind[] = {"started", "ended", "seconds", "executions", "execution_values"};
+static const char *const behind[] = {"started",          "ended",  "seconds",    "executions",
+                                     "execution_values", "parent", "parent_step"};
 
 /* A parameter called as another column is called "params.<name>". */
 static bool is_column(const athi_study *s, const char *name) {
@@ -70,6 +71,14 @@ static void put_executions(const athi_study *s, const athi_trial *t, athi_text *
         }
 }
 
+/* Of population-based training: which trial's state it went on from. */
+static void put_parent(const athi_trial *t, athi_text *out) {
+    if (t->relation == ATHI_RELATION_CHILD)
+        athi_text_printf(out, ",%lld,%lld", (long long)t->relative, (long long)t->relative_step);
+    else
+        athi_text_printf(out, ",,");
+}
+
 static void put_row(const athi_study *s, const athi_trial *t, int constraints, athi_text *out) {
     char time[32];
     athi_text_printf(out, "%lld", (long long)t->number);
@@ -94,6 +103,7 @@ static void put_row(const athi_study *s, const athi_trial *t, int constraints, a
     }
     put_number(out, athi_study_seconds(t), !isnan(athi_study_seconds(t)));
     put_executions(s, t, out);
+    put_parent(t, out);
     athi_text_printf(out, "\n");
 }
 

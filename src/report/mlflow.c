@@ -142,6 +142,22 @@ static ath_status write_params(writer *w, const athi_trial *t, const char *run) 
     return ATH_OK;
 }
 
+static const char *run_id(const writer *w, int64_t trial) {
+    return athi_arena_printf(w->arena, "%016llx%016llx", (unsigned long long)hash(w->study->info->name),
+                             (unsigned long long)trial);
+}
+
+/* Of population-based training: MLflow shows a child below its parent. */
+static ath_status write_lineage(writer *w, const athi_trial *t, const char *run) {
+    if (t->relation != ATHI_RELATION_CHILD) return ATH_OK;
+    const char *parent = run_id(w, t->relative);
+    athi_text lineage = {.ctx = w->study->ctx};
+    if (!parent) return ATH_E_NOMEM;
+    ATH_TRY(write_word(w, run, "tags", "mlflow.parentRunId", parent));
+    athi_study_put_lineage(w->study, t, &lineage);
+    return write_text(w, run, "tags", "athanor.lineage", &lineage);
+}
+
 static ath_status write_tags(writer *w, const athi_trial *t, const char *run) {
     const char *name = athi_arena_printf(w->arena, "trial %lld", (long long)t->number);
     const struct {
@@ -153,7 +169,7 @@ static ath_status write_tags(writer *w, const athi_trial *t, const char *run) {
     if (!name) return ATH_E_NOMEM;
     for (int i = 0; i < ATHI_COUNT(tags); i++)
         if (tags[i].text) ATH_TRY(write_word(w, run, "tags", tags[i].tag, tags[i].text));
-    return ATH_OK;
+    return write_lineage(w, t, run);
 }
 
 /* A metric's lines grow while the reports pass. */
@@ -225,8 +241,7 @@ static ath_status write_metrics(writer *w, const athi_trial *t, const char *run)
 static ath_status write_run(writer *w, const athi_trial *t, const char *folder) {
     static const char *const parts[] = {"params", "metrics", "tags", "artifacts"};
     athi_arena_reset(w->arena);
-    const char *id = athi_arena_printf(w->arena, "%016llx%016llx", (unsigned long long)hash(w->study->info->name),
-                                       (unsigned long long)t->number);
+    const char *id = run_id(w, t->number);
     const char *run = id ? athi_arena_printf(w->arena, "%s/%s/%s", folder, w->experiment, id) : NULL;
     if (!run) return ATH_E_NOMEM;
     for (int i = 0; i < ATHI_COUNT(parts); i++) {

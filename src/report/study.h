@@ -28,7 +28,7 @@ ath_status athi_study_open(ath_ctx *ctx, athi_arena *arena, const char *given, c
 ath_status athi_study_refresh(athi_study *study);
 void athi_study_close(athi_study *study);
 
-/** Complete, with a value for every objective. */
+/** Complete, with a finite value for every objective. */
 bool athi_study_counts(const athi_study *study, const athi_trial *t);
 /** None of its constraints is broken. */
 bool athi_study_feasible(const athi_trial *t);
@@ -48,6 +48,10 @@ ath_status athi_study_trial(const athi_study *study, athi_arena *arena, const at
 void athi_study_put_value(const athi_space_param *p, double value, athi_text *out);
 /** "repeat_of", "rescore_of", "child_of"; NULL: the trial stands by itself. */
 const char *athi_study_relation(const athi_trial *t);
+/** Where a child's state came from, back to the beginning: "trial 3 at step 10, trial 0 at step 5"; nothing for others. */
+void athi_study_put_lineage(const athi_study *study, const athi_trial *t, athi_text *out);
+/** Has any trial a parent? */
+bool athi_study_has_children(const athi_study *study);
 /** From its start to its end, in whole microseconds as the study has them; NaN: it has not ended. */
 double athi_study_seconds(const athi_trial *t);
 /** "2026-11-26T11:50:29.123Z" */

@@ -133,6 +133,8 @@ static void put_param(writer *w, const athi_space_param *p) {
     athi_proto_message(&w->part, 4, &w->item);
 }
 
+#define LINEAGE "lineage" /* a column of studies whose trials have children */
+
 static const char *metric_tag(writer *w, int k) {
     const char *tag = athi_arena_printf(w->arena, "objective/%s", w->study->info->objective_names[k]);
     if (!tag) w->file.failed = true;
@@ -152,6 +154,11 @@ static ath_status write_experiment(writer *w, const char *folder) {
     begin_file(w, time);
     athi_proto_double(&w->part, 3, time);
     for (int64_t i = 0; i < s->space->n; i++) put_param(w, &s->space->params[i]);
+    if (athi_study_has_children(s)) {
+        athi_proto_text(&w->item, 1, LINEAGE);
+        athi_proto_int(&w->item, 4, TYPE_STRING);
+        athi_proto_message(&w->part, 4, &w->item);
+    }
     for (int k = 0; k < s->info->n_objectives; k++) {
         athi_proto_text(&w->entry, 2, metric_tag(w, k));
         athi_proto_message(&w->item, 1, &w->entry);
@@ -165,6 +172,18 @@ static ath_status write_experiment(writer *w, const char *folder) {
 
 /* ---- sessions ------------------------------------------------------------------------------------ */
 
+static void put_lineage(writer *w, const athi_trial *t) {
+    athi_text lineage = {.ctx = w->study->ctx};
+    if (t->relation != ATHI_RELATION_CHILD) return;
+    athi_study_put_lineage(w->study, t, &lineage);
+    if (lineage.failed) w->file.failed = true;
+    athi_proto_text(&w->content, 3, lineage.text ? lineage.text : "");
+    athi_proto_text(&w->entry, 1, LINEAGE);
+    athi_proto_message(&w->entry, 2, &w->content);
+    athi_proto_message(&w->part, 1, &w->entry);
+    athi_text_free(&lineage);
+}
+
 static void put_session_start(writer *w, const athi_trial *t) {
     const athi_space *space = w->study->space;
     for (int64_t i = 0; i < space->n; i++) {
@@ -174,6 +193,7 @@ static void put_session_start(writer *w, const athi_trial *t) {
         athi_proto_message(&w->entry, 2, &w->content);
         athi_proto_message(&w->part, 1, &w->entry);
     }
+    put_lineage(w, t);
     const char *group = athi_arena_printf(w->arena, "trial-%04lld", (long long)t->number);
     if (!group) w->file.failed = true;
     athi_proto_text(&w->part, 4, group ? group : "");

@@ -135,6 +135,21 @@ const char *athi_study_relation(const athi_trial *t) {
     return (int)t->relation >= 0 && (int)t->relation < ATHI_COUNT(names) ? names[t->relation] : NULL;
 }
 
+void athi_study_put_lineage(const athi_study *s, const athi_trial *t, athi_text *out) {
+    const char *comma = "";
+    while (t->relation == ATHI_RELATION_CHILD && t->relative >= 0 && t->relative < t->number) {
+        athi_text_printf(out, "%strial %lld at step %lld", comma, (long long)t->relative,
+                         (long long)t->relative_step);
+        t = s->trials[t->relative], comma = ", ";
+    }
+}
+
+bool athi_study_has_children(const athi_study *s) {
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->trials[i]->relation == ATHI_RELATION_CHILD) return true;
+    return false;
+}
+
 static void put_relation(const athi_trial *t, maker *m) {
     if (athi_study_relation(t)) put(m, athi_study_relation(t), athi_value_int(m->arena, t->relative));
     if (t->relation == ATHI_RELATION_CHILD) put(m, "from_step", athi_value_int(m->arena, t->relative_step));

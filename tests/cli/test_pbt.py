@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Population-based training from outside: over a recipe, over a command, killed in between, and what it does not fit.
 Usage: test_pbt.py ATHANOR."""
+import csv
+import io
 import json
 import os
 import pathlib
@@ -143,8 +145,34 @@ class Pbt(unittest.TestCase):
             winner = trials[winner[3]]
         if "up to step" in best:
             self.assertTrue(self.succeeds("best", "run", "--command").startswith("# trial "))
+        self.exports(trials)
         self.succeeds("tune", "points.yaml", "--dir", "again", "--jobs", "1")  # one job gives the same
         self.assertEqual(trials, self.trials("again"))
+
+    def exports(self, trials):
+        """Each names a child's parent, and what lies before it."""
+        rows = list(csv.DictReader(io.StringIO(self.succeeds("export", "run"))))
+        self.succeeds("export", "run", "--format", "mlflow", "--out", "mlruns")
+        self.succeeds("export", "run", "--format", "tensorboard", "--out", "tb")
+        tags = {tag.parent.parent.name: tag for tag in (self.folder / "mlruns").glob("*/*/tags/mlflow.runName")}
+        runs = {tag.read_text(): run for run, tag in tags.items()}
+        self.assertEqual(len(runs), len(trials))
+        for number, (*_, parent, step) in enumerate(trials):
+            self.assertEqual((rows[number]["parent"], rows[number]["parent_step"]),
+                             ("", "") if parent is None else (str(parent), str(step)))
+            tag = tags[runs[f"trial {number}"]].parent / "mlflow.parentRunId"
+            events = b"".join(f.read_bytes() for f in (self.folder / f"tb/trial-{number:04d}").iterdir())
+            self.assertEqual(tag.exists(), parent is not None)
+            if parent is None:
+                self.assertNotIn(b"lineage", events)
+                continue
+            self.assertEqual(tag.read_text(), runs[f"trial {parent}"])
+            lineage = f"trial {parent} at step {step}"
+            while trials[parent][3] is not None:
+                lineage += f", trial {trials[parent][3]} at step {trials[parent][4]}"
+                parent = trials[parent][3]
+            self.assertEqual((tag.parent / "athanor.lineage").read_text(), lineage)
+            self.assertIn(lineage.encode(), events)
 
     def test_max_t_is_less_than_the_epochs(self):
         self.succeeds("tune", "points.yaml", "--dir", "run", "--set", "tune.scheduler={pbt: {max_t: 4, perturbation_interval: 2}}")
