@@ -131,6 +131,8 @@ void athi_cli_line(const char *fmt, ...) ATHI_PRINTF(1, 2);
 void athi_cli_progress(const char *fmt, ...) ATHI_PRINTF(1, 2);
 /** Prints a text that may hold anything: control characters as \u001b. */
 void athi_cli_plain(FILE *out, const char *text);
+/** A word as a shell takes it, for commands that are suggested; NULL: no memory. */
+const char *athi_cli_word(const athi_cli *cli, const char *word);
 /** A map of parameters on standard output, a line each. */
 void athi_cli_params(const athi_cli *cli, const athi_value *params);
 /** Prints a value as JSON, indented, on standard output. */

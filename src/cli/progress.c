@@ -2,6 +2,7 @@
  * standard error, so that standard output holds results alone. */
 #include "cli/cli.h"
 #include "report/table.h"
+#include "tune/command.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -16,6 +17,14 @@ static int columns(void) {
 static void clear_line(void) {
     if (line_open) fputs("\r\033[K", stderr);
     line_open = false;
+}
+
+const char *athi_cli_word(const athi_cli *cli, const char *word) {
+    athi_text quoted = {.ctx = cli->ctx};
+    athi_command_quote(word, &quoted);
+    const char *kept = quoted.failed || !quoted.text ? NULL : athi_arena_strdup(cli->arena, quoted.text);
+    athi_text_free(&quoted);
+    return kept;
 }
 
 /* Names, values and last words come from anywhere: what would move the cursor or change a terminal is shown as text. */

@@ -29,11 +29,14 @@ static ath_status find_target(athi_cli *cli, athi_import_opts *opts) {
     return opts->target ? ATH_OK : ATH_E_NOMEM;
 }
 
-static void say(const athi_foreign *f, const char *shown) {
+static ath_status say(athi_cli *cli, const athi_foreign *f, const char *shown) {
     int64_t complete = 0;
+    const char *word = athi_cli_word(cli, shown);
+    if (!word) return ATH_E_NOMEM;
     for (int64_t i = 0; i < f->n; i++) complete += f->trials[i].state == ATHI_TRIAL_COMPLETE;
-    athi_cli_line("imported %lld trials, %lld complete; look at them with: athanor show %s", (long long)f->n,
-                  (long long)complete, shown);
+    athi_cli_line("imported %lld trial%s, %lld complete; look at them with: athanor show %s", (long long)f->n,
+                  f->n == 1 ? "" : "s", (long long)complete, word);
+    return ATH_OK;
 }
 
 ath_status athi_verb_import(athi_cli *cli) {
@@ -45,7 +48,7 @@ ath_status athi_verb_import(athi_cli *cli) {
     ATH_TRY(find_target(cli, &opts));
     ath_status status = athi_import(cli->ctx, cli->arena, &opts, &found);
     const char *shown = athi_store_shown(cli->arena, cli->arguments[1]);
-    if (status == ATH_OK && shown) say(&found, shown);
+    if (status == ATH_OK) status = shown ? say(cli, &found, shown) : ATH_E_NOMEM;
     athi_foreign_free(&found);
-    return status == ATH_OK && !shown ? ATH_E_NOMEM : status;
+    return status;
 }

@@ -131,8 +131,8 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     const athi_value *best = athi_value_get(report, "best"), *params = athi_value_get(best, "params");
     athi_text text = {.ctx = cli->ctx};
     const char *objective = athi_value_get(report, "objective")->text;
-    athi_text_printf(&text, "best of %lld trials: trial %lld, %s ",
-                     (long long)athi_value_get(report, "trials")->integer,
+    const int64_t trials = athi_value_get(report, "trials")->integer;
+    athi_text_printf(&text, "best of %lld trial%s: trial %lld, %s ", (long long)trials, trials == 1 ? "" : "s",
                      (long long)athi_value_get(best, "trial")->integer, objective);
     ath_status written = athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), objective), 0);
     if (written == ATH_OK && text.failed) written = ATH_E_NOMEM;
@@ -142,10 +142,12 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     athi_cli_params(cli, params);
     const char *study = athi_cli_text(cli, "study", NULL);
     if (study && !(study = athi_store_shown(cli->arena, study))) return ATH_E_NOMEM;
+    const char *word = athi_cli_word(cli, study ? study : directory);
+    if (!word) return ATH_E_NOMEM;
     if (study)
-        athi_cli_line("the study: athanor show %s; as a page: %s/report.html", study, directory);
+        athi_cli_line("the study: athanor show %s; as a page: %s/report.html", word, directory);
     else
-        athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, directory,
+        athi_cli_line("the study: %s/study.db (athanor show %s); as a page: %s/report.html", directory, word,
                       directory);
     return ATH_OK;
 }
@@ -198,9 +200,10 @@ ath_status athi_verb_tune(athi_cli *cli) {
     static const char *const of_commands[] = {"param", "dry-run"};
     if (athi_cli_has(cli, "simulate")) return athi_tune_simulated(cli);
     if (athi_cli_has(cli, "overwrite") && athi_cli_has(cli, "study"))
-        return athi_fail(cli->ctx, ATH_E_OPTION,
-                         "tune: --overwrite empties the run's folder, but the trials lie where --study says, and others may "
-                         "work on them; name a new study, or remove that one yourself");
+        return athi_fail(
+            cli->ctx, ATH_E_OPTION,
+            "tune: --overwrite empties the run's folder, but the trials lie where --study says, and others may "
+            "work on them; name a new study, or remove that one yourself");
     if (cli->command) return tune_command(cli);
     for (int i = 0; i < ATHI_COUNT(of_commands); i++)
         if (athi_cli_has(cli, of_commands[i]))

@@ -90,7 +90,7 @@ void athi_study_close(athi_study *s) {
 
 bool athi_study_counts(const athi_study *s, const athi_trial *t) {
     for (int k = 0; k < s->info->n_objectives; k++)
-        if (isnan(t->values[k])) return false;
+        if (!isfinite(t->values[k])) return false;
     return t->state == ATHI_TRIAL_COMPLETE;
 }
 

@@ -204,7 +204,10 @@ ath_status athi_import(ath_ctx *ctx, athi_arena *arena, const athi_import_opts *
     if (strstr(o->source, "://"))
         status = athi_foreign_database(f, o->study);
     else if (stat(o->source, &about) != 0)
-        status = athi_fail(ctx, ATH_E_NOTFOUND, "%s: there is no such file or folder", o->source);
+        status = athi_fail(ctx, ATH_E_NOTFOUND,
+                           "%s: there is no such file or folder; name a study to import: a database or a journal of "
+                           "Optuna, a folder of KerasTuner, or a study of ours",
+                           o->source);
     else
         status = S_ISDIR(about.st_mode) ? read_folder(f, o) : read_file(f, o->study);
     if (status == ATH_OK && o->objective && f->n_objectives == 1) f->names[0] = o->objective;

@@ -53,8 +53,8 @@ static ath_status check(ath_ctx *ctx, const void *opts, const athi_schedule *s) 
     if (o->perturbation_factors.n < 1)
         return athi_fail(ctx, ATH_E_OPTION, "pbt: perturbation_factors is empty; expected some such as [1.2, 0.8]");
     for (int64_t i = 0; i < o->perturbation_factors.n; i++)
-        if (!(o->perturbation_factors.v[i] > 0))
-            return athi_fail(ctx, ATH_E_OPTION, "pbt: perturbation_factors: expected numbers above 0, got %g",
+        if (!(o->perturbation_factors.v[i] > 0) || !isfinite(o->perturbation_factors.v[i]))
+            return athi_fail(ctx, ATH_E_OPTION, "pbt: perturbation_factors: expected finite numbers above 0, got %g",
                              o->perturbation_factors.v[i]);
     return check_fixed(ctx, s);
 }

@@ -16,7 +16,7 @@ typedef enum athi_phase { ATHI_PHASE_READY, ATHI_PHASE_RUNNING, ATHI_PHASE_PAUSE
 typedef struct athi_execution {
     athi_phase phase;
     bool resumed;
-    int64_t n_reports, last_step, best_step; /* best_step 0: nothing but NaN so far */
+    int64_t n_reports, last_step, best_step; /* best_step 0: nothing finite so far */
     double seconds, began;                   /* run time at its last report; when it began or went on after that */
     int64_t begin;      /* of a child: its reports up to this step are its parent's, and not what it is worth */
     athi_report before; /* its report before the last one; step 0: none */

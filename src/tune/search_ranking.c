@@ -62,7 +62,7 @@ static ath_status set_keys(const athi_search *s, athi_arena *arena, const athi_t
 
 static bool valued(const athi_search *s, const athi_trial *t) {
     for (int k = 0; k < s->info->n_objectives; k++)
-        if (isnan(t->values[k])) return false;
+        if (!isfinite(t->values[k])) return false;
     return t->state == ATHI_TRIAL_COMPLETE && !(s->info->n_objectives == 1 && repeats(t));
 }
 

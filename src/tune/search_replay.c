@@ -6,6 +6,7 @@
  * where `from` is the first trial that could be of that start. */
 #include "tune/search_internal.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -189,8 +190,13 @@ static ath_status go_back(replay *r, int64_t start) {
     }
     s->sampler = s->opts.sampler->impl, s->opts.sampler_opts = options;
     s->opts.seed = (uint64_t)integer_of(how, "seed", 0);
-    s->opts.max_trials = integer_of(how, "max_trials", 0);
-    s->opts.jobs = (int)integer_of(how, "jobs", 1);
+    const int64_t max_trials = integer_of(how, "max_trials", 0), jobs = integer_of(how, "jobs", 1);
+    if (max_trials < 1 || jobs < 1 || jobs > INT_MAX)
+        return athi_fail(s->ctx, ATH_E_DATA,
+                         "the study says of its start %lld: max_trials %lld, jobs %lld; expected both from 1: it was "
+                         "changed by hand, and its suggestions cannot be done again",
+                         (long long)start, (long long)max_trials, (long long)jobs);
+    s->opts.max_trials = max_trials, s->opts.jobs = (int)jobs;
     s->opts.deterministic = is_true(how, "deterministic");
     athi_cache_clear(&s->cache);
     return read_points(r, athi_value_get(how, "points"));

@@ -16,7 +16,7 @@ void athi_execution_take(const athi_search *s, athi_execution *e, const athi_rep
     e->before = (athi_report){.step = e->last_step, .seconds = e->seconds};
     e->last_step = report->step, e->seconds = ATHI_MAX(report->seconds, e->seconds);
     memcpy(e->last, values, bytes);
-    if (isnan(values[0]) || report->step <= e->begin) return;
+    if (!isfinite(values[0]) || report->step <= e->begin) return;
     if (e->best_step && !(s->info->maximize[0] ? values[0] > e->best : values[0] < e->best)) return;
     e->best = values[0], e->best_step = report->step;
 }

@@ -162,7 +162,8 @@ class Import(unittest.TestCase):
         (self.folder / "empty").mkdir()
         self.refused("letter: this is neither an SQLite database nor a journal of Optuna (lines of JSON)", "letter", "runs/x")
         self.refused("empty: there is neither an oracle.json of KerasTuner nor a study.db in this folder", "empty", "runs/x")
-        self.refused("none: there is no such file or folder", "none", "runs/x")
+        self.refused("none: there is no such file or folder; name a study to import: "
+                     "a database or a journal of Optuna, a folder of KerasTuner, or a study of ours", "none", "runs/x")
         self.assertFalse((self.folder / "runs").exists())
         shutil.copytree(GOLDEN / "keras", self.folder / "keras")
         trial = self.folder / "keras/trial_3/trial.json"

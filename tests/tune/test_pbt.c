@@ -461,12 +461,18 @@ static void what_does_not_fit(void **state) {
     static const struct {
         const char *json, *sentence;
     } cases[] = {{"{\"perturbation_interval\": 40}", "perturbation_interval 40 is not below max_t 40"},
-                 {"{\"perturbation_factors\": [1.2, 0]}", "expected numbers above 0, got 0"},
+                 {"{\"perturbation_factors\": [1.2, 0]}", "expected finite numbers above 0, got 0"},
                  {"{\"perturbation_factors\": []}", "perturbation_factors is empty"}};
     for (int i = 0; i < ATHI_COUNT(cases); i++) {
         set_up(&c, t, "pbt", cases[i].json);
         assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, cases[i].sentence);
     }
+    set_up(&c, t, "pbt", "{}");
+    double infinite[] = {INFINITY};
+    athi_pbt_opts opts = *(const athi_pbt_opts *)c.opts.scheduler_opts;
+    opts.perturbation_factors.v = infinite, opts.perturbation_factors.n = 1;
+    c.opts.scheduler_opts = &opts;
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "finite numbers above 0, got inf");
     set_up(&c, t, "pbt", "{}");
     c.opts.no_pause = true;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "resumable: true");

@@ -48,6 +48,38 @@ static void one_after_the_other(study *t, athi_search *s, int64_t most) {
     }
 }
 
+/* An infinite report is no success, however large: it is never the best of a curve, nor a trial the best of a study. */
+static void infinity_is_never_the_best(void **state) {
+    study *t = *state;
+    athi_task task;
+    const char *why;
+    study_space(t);
+    study_open(t);
+    athi_search_opts opts = search_opts(t);
+    athi_search *s = begin(t, &opts);
+    static const struct {
+        int64_t steps[2];
+        double values[2];
+        athi_trial_state ends;
+    } cases[] = {{{1, 2}, {INFINITY, 0.5}, ATHI_TRIAL_COMPLETE},
+                 {{1, 0}, {0.25, INFINITY}, ATHI_TRIAL_COMPLETE}, /* said to be its final value */
+                 {{1, 2}, {INFINITY, INFINITY}, ATHI_TRIAL_FAILED}};
+    for (int i = 0; i < ATHI_COUNT(cases); i++) {
+        assert_int_equal(step(t, s, &task, &why), ATHI_NEXT_TASK);
+        for (int k = 0; k < 2; k++) assert_ok(t->f.ctx, report(t, s, &task, cases[i].steps[k], cases[i].values[k]));
+        assert_ok(t->f.ctx, athi_search_finish(s, &task));
+        assert_int_equal(study_trial(t, i)->state, cases[i].ends);
+    }
+    assert_true(study_trial(t, 0)->values[0] == 0.5 && study_trial(t, 0)->execution_best[0] == 2);
+    assert_int_equal(study_trial(t, 2)->reason, ATHI_REASON_NAN);
+    const athi_trial **ranking;
+    int64_t n;
+    assert_ok(t->f.ctx, athi_search_ranking(s, t->f.arena, &ranking, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(ranking[0]->number, 0);
+    athi_search_close(s);
+}
+
 static void given_points_come_first(void **state) {
     study *t = *state;
     study_space(t);
@@ -398,6 +430,7 @@ int main(void) {
         TEST(what_was_running_goes_on),
         TEST(trials_of_others_count),
         TEST(enqueued_points_come_first),
+        TEST(infinity_is_never_the_best),
         TEST(given_points_come_first),
         TEST(options_are_checked),
     };
