@@ -381,6 +381,7 @@ static void class_weights_weigh(void **unused) {
 /* ---- allocation failures ------------------------------------------------------------------------- */
 
 static const char *sweep_backend;
+static ath_dtype sweep_compute; /* of the first layer */
 static int sweep_threads; /* with two, augmented batches are made ahead */
 
 /* A model is made, compiled, prepared, and takes two steps on flipped images, saved and loaded, on data without files. */
@@ -400,7 +401,9 @@ static ath_status one_step(ath_ctx *c) {
     c->backend = own;
     if (status != ATH_OK) return status;
     ath_tensor *t = athi_net_input_add(m->net, "x", athi_dims(1, 3), ATH_F32);
+    m->net->compute = sweep_compute;
     t = ath_dense(ath_flatten(t), .units = 5, .activation = ATH_RELU);
+    m->net->compute = ATH_F32;
     t = ath_dense(t, .units = 3, .activation = ATH_SOFTMAX);
     const athi_row *loss = athi_row_find(&athi_losses, "sparse_categorical_crossentropy"),
                    *optimizer = athi_row_find(&athi_optimizers, "adam");
@@ -437,6 +440,11 @@ static void every_allocation_of_a_step_may_fail(void **unused) {
         if (athi_backends[i]->unavailable && athi_backends[i]->unavailable()) continue;
         sweep_backend = athi_backends[i]->name;
         for (sweep_threads = 1; sweep_threads <= 2; sweep_threads++) oom_sweep(one_step);
+        char why[ATHI_WHY_MAX];
+        if (athi_backends[i]->computes && !athi_backends[i]->computes(ATH_BF16, why)) continue;
+        sweep_threads = 1, sweep_compute = ATH_BF16;
+        oom_sweep(one_step);
+        sweep_compute = ATH_F32;
     }
 }
 
