@@ -62,9 +62,10 @@ static ath_status merge_params(athi_space_file *f, const char *const *params, in
     for (int i = 0; i < n; i++) {
         const char *equals = strchr(params[i], '=');
         if (!equals || equals == params[i])
-            return athi_fail(f->ctx, ATH_E_OPTION,
-                             "--param %.100s: expected NAME=RANGE, such as 'lr=!float {min: 1e-5, max: 0.1, prior: log}'",
-                             params[i]);
+            return athi_fail(
+                f->ctx, ATH_E_OPTION,
+                "--param %.100s: expected NAME=RANGE, such as 'lr=!float {min: 1e-5, max: 0.1, prior: log}'",
+                params[i]);
         ATH_TRY(athi_value_set_option(f->ctx, f->arena, "--param", space, params[i]));
     }
     return ATH_OK;

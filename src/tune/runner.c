@@ -143,6 +143,20 @@ ath_status athi_runner_jobs_check(ath_ctx *ctx, int jobs) {
     return athi_fail(ctx, ATH_E_OPTION, "jobs: expected 1 to %d, got %d", JOBS_MAX, jobs);
 }
 
+static ath_status check_cores(ath_ctx *ctx, const athi_limits *l) {
+    cpu_set_t usable;
+    const bool known = sched_getaffinity(0, sizeof(usable), &usable) == 0;
+    for (int i = 0; i < l->n_cores; i++) {
+        if (l->cores[i] < 0 || l->cores[i] >= CPU_SETSIZE)
+            return athi_fail(ctx, ATH_E_OPTION, "cores: expected 0 to %d, got %d", CPU_SETSIZE - 1, l->cores[i]);
+        if (known && !CPU_ISSET((size_t)l->cores[i], &usable))
+            return athi_fail(ctx, ATH_E_OPTION,
+                             "cores: processor %d is none of those that may be used here; leave it out, or write auto",
+                             l->cores[i]);
+    }
+    return ATH_OK;
+}
+
 static ath_status check(ath_ctx *ctx, const athi_runner_opts *o) {
     const athi_limits *l = &o->limits;
     if (o->command) ATH_TRY(athi_command_check(ctx, o->command));
@@ -152,10 +166,7 @@ static ath_status check(ath_ctx *ctx, const athi_runner_opts *o) {
         return athi_fail(ctx, ATH_E_OPTION,
                          "a limit (timeout, kill_after, memory, output, retries) is negative; "
                          "expected at least 0");
-    for (int i = 0; i < l->n_cores; i++)
-        if (l->cores[i] < 0 || l->cores[i] >= CPU_SETSIZE)
-            return athi_fail(ctx, ATH_E_OPTION, "cores: expected 0 to %d, got %d", CPU_SETSIZE - 1, l->cores[i]);
-    return ATH_OK;
+    return check_cores(ctx, l);
 }
 
 static ath_status verdict(const athi_runner *r, ath_status status) {

@@ -291,6 +291,9 @@ class Command(unittest.TestCase):
             self.assertNotIn("secret", done.stderr)
         self.assertEqual(list(self.folder.glob("runs/*")), [])
 
+    def test_a_processor_that_is_not_there(self):
+        self.fails(2, "cores: processor 1023 is none of those that may be used here", *self.sh(REPORT, "--set", "cores=[1023]"))
+
     def test_three_failures_from_the_start_end_the_search(self):
         done = self.fails(1, "every trial so far has failed, so the search ends; the last one: the command exited with "
                              "status 7 before its task was done: no such data: /data/x",
