@@ -58,11 +58,11 @@ static double prior(const athi_gp *gp, const double *theta, double *gradient) {
 /* A point and those after it: their pairs lie side by side. */
 static void read_pairs(const athi_gp *gp, const athi_gp_pairs *pairs, const double *columns, int64_t i,
                        int64_t first) {
-    int64_t n = gp->n, rest = n - i - 1;
-    double *c = pairs->coefficient + first, *absent = pairs->absent + first;
-    for (int64_t j = 0; j < gp->d; j++, c += pairs->n) {
-        gp->kernel->coefficients(gp->dims[j], columns[j * n + i], columns + j * n + i + 1, rest, c, absent);
-        if (gp->dims[j].optional) absent += pairs->n;
+    int64_t n = gp->n, rest = n - i - 1, gaps = 0;
+    for (int64_t j = 0; j < gp->d; j++) {
+        double *absent = gp->dims[j].optional ? pairs->absent + gaps++ * pairs->n + first : NULL;
+        gp->kernel->coefficients(gp->dims[j], columns[j * n + i], columns + j * n + i + 1, rest,
+                                 pairs->coefficient + j * pairs->n + first, absent);
     }
     if (!gp->has_trend) return;
     double *to = pairs->trend + first, *self = pairs->trend_self + i;

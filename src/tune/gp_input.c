@@ -29,9 +29,9 @@ void athi_gp_bend_pairs(const athi_gp *gp, const athi_gp_pairs *pairs, const dou
         double *shape = gp->shape + 2 * j, *w = pairs->bent + j * n, slope;
         shape[0] = exp(*t++), shape[1] = exp(*t++);
         for (int64_t i = 0; i < n; i++) w[i] = athi_gp_bend(gp->x[i * gp->d + j], shape, &slope);
-        double *c = pairs->coefficient + j * pairs->n;
-        for (int64_t i = 0; i < n; c += n - ++i)
-            gp->kernel->coefficients(gp->dims[j], w[i], w + i + 1, n - i - 1, c, NULL);
+        for (int64_t i = 0, first = 0; i < n; first += n - ++i)
+            gp->kernel->coefficients(gp->dims[j], w[i], w + i + 1, n - i - 1,
+                                     pairs->coefficient + j * pairs->n + first, NULL);
     }
 }
 

@@ -14,7 +14,7 @@ enum { ATHI_GP_BLOCK = 128 }; /* points at a time: what is computed for them sta
 typedef struct athi_gp_kernel {
     /** signal * Matern 5/2 of n squared distances, and its derivatives by them. */
     void (*matern)(double signal, const double *r2, int64_t n, double *restrict value, double *restrict slope);
-    /** Of one dimension, between a value and n others: what 1 / length^2 is multiplied with; of an optional one, 1 where
+    /** Of one dimension, between a value and n others: what 1 / length^2 is multiplied with; of an optional one (else NULL), 1 where
      * one of the two is absent. */
     void (*coefficients)(athi_gp_dim dim, double a, const double *b, int64_t n, double *restrict c,
                          double *restrict absent);

@@ -63,8 +63,8 @@ const athi_option athi_sampler_bayesian_options[] = {
      .fallback = "0",
      .min = 0,
      .max = ATHI_ACQUISITION_MAX_OTHERS,
-     .doc = "so many sets of hyperparameters are drawn by slice sampling, and the improvement is the mean over them "
-            "and the "
-            "likeliest one (https://arxiv.org/abs/1206.2944)"},
+     .doc =
+         "sets of hyperparameters drawn by slice sampling; the improvement is the mean over them and the likeliest "
+         "one (https://arxiv.org/abs/1206.2944)"},
     {0},
 };

@@ -6,7 +6,7 @@
 #include <math.h>
 
 static char folder[64], path[128];
-static const char *sampler; /* of the suggestions */
+static const char *sampler, *sampler_options; /* of the suggestions */
 
 static const double first[] = {32, 0.01, 1, 0.5}, second[] = {48, 0.002, 0, NAN};
 
@@ -205,9 +205,12 @@ static ath_status suggest_all(ath_ctx *ctx, athi_arena *arena, athi_view *view, 
     static double points[SEEN + ASKED][4], values[SEEN + ASKED][2];
     const athi_row *random = athi_row_find(&athi_samplers, "random"), *row = athi_row_find(&athi_samplers, sampler);
     void *opts = NULL;
+    athi_value *map = NULL;
     if (row->opts_size) {
         if (!(opts = athi_arena_alloc(arena, (int64_t)row->opts_size))) return ATH_E_NOMEM;
-        ATH_TRY(athi_options_read(ctx, arena, row, NULL, NULL, sampler, opts));
+        if (sampler_options)
+            ATH_TRY(athi_json_read(ctx, arena, sampler_options, (int64_t)strlen(sampler_options), &map));
+        ATH_TRY(athi_options_read(ctx, arena, row, map, NULL, sampler, opts));
     }
     for (int i = 0; i < SEEN + ASKED; i++) {
         bool exhausted;
@@ -252,6 +255,8 @@ static void suggestions(void **state) {
         sampler = row->name;
         oom_sweep(suggest_once);
     }
+    sampler = "bayesian", sampler_options = "{\"input_warp\": true, \"hyperparameter_samples\": 2}";
+    oom_sweep(suggest_once);
 }
 
 static int make_folder(void **state) {
