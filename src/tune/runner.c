@@ -77,7 +77,8 @@ static ath_status serve(athi_runner *r, athi_slot *w) {
 static int patience(const athi_runner *r) {
     double now = athi_now(), ms = r->opts->limits.memory > 0 ? LOOK_MS : POLL_MS;
     for (int i = 0; i < r->n; i++)
-        if (r->slots[i].state == ATHI_SLOT_WAITING && !r->away) ms = ATHI_MIN(ms, 1000 * (r->slots[i].again_at - now));
+        if (r->slots[i].state == ATHI_SLOT_WAITING && !r->away)
+            ms = ATHI_MIN(ms, 1000 * (r->slots[i].again_at - now));
     return (int)ATHI_MAX(ms, 1);
 }
 
@@ -150,9 +151,10 @@ static ath_status check_cores(ath_ctx *ctx, const athi_limits *l) {
         if (l->cores[i] < 0 || l->cores[i] >= CPU_SETSIZE)
             return athi_fail(ctx, ATH_E_OPTION, "cores: expected 0 to %d, got %d", CPU_SETSIZE - 1, l->cores[i]);
         if (known && !CPU_ISSET((size_t)l->cores[i], &usable))
-            return athi_fail(ctx, ATH_E_OPTION,
-                             "cores: processor %d is none of those that may be used here; leave it out, or write auto",
-                             l->cores[i]);
+            return athi_fail(
+                ctx, ATH_E_OPTION,
+                "cores: processor %d is none of those that may be used here; leave it out, or write auto",
+                l->cores[i]);
     }
     return ATH_OK;
 }
