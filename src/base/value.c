@@ -91,6 +91,16 @@ ath_status athi_value_set(athi_arena *arena, athi_value *map, const char *key, a
     return ATH_OK;
 }
 
+athi_map_maker athi_map_make(athi_arena *arena) {
+    athi_map_maker m = {arena, athi_value_new(arena, ATHI_MAP), ATH_OK};
+    if (!m.map) m.status = ATH_E_NOMEM;
+    return m;
+}
+
+void athi_map_put(athi_map_maker *m, const char *key, athi_value *value) {
+    if (m->status == ATH_OK) m->status = athi_value_set(m->arena, m->map, key, value);
+}
+
 athi_value *athi_value_get(const athi_value *map, const char *key) {
     if (!map || map->type != ATHI_MAP) return NULL;
     int64_t i = find_key(map, key);

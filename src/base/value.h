@@ -58,4 +58,14 @@ ath_status athi_json_write(athi_text *out, const athi_value *v, int indent /* 0:
 /** Reads one JSON text of n bytes. Errors: ATH_E_SYNTAX with line and column. */
 ath_status athi_json_read(ath_ctx *ctx, athi_arena *arena, const char *text, int64_t n, athi_value **out);
 
+/* A map under construction; the first failure stays, and what follows it does nothing. */
+typedef struct athi_map_maker {
+    athi_arena *arena;
+    athi_value *map;
+    ath_status status;
+} athi_map_maker;
+athi_map_maker athi_map_make(athi_arena *arena);
+/** Sets a key; value NULL is a failure. */
+void athi_map_put(athi_map_maker *m, const char *key, athi_value *value);
+
 #endif

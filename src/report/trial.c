@@ -34,24 +34,13 @@ void athi_study_time(double seconds, char out[32]) {
     memcpy(out + n, tail, sizeof tail);
 }
 
-/* A map under construction; the first failure stays. */
-typedef struct maker {
-    athi_arena *arena;
-    athi_value *map;
-    ath_status status;
-} maker;
-
-static maker make(athi_arena *arena) {
-    maker m = {arena, athi_value_new(arena, ATHI_MAP), ATH_OK};
-    if (!m.map) m.status = ATH_E_NOMEM;
-    return m;
+static void put_text(athi_map_maker *m, const char *key, const char *text) {
+    athi_map_put(m, key, athi_value_string(m->arena, text));
 }
-static void put(maker *m, const char *key, athi_value *value) {
-    if (m->status == ATH_OK) m->status = athi_value_push(m->arena, m->map, key, value);
+static void put_number(athi_map_maker *m, const char *key, double v) {
+    athi_map_put(m, key, athi_value_float(m->arena, v));
 }
-static void put_text(maker *m, const char *key, const char *text) { put(m, key, athi_value_string(m->arena, text)); }
-static void put_number(maker *m, const char *key, double v) { put(m, key, athi_value_float(m->arena, v)); }
-static void put_time(maker *m, const char *key, double seconds) {
+static void put_time(athi_map_maker *m, const char *key, double seconds) {
     char text[32];
     if (!(seconds > 0)) return;
     athi_study_time(seconds, text);
@@ -79,20 +68,21 @@ static bool has_values(const athi_study *s, const athi_trial *t) {
 static ath_status add_report(const athi_study *s, athi_arena *arena, const athi_report *r, const char *json,
                              athi_value *list) {
     athi_value *values = NULL;
-    maker m = make(arena);
+    athi_map_maker m = athi_map_make(arena);
     if (json && athi_json_read(s->ctx, arena, json, (int64_t)strlen(json), &values) == ATH_E_NOMEM)
         return ATH_E_NOMEM;
     if (!values || values->type != ATHI_MAP || values->n == 0) {
         if (!(values = athi_value_new(arena, ATHI_MAP))) return ATH_E_NOMEM;
         ATH_TRY(athi_value_set(arena, values, s->info->objective_names[0], athi_value_float(arena, r->value)));
     }
-    put(&m, "step", athi_value_int(arena, r->step));
-    put(&m, "values", values);
+    athi_map_put(&m, "step", athi_value_int(arena, r->step));
+    athi_map_put(&m, "values", values);
     return m.status == ATH_OK ? athi_value_append(arena, list, m.map) : m.status;
 }
 
 /* Ours with all their values; of a trial that Optuna ran, its intermediate values. */
-static ath_status put_reports(const athi_study *s, athi_arena *arena, const athi_trial *t, int64_t e, maker *m) {
+static ath_status put_reports(const athi_study *s, athi_arena *arena, const athi_trial *t, int64_t e,
+                              athi_map_maker *m) {
     athi_report *reports;
     const char **json;
     int64_t n;
@@ -102,27 +92,27 @@ static ath_status put_reports(const athi_study *s, athi_arena *arena, const athi
     for (int64_t i = 0; i < n; i++) ATH_TRY(add_report(s, arena, &reports[i], json[i], list));
     for (int64_t i = 0; !n && e == 0 && i < t->n_reports; i++)
         ATH_TRY(add_report(s, arena, &t->reports[i], NULL, list));
-    if (list->n) put(m, "reports", list);
+    if (list->n) athi_map_put(m, "reports", list);
     return m->status;
 }
 
 static ath_status put_executions(const athi_study *s, athi_arena *arena, const athi_trial *t, bool reports,
-                                 maker *m) {
+                                 athi_map_maker *m) {
     int k = s->info->n_objectives;
     athi_value *list = athi_value_new(arena, ATHI_LIST);
     if (!list) return ATH_E_NOMEM;
     int64_t n = reports ? ATHI_MAX(t->n_executions + (t->state != ATHI_TRIAL_COMPLETE), 1) : t->n_executions;
     for (int64_t e = 0; e < n; e++) {
-        maker x = make(arena);
+        athi_map_maker x = athi_map_make(arena);
         bool finished = e < t->n_executions && !isnan(t->execution_values[e * k]);
         if (finished && k == 1) put_number(&x, "value", t->execution_values[e]);
-        if (finished && k > 1) put(&x, "values", objectives(s, arena, t->execution_values + e * k));
-        if (finished) put(&x, "best_step", athi_value_int(arena, t->execution_best[e]));
+        if (finished && k > 1) athi_map_put(&x, "values", objectives(s, arena, t->execution_values + e * k));
+        if (finished) athi_map_put(&x, "best_step", athi_value_int(arena, t->execution_best[e]));
         if (reports && x.status == ATH_OK) ATH_TRY(put_reports(s, arena, t, e, &x));
         if (x.status != ATH_OK) return x.status;
         if (x.map->n || e < t->n_executions) ATH_TRY(athi_value_append(arena, list, x.map));
     }
-    put(m, "executions", list);
+    athi_map_put(m, "executions", list);
     return m->status;
 }
 
@@ -150,33 +140,33 @@ bool athi_study_has_children(const athi_study *s) {
     return false;
 }
 
-static void put_relation(const athi_trial *t, maker *m) {
-    if (athi_study_relation(t)) put(m, athi_study_relation(t), athi_value_int(m->arena, t->relative));
-    if (t->relation == ATHI_RELATION_CHILD) put(m, "from_step", athi_value_int(m->arena, t->relative_step));
+static void put_relation(const athi_trial *t, athi_map_maker *m) {
+    if (athi_study_relation(t)) athi_map_put(m, athi_study_relation(t), athi_value_int(m->arena, t->relative));
+    if (t->relation == ATHI_RELATION_CHILD) athi_map_put(m, "from_step", athi_value_int(m->arena, t->relative_step));
 }
 
-static void put_constraints(const athi_trial *t, maker *m) {
+static void put_constraints(const athi_trial *t, athi_map_maker *m) {
     athi_value *list = t->n_constraints ? athi_value_new(m->arena, ATHI_LIST) : NULL;
     for (int i = 0; list && m->status == ATH_OK && i < t->n_constraints; i++)
         m->status = athi_value_append(m->arena, list, athi_value_float(m->arena, t->constraints[i]));
     if (!t->n_constraints) return;
-    put(m, "constraints", list);
-    put(m, "feasible", athi_value_bool(m->arena, athi_study_feasible(t)));
+    athi_map_put(m, "constraints", list);
+    athi_map_put(m, "feasible", athi_value_bool(m->arena, athi_study_feasible(t)));
 }
 
 ath_status athi_study_trial(const athi_study *s, athi_arena *arena, const athi_trial *t, bool reports,
                             athi_value **out) {
-    maker m = make(arena);
+    athi_map_maker m = athi_map_make(arena);
     athi_value *params = NULL;
     ATH_TRY(athi_space_point_write(arena, s->space, t->point, &params));
-    put(&m, "trial", athi_value_int(arena, t->number));
+    athi_map_put(&m, "trial", athi_value_int(arena, t->number));
     put_text(&m, "state", athi_state_name(t->state));
     if (t->reason != ATHI_REASON_NONE) put_text(&m, "reason", athi_reason_name(t->reason));
     if (t->message) put_text(&m, "message", t->message);
-    if (has_values(s, t)) put(&m, "values", objectives(s, arena, t->values));
+    if (has_values(s, t)) athi_map_put(&m, "values", objectives(s, arena, t->values));
     put_constraints(t, &m);
-    put(&m, "params", params);
-    if (t->outside) put(&m, "outside_the_space", athi_value_bool(arena, true));
+    athi_map_put(&m, "params", params);
+    if (t->outside) athi_map_put(&m, "outside_the_space", athi_value_bool(arena, true));
     put_relation(t, &m);
     if (m.status == ATH_OK) ATH_TRY(put_executions(s, arena, t, reports, &m));
     put_time(&m, "started", t->started);
