@@ -248,28 +248,31 @@ static void output_part(const void *work, int64_t lo, int64_t hi, int part) {
 
 /* ---- weights ------------------------------------------------------------------------------------- */
 
+/* Rows of n values each as floats: where they lie, or widened in `room`. */
+ATHI_INLINE const float *widened(const stored *from, int64_t *ld, int64_t rows, int64_t n, float *room) {
+#ifdef ATHI_STORE_BF16
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j += VW) vstore_n(room + i * n + j, sload_n(from + i * *ld + j, n - j), n - j);
+    *ld = n;
+    return room;
+#else
+    (void)ld, (void)rows, (void)n, (void)room;
+    return from;
+#endif
+}
+
 /* Tap t of input channels [c, c + n), output channels [k, k + columns), as a panel. */
 static void load_tap(const winograd *w, int t, int64_t c, int64_t n, int64_t k, int columns,
                      float to[CHUNK * PANEL]) {
-    const int64_t C = w->c->C, K = w->c->K;
-    const stored *from = w->w + (w->turned ? ((TAPS - 1 - t) * K + k) * C + c : (t * C + c) * K + k);
-    const int64_t ld = w->turned ? C : K;
-#ifdef ATHI_STORE_BF16
-    float wide[CHUNK * PANEL];
-    const int64_t rows = w->turned ? columns : n, each = w->turned ? n : columns, row = w->turned ? CHUNK : PANEL;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < each; j += VW)
-            vstore_n(wide + i * row + j, sload_n(from + i * ld + j, each - j), each - j);
-    if (w->turned)
-        ATHI_INSTANCE(athi_cpu_pack_columns)(wide, row, n, columns, to);
-    else
-        ATHI_INSTANCE(athi_cpu_pack_rows)(wide, row, n, columns, to);
-#else
-    if (w->turned)
+    float room[CHUNK * PANEL];
+    int64_t ld = w->turned ? w->c->C : w->c->K;
+    if (w->turned) {
+        const float *from = widened(w->w + ((TAPS - 1 - t) * w->c->K + k) * ld + c, &ld, columns, n, room);
         ATHI_INSTANCE(athi_cpu_pack_columns)(from, ld, n, columns, to);
-    else
+    } else {
+        const float *from = widened(w->w + (t * w->c->C + c) * ld + k, &ld, n, columns, room);
         ATHI_INSTANCE(athi_cpu_pack_rows)(from, ld, n, columns, to);
-#endif
+    }
 }
 
 /* U of a panel of output channels and a chunk of input channels, which are item `lo` of the block. */
