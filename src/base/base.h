@@ -24,6 +24,9 @@ struct ath_ctx {
 #define ATHI_MIN(a, b)         ((a) < (b) ? (a) : (b))
 #define ATHI_MAX(a, b)         ((a) > (b) ? (a) : (b))
 
+/** Processors that this process may run on. */
+int athi_usable_cores(void);
+
 /* ---- statuses ------------------------------------------------------------------------------------ */
 
 /** Stores the sentence on the context and returns the status. ctx may be NULL. */

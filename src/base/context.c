@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int usable_cores(void) {
+int athi_usable_cores(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
     long online = sysconf(_SC_NPROCESSORS_ONLN); /* more cores than cpu_set_t holds */
@@ -24,7 +24,7 @@ ath_status ath_ctx_create(const ath_ctx_opts *opts, ath_ctx **out) {
     ath_ctx first = {.allocator = given.allocator ? *given.allocator : athi_default_allocator(),
                      .log = given.log,
                      .log_user = given.log_user,
-                     .threads = given.threads ? given.threads : ATHI_MIN(usable_cores(), ATHI_THREADS_MAX),
+                     .threads = given.threads ? given.threads : ATHI_MIN(athi_usable_cores(), ATHI_THREADS_MAX),
                      .backend = ""};
     ath_ctx *ctx = athi_alloc(&first, (int64_t)sizeof *ctx);
     if (!ctx) return ATH_E_NOMEM;
@@ -90,8 +90,7 @@ ath_status athi_fail_prefix(ath_ctx *ctx, ath_status status, const char *fmt, ..
 }
 
 ath_status athi_nomem(ath_ctx *ctx, int64_t bytes) {
-    return athi_fail(
-        ctx, ATH_E_NOMEM,
-        "out of memory: %lld bytes were wanted; use a smaller batch or fewer jobs, or free memory",
-        (long long)bytes);
+    return athi_fail(ctx, ATH_E_NOMEM,
+                     "out of memory: %lld bytes were wanted; use a smaller batch or fewer jobs, or free memory",
+                     (long long)bytes);
 }

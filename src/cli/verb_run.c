@@ -155,13 +155,16 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
 /* Threads: a command keeps the environment's number, unless several run side by side and nothing is said there. */
 static int command_threads(const athi_cli *cli, const athi_space_file *file, int jobs) {
     int given = (int)athi_cli_count(cli, "threads", file->tune.threads);
-    return given > 0 || jobs == 1 || getenv("OMP_NUM_THREADS") ? given : 1;
+    return given > 0 || jobs == 1 || getenv("OMP_NUM_THREADS")
+               ? given
+               : athi_tune_threads(&file->tune, jobs, 0, cli->ctx->threads);
 }
 
 static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
     athi_value *report = NULL;
     bool dry = athi_cli_has(cli, "dry-run");
-    int jobs = (int)athi_cli_count(cli, "jobs", file->tune.jobs);
+    int jobs =
+        athi_tune_jobs(&file->tune, (int)athi_cli_count(cli, "jobs", 0), (int)athi_cli_count(cli, "threads", 0));
     const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
     watcher w = watch(cli, dry ? NULL : directory, file->name);
     athi_run_opts opts = {.directory = directory,

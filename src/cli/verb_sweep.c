@@ -17,7 +17,7 @@ const athi_flag athi_flags_sweep[] = {
     {"name", ATHI_FLAG_TEXT, "NAME", "of the sweep's folder (default: the paths, joined by +)"},
     {"dir", ATHI_FLAG_TEXT, "FOLDER", "of the run (default: runs/<name>); the sweep lies below it, in sweeps/"},
     {"jobs", ATHI_FLAG_COUNT, "N", "values at a time (default: 1)"},
-    {"threads", ATHI_FLAG_COUNT, "N", "threads of each (default: all cores, or one when jobs > 1)"},
+    {"threads", ATHI_FLAG_COUNT, "N", "threads of each (default: its share of the processors)"},
     ATHI_FLAG_SET_ROW,
     {"overwrite", ATHI_FLAG_SWITCH, NULL, "begin from nothing: what the sweep's folder holds is removed"},
     ATHI_FLAG_JSON_ROW,

@@ -58,8 +58,8 @@ typedef struct athi_tune_opts {
     int64_t rescore;              /* trials of the winner after the search */
     int64_t executions_per_trial; /* 1 */
     int64_t folds;                /* of cross-validation, 0: none */
-    int64_t jobs;                 /* 1 */
-    int64_t threads;              /* of each job; 0: one when jobs > 1, else all cores */
+    int64_t jobs;                 /* 1; 0 and the threads too: see athi_tune_jobs */
+    int64_t threads;              /* of each job */
     bool deterministic;
     int value;               /* best | last */
     int64_t keep;            /* state of how many best trials is kept */
@@ -107,6 +107,11 @@ ath_status athi_tune_limits(ath_ctx *ctx, athi_arena *arena, const athi_tune_opt
 extern const athi_row athi_train_row, athi_tune_row, athi_retrain_row, athi_ensemble_row, athi_quantize_row;
 /** Executions of a trial: executions_per_trial for each fold. */
 int64_t athi_tune_executions(const athi_tune_opts *tune);
+/** What runs at a time: `jobs` (0: as the section says), and where that is 0 as many as there are processors for with so
+ *  many threads each (0: as the section says, else one). Trials side by side train more than threads inside of one. */
+int athi_tune_jobs(const athi_tune_opts *tune, int jobs, int threads);
+/** Threads of each of these jobs: `threads`, else what the section says, else its share of `all`, at least one. */
+int athi_tune_threads(const athi_tune_opts *tune, int jobs, int threads, int all);
 /** May this key of a tune section change between two starts of one study? */
 bool athi_tune_key_is_free(const char *key);
 

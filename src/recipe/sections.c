@@ -62,9 +62,10 @@ static const athi_option tune_options[] = {
      .doc =
          "cross-validation: the training data in so many pieces, of which each is the validation data once; the mean "
          "counts, and every trial sees the same pieces; 0: data.validation"},
-    {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "trainings at a time"},
+    {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 0, .max = 1024,
+     .doc = "trainings at a time; 0: as many as there are processors for"},
     {"threads", ATHI_OPT_INT, OPT(threads), "0", .min = 0, .max = ATHI_THREADS_MAX,
-     .doc = "threads of each job; 0: one when jobs > 1, else all cores"},
+     .doc = "threads of each job; 0: its share of the processors, at least one"},
     {"deterministic", ATHI_OPT_BOOL, OPT(deterministic), "false",
      .doc = "a suggestion sees the trials up to its own number - jobs only, so that a parallel search gives "
             "the same trials every time"},

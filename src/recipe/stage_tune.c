@@ -39,13 +39,12 @@ static ath_status write_setup(athi_stages *s, const char *path) {
     return status;
 }
 
-int athi_stage_jobs(const athi_stages *s) { return s->opts->jobs > 0 ? s->opts->jobs : (int)s->recipe->tune.jobs; }
+int athi_stage_jobs(const athi_stages *s) {
+    return athi_tune_jobs(&s->recipe->tune, s->opts->jobs, s->opts->threads);
+}
 
-/* One thread a worker when several run side by side (two trials on one thread each are faster than one on two). */
 int athi_stage_threads(const athi_stages *s) {
-    if (s->opts->threads > 0) return s->opts->threads;
-    if (s->recipe->tune.threads > 0) return (int)s->recipe->tune.threads;
-    return athi_stage_jobs(s) > 1 ? 1 : s->ctx->threads;
+    return athi_tune_threads(&s->recipe->tune, athi_stage_jobs(s), s->opts->threads, s->threads);
 }
 
 /* ---- what people see ----------------------------------------------------------------------------- */

@@ -122,7 +122,8 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
 }
 
 ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report) {
-    athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now()};
+    athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now(),
+                     .threads = recipe->ctx->threads};
     if (recipe->tunes) s.ctx->threads = athi_stage_threads(&s);
     int lock = -1;
     const bool made = !athi_file_exists(opts->directory);

@@ -46,6 +46,7 @@ typedef struct athi_stages {
     athi_ensemble_score ensemble_validation, ensemble_test, ensemble_int8_test;
     athi_value *sweeps; /* their entries, a list; NULL: none */
     double begun;
+    int threads;  /* of the context, before the search set its own */
     bool working; /* trials or trainings have begun */
 } athi_stages;
 

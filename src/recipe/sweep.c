@@ -22,9 +22,10 @@ static const athi_option sweep_options[] = {
      .doc = "in place of timed steps: whole trainings of so many epochs, each worth its best epoch"},
     {"objective", ATHI_OPT_VALUE, OPT(objective), "null", .nullable = true,
      .doc = "of whole trainings, as tune.objective; null: that one"},
-    {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 1, .max = 1024, .doc = "values at a time"},
+    {"jobs", ATHI_OPT_INT, OPT(jobs), "1", .min = 0, .max = 1024,
+     .doc = "values at a time; 0: as many as there are processors for"},
     {"threads", ATHI_OPT_INT, OPT(threads), "0", .min = 0, .max = 1024,
-     .doc = "threads of each job; 0: one when jobs > 1, else all cores"},
+     .doc = "threads of each job; 0: its share of the processors, at least one"},
     {0}};
 #undef OPT
 const athi_row athi_sweep_row = {"sweep",
@@ -204,7 +205,8 @@ static ath_status make_tune(const maker *m, athi_value **out) {
 
 /* What is measured stands in the name, which belongs to the study's definition: 8 steps cannot go on as 16. */
 static ath_status make_root(const maker *m, athi_value **out) {
-    static const char *const stages[] = {"name", "sweep", "tune", "retrain", "ensemble", "quantize"}; /* not its own */
+    static const char *const stages[] = {"name",    "sweep",    "tune",
+                                         "retrain", "ensemble", "quantize"}; /* not its own */
     athi_value *root = *out = athi_value_new(m->arena, ATHI_MAP), *tune = NULL;
     const char *name = m->o->epochs ? athi_arena_printf(m->arena, "%s: %s, %lld epochs", m->recipe->name, m->o->name,
                                                         (long long)m->o->epochs)

@@ -16,7 +16,7 @@ typedef struct tuning {
     athi_inheritance inheritance;
     const char *directory; /* absolute: the command may change its own */
     const char *owner;     /* of the leases; NULL in a dry run */
-    bool dry, made; /* made: the folder, just now */
+    bool dry, made;        /* made: the folder, just now */
     athi_store *store;
     athi_search *search;
     const athi_trial **ranking;
@@ -199,7 +199,7 @@ static ath_status open_search(tuning *t, int jobs) {
 
 static ath_status search(tuning *t) {
     const athi_tune_opts *o = &t->file->tune;
-    int jobs = t->dry ? 1 : t->opts->jobs > 0 ? t->opts->jobs : (int)o->jobs;
+    int jobs = t->dry ? 1 : athi_tune_jobs(o, t->opts->jobs, t->opts->threads);
     const char *study =
         t->opts->study && !t->dry ? t->opts->study : athi_arena_printf(t->arena, "%s/study.db", t->directory);
     athi_setup setup = {.root = t->file->root,

@@ -229,7 +229,7 @@ ath_status athi_tune_simulate(const athi_space_file *file, athi_arena *arena, co
                               athi_value **report) {
     simulating s = {.ctx = file->ctx, .arena = arena, .file = file, .recorded = recorded};
     *report = NULL;
-    workers = ATHI_MIN(workers > 0 ? workers : file->tune.jobs, INT32_MAX);
+    workers = ATHI_MIN(workers > 0 ? workers : athi_tune_jobs(&file->tune, 0, 0), INT32_MAX);
     ATH_TRY(check(&s));
     ATH_TRY(read_curves(&s));
     ath_status status = search(&s, folder, workers, interrupted);

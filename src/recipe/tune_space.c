@@ -78,6 +78,17 @@ static ath_status first_points(ath_ctx *ctx, athi_arena *arena, const athi_tune_
     return ATH_OK;
 }
 
+int athi_tune_jobs(const athi_tune_opts *tune, int jobs, int threads) {
+    if (jobs <= 0) jobs = (int)tune->jobs;
+    if (threads <= 0) threads = (int)tune->threads;
+    return jobs > 0 ? jobs : ATHI_MAX(athi_usable_cores() / ATHI_MAX(threads, 1), 1);
+}
+
+int athi_tune_threads(const athi_tune_opts *tune, int jobs, int threads, int all) {
+    if (threads <= 0) threads = (int)tune->threads;
+    return threads > 0 ? threads : ATHI_MAX(all / jobs, 1);
+}
+
 int64_t athi_tune_executions(const athi_tune_opts *tune) {
     return tune->executions_per_trial * ATHI_MAX(tune->folds, 1);
 }

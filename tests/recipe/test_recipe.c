@@ -212,6 +212,22 @@ static void test_policy(void **state) {
 
 /* ---- what is wrong --------------------------------------------------------------------------------- */
 
+/* What the options leave open is shared: jobs among the processors, the processors among the jobs. */
+static void test_shares(void **state) {
+    (void)state;
+    const int cores = athi_usable_cores();
+    const athi_tune_opts open = {0}, said = {.jobs = 3, .threads = 2};
+    assert_int_equal(athi_tune_jobs(&open, 0, 0), cores);
+    assert_int_equal(athi_tune_jobs(&open, 0, cores), 1);
+    assert_int_equal(athi_tune_jobs(&open, 0, 2 * cores), 1);
+    assert_int_equal(athi_tune_jobs(&said, 0, 0), 3);
+    assert_int_equal(athi_tune_jobs(&said, 5, 0), 5);
+    assert_int_equal(athi_tune_threads(&open, 2, 0, 8), 4);
+    assert_int_equal(athi_tune_threads(&open, 3, 0, 2), 1);
+    assert_int_equal(athi_tune_threads(&said, 3, 0, 2), 2);
+    assert_int_equal(athi_tune_threads(&said, 3, 1, 2), 1);
+}
+
 static void test_errors(void **state) {
     (void)state;
     static const struct {
@@ -314,7 +330,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example), cmocka_unit_test(test_bind),   cmocka_unit_test(test_branches),
         cmocka_unit_test(test_repeat),  cmocka_unit_test(test_shared), cmocka_unit_test(test_definition),
-        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_policy), cmocka_unit_test(test_shares),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_oom),
     };
     return cmocka_run_group_tests(tests, make_ctx, drop_ctx);
