@@ -41,18 +41,23 @@ void athi_put_machine(athi_text *out, const athi_machine *m) {
 
 /* ---- calls of one kind --------------------------------------------------------------------------- */
 
+/* From this share of a step on the table says why calls need more than twice the time of their bound. */
+static const double EXPLAINED = 0.02;
+
 /* The same ops by the same kernel. */
 typedef struct kind {
     char ops[128];
-    const char *kernel;
+    const char *kernel, *note;
     int64_t calls;
     double seconds, flops, bytes, bound, by_memory; /* by_memory: the seconds of bound that are the memory's */
 } kind;
 
 static const char *kernel_of(const athi_unit *u) { return u->kernel ? u->kernel->name : ""; }
 
+static const char *note_of(const athi_unit *u) { return u->kernel ? u->kernel->bound_note : NULL; }
+
 static void add_unit(kind *kinds, int64_t *n, const athi_profile_unit *u) {
-    kind new = {.kernel = kernel_of(u->unit)};
+    kind new = {.kernel = kernel_of(u->unit), .note = note_of(u->unit)};
     athi_unit_ops(u->unit, new.ops, sizeof new.ops);
     int64_t i = 0;
     while (i < *n && (strcmp(kinds[i].ops, new.ops) != 0 || strcmp(kinds[i].kernel, new.kernel) != 0)) i++;
@@ -95,6 +100,8 @@ static void put_kinds(const kind *kinds, int64_t n, const athi_profile *p, doubl
         if (k->seconds <= 0) continue;
         put_times(out, k->seconds, whole, k->bound, k->by_memory > k->bound / 2, k->flops, k->bytes);
         athi_text_printf(out, "  %s  %s  x %lld\n", k->ops, k->kernel, (long long)k->calls);
+        if (k->seconds >= EXPLAINED * whole && k->bound > 0 && k->bound < k->seconds / 2)
+            athi_text_printf(out, "%11sbelow half of its bound: %s\n", "", k->note ? k->note : "no reason is known");
     }
     athi_text_printf(out, "  %5.1f %%  %9.3f ms  %6s  %-7s  %14s  the batch into its place\n",
                      100 * p->gather / whole, 1e3 * p->gather, "", "", "");
@@ -184,5 +191,6 @@ ath_status athi_unit_value(athi_arena *arena, const athi_profile_unit *u, athi_v
     if (u->bound <= 0) return ATH_OK;
     ATH_TRY(put_number(arena, map, "bound_seconds", u->bound));
     ATH_TRY(put_text(arena, map, "bound_by", u->by_memory ? "memory" : "flops"));
+    if (u->bound < u->seconds / 2 && note_of(u->unit)) ATH_TRY(put_text(arena, map, "below_half", note_of(u->unit)));
     return put_number(arena, map, "of_bound", u->bound / u->seconds);
 }

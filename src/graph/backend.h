@@ -75,6 +75,8 @@ struct athi_kernel {
         ATHI_LAYOUT_BLOCKED, /* all 4-d activations blocked (if their channels are a multiple of the block) */
         ATHI_LAYOUT_ANY,     /* whatever comes, the same for all */
     } layouts;
+    /** Why it may need more than twice the time of its bound: what operations and bytes do not count. NULL: nothing known. */
+    const char *bound_note;
 };
 
 /* A group that the backend can run as one: ops[0] feeds ops[1] feeds …, each through its first output. */

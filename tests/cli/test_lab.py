@@ -88,6 +88,20 @@ class Lab(unittest.TestCase):
         self.assertIn("calls of one kind", table)
         self.assertIn("step of batch 12", table)
 
+    def test_profile_says_why(self):
+        """What is a large part of a step and below half of its bound has a line that says why."""
+        (self.folder / "drop.yaml").write_text((self.folder / "images.yaml").read_text().replace(
+            "model:\n", "model:\n  - dropout: 0.5\n", 1))
+        table = self.run_it("explain", "drop.yaml", "--profile", "--steps", "2", "--threads", "1").stdout
+        lines = table[table.index("calls of one kind"):table.index("calls that take")].splitlines()
+        low = [i for i, line in enumerate(lines) if (m := re.match(r" +([\d.]+) % +[\d.]+ ms +(\d+) %", line))
+               and float(m[1]) > 2 and int(m[2]) < 49]
+        self.assertTrue(low, table)
+        for i in low:
+            self.assertIn("below half of its bound: ", lines[i + 1])
+            if "own:dropout" in lines[i]:
+                self.assertIn("Philox", lines[i + 1])
+
     def test_calls_without_times(self):
         p = json.loads(self.run_it("explain", "images.yaml", "--json").stdout)
         self.assertTrue(all("seconds" not in u and u["bytes"] >= 0 for u in p["units"]))

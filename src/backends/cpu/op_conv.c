@@ -224,12 +224,15 @@ const athi_kernel athi_cpu_conv[] = {
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_PLAIN},
     {0},
 };
-const athi_kernel athi_cpu_conv1_pool[] = {{"own:conv1_pool", accepts_conv1_pool, make_conv1_pool,
-                                            ATHI_LAYOUT_BLOCKED},
-                                           {0}};
-const athi_kernel athi_cpu_pool_conv1_grad[] = {{"own:conv1_pool", accepts_pool_conv1_grad, make_pool_conv1_grad,
-                                                 ATHI_LAYOUT_BLOCKED},
-                                                {0}};
+#define SHORT_SUMS "sums as short as a window of one channel: loads, stores and comparisons beside few products"
+const athi_kernel athi_cpu_conv1_pool[] = {
+    {"own:conv1_pool", accepts_conv1_pool, make_conv1_pool, ATHI_LAYOUT_BLOCKED, .bound_note = SHORT_SUMS},
+    {0},
+};
+const athi_kernel athi_cpu_pool_conv1_grad[] = {
+    {"own:conv1_pool", accepts_pool_conv1_grad, make_pool_conv1_grad, ATHI_LAYOUT_BLOCKED, .bound_note = SHORT_SUMS},
+    {0},
+};
 const athi_kernel athi_cpu_conv_grad_x[] = {
     {"own:winograd", athi_cpu_accepts_winograd_grad_x, athi_cpu_make_winograd_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_BLOCKED},

@@ -206,7 +206,11 @@ static ath_status make_dropout(athi_make *m, const athi_unit *unit, athi_call *c
     (void)unit;
     return athi_cpu_make(m, call, run_dropout);
 }
-const athi_kernel athi_cpu_dropout[] = {{"own:dropout", accepts_dropout, make_dropout, ATHI_LAYOUT_ANY}, {0}};
+const athi_kernel athi_cpu_dropout[] = {
+    {"own:dropout", accepts_dropout, make_dropout, ATHI_LAYOUT_ANY,
+     .bound_note = "its random numbers, ten rounds of Philox for four of them, are operations that are not counted"},
+    {0},
+};
 
 static bool accepts_copy(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     (void)unit;
