@@ -542,6 +542,7 @@ int main(void) {
     };
     const struct CMUnitTest shared[] = {
         /* what does not depend on a file */
+        TEST(children),
         TEST(trials_round_trip),
         TEST(finished_trials_do_not_change),
         TEST(rewinding_and_texts),
