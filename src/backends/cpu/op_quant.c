@@ -136,24 +136,27 @@ static ath_status make_int8(athi_make *m, const athi_unit *unit, athi_call *call
     return ATH_OK;
 }
 
-static bool accepts_int8(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
-    const athi_node *product = unit->nodes[0];
+/* Floats are pooled on the sums alone. There are no gradients, so nobody reads the places of maxima. */
+static bool accepts_pool(const athi_node *node, char why[ATHI_WHY_MAX]) {
+    const athi_pool pool = pool_of(node);
+    if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1)
+        return athi_cpu_no(why, "dilated pooling");
+    return node->out[0].dtype == ATH_I8 || pools_sums(&pool) || athi_cpu_no(why, "floats are pooled by 2 x 2 only");
+}
+
+static bool accepts_bias(const athi_node *product, const athi_node *add, char why[ATHI_WHY_MAX]) {
     const int64_t filters = product->in[3]->shape.dim[0];
-    if (product->out[0].dtype != ATH_F32) return athi_cpu_no(why, "gives f32");
+    const ath_tensor *bias = bias_of(product, add);
+    return (athi_cpu_count(bias) == filters && athi_cpu_last(bias->shape) == filters) ||
+           athi_cpu_no(why, "what is added is no vector of %lld channels", (long long)filters);
+}
+
+static bool accepts_int8(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
+    if (unit->nodes[0]->out[0].dtype != ATH_F32) return athi_cpu_no(why, "gives f32");
     if (!athi_cpu_is_plain(unit, why)) return false;
     for (int i = 1; i < unit->n_nodes; i++) {
-        const int64_t *dilation = unit->nodes[i]->attr.window.dilation;
-        if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && (dilation[0] != 1 || dilation[1] != 1))
-            return athi_cpu_no(why, "dilated pooling");
-        if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && unit->nodes[i]->out[0].dtype == ATH_F32) { /* no gradients, so
- no places of maxima */
-            const athi_pool pool = pool_of(unit->nodes[i]);
-            if (!pools_sums(&pool)) return athi_cpu_no(why, "floats are pooled by 2 x 2 only");
-        }
-        if (unit->nodes[i]->op != ATHI_OP_ADD) continue;
-        const ath_tensor *bias = bias_of(product, unit->nodes[i]);
-        if (athi_cpu_count(bias) != filters || athi_cpu_last(bias->shape) != filters)
-            return athi_cpu_no(why, "what is added is no vector of %lld channels", (long long)filters);
+        if (unit->nodes[i]->op == ATHI_OP_MAX_POOL2D && !accepts_pool(unit->nodes[i], why)) return false;
+        if (unit->nodes[i]->op == ATHI_OP_ADD && !accepts_bias(unit->nodes[0], unit->nodes[i], why)) return false;
     }
     return athi_cpu_yes(why, "int8, %s", athi_cpu()->int8_name);
 }
