@@ -67,9 +67,9 @@ def bench_keras(rounds):
 def bench_batch(rounds):
     """How much of a large batch's throughput a small one has."""
     build("bench_step")
+    rounds = max(2, rounds // 3)
     for threads in (1, 2):
-        small, large, ratio = in_turn(own_side("wrn8", threads, rounds), own_side("wrn256", threads, rounds),
-                                      max(2, rounds // 3))
+        small, large, ratio = in_turn(own_side("wrn8", threads, rounds), own_side("wrn256", threads, rounds), rounds)
         share = ratio * 8 / 256
         row(f"WideResNet-16-10, {plural(threads)}: throughput at batch 8", f"{8e3 / small:.1f}/s",
             f"batch 256 {256e3 / large:.1f}/s", f"{100 * share:.0f} %", "70 %", share >= 0.7)
