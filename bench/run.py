@@ -242,7 +242,7 @@ def bench_int8(_rounds):
         shutil.copy(ROOT / "bench/int8-wrn.yaml", folder)
         row_int8_speed("WideResNet-16-10 (untrained)", *quantized("int8-wrn.yaml", folder, "--steps", "1"))
     with tempfile.TemporaryDirectory() as folder:
-        row_int8_accuracy("WideResNet-10-2 (3 epochs of 10,000 images)",
+        row_int8_accuracy("WideResNet-10-2 (8 epochs of 10,000 images)",
                           *quantized(ROOT / "bench/int8-wrn-small.yaml", folder))
 
 
@@ -269,4 +269,5 @@ def main():
         rows.clear()
 
 
-main()
+if __name__ == "__main__":
+    main()

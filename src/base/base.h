@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { ATHI_ERRMSG_MAX = 2048, ATHI_ALIGN = 64 };
+/** Bytes up to the next multiple of ATHI_ALIGN. */
+static inline int64_t athi_aligned(int64_t bytes) { return (bytes + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN; }
 
 struct ath_ctx {
     ath_allocator allocator;

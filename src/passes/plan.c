@@ -40,8 +40,6 @@ static buffer *root(buffer *b) {
 
 static buffer *buffer_of(const ath_tensor *t) { return root(t->mark); }
 
-static int64_t aligned(int64_t bytes) { return (bytes + ATHI_ALIGN - 1) / ATHI_ALIGN * ATHI_ALIGN; }
-
 static buffer *buffer_new(planning *p, athi_memory space, int64_t bytes, int first) {
     buffer *b = athi_arena_alloc(p->scratch, sizeof *b);
     if (!b || ATHI_GROW(p->graph->ctx, p->buffers, p->n_buffers, p->cap_buffers) != ATH_OK) return NULL;
@@ -67,10 +65,10 @@ static ath_status place_sources(planning *p) {
         t->mark = b;
         if (node->op == ATHI_OP_INPUT) {
             b->offset = p->plan->slab_bytes;
-            p->plan->slab_bytes += aligned(b->bytes);
+            p->plan->slab_bytes += athi_aligned(b->bytes);
         } else if (node->op == ATHI_OP_CONSTANT) {
             b->offset = p->plan->constant_bytes;
-            p->plan->constant_bytes += aligned(b->bytes);
+            p->plan->constant_bytes += athi_aligned(b->bytes);
         }
     }
     return ATH_OK;
@@ -179,7 +177,7 @@ static int by_size(const void *a, const void *b) {
 
 /* The smallest gap that fits among the placed buffers that live at the same time; `placed` is sorted by offset. */
 static int64_t best_offset(buffer *const *placed, int64_t n, const buffer *b, int64_t start) {
-    int64_t size = aligned(b->bytes), cursor = start, best = -1, best_gap = INT64_MAX;
+    int64_t size = athi_aligned(b->bytes), cursor = start, best = -1, best_gap = INT64_MAX;
     for (int64_t i = 0; i < n; i++) {
         const buffer *c = placed[i];
         if (c->last < b->first || b->last < c->first) continue;
@@ -188,7 +186,7 @@ static int64_t best_offset(buffer *const *placed, int64_t n, const buffer *b, in
             best = cursor;
             best_gap = gap;
         }
-        cursor = ATHI_MAX(cursor, c->offset + aligned(c->bytes));
+        cursor = ATHI_MAX(cursor, c->offset + athi_aligned(c->bytes));
     }
     return best >= 0 ? best : cursor;
 }
@@ -209,7 +207,7 @@ static ath_status pack(planning *p) {
         int64_t at = n_placed++;
         for (; at > 0 && placed[at - 1]->offset > b->offset; at--) placed[at] = placed[at - 1];
         placed[at] = b;
-        p->plan->slab_bytes = ATHI_MAX(p->plan->slab_bytes, b->offset + aligned(b->bytes));
+        p->plan->slab_bytes = ATHI_MAX(p->plan->slab_bytes, b->offset + athi_aligned(b->bytes));
     }
     return ATH_OK;
 }

@@ -125,6 +125,12 @@ ath_status athi_cpu_make_winograd(athi_make *m, const athi_unit *unit, athi_call
 ath_status athi_cpu_make_winograd_grad_x(athi_make *m, const athi_unit *unit, athi_call *call);
 ath_status athi_cpu_make_winograd_grad_w(athi_make *m, const athi_unit *unit, athi_call *call);
 
+/* ---- op_widened.c, the last row of lists whose kernels do not take every shape in bfloat16 ---------------------- */
+
+bool athi_cpu_accepts_widened(const athi_unit *unit, char why[ATHI_WHY_MAX]);
+ath_status athi_cpu_make_widened(athi_make *m, const athi_unit *unit, athi_call *call);
+#define ATHI_CPU_WIDENED {"own:widened", athi_cpu_accepts_widened, athi_cpu_make_widened, ATHI_LAYOUT_ANY}
+
 /* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
 
 extern const athi_kernel athi_cpu_matmul[], athi_cpu_matmul_cast[], athi_cpu_matmul_bias[],

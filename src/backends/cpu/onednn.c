@@ -493,7 +493,9 @@ bool athi_onednn_accepts_norm(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     norm_descs d;
     if (!athi_cpu_is_norm(unit, why)) return false;
     if (!set_norm(node, &d)) return athi_cpu_no(why, "not describable");
-    return is_described(describe_norm(node, &d, unit->n_nodes > 1, 0, why));
+    if (!is_described(describe_norm(node, &d, unit->n_nodes > 1, 0, why))) return false;
+    if (!athi_cpu_uses_bf16(unit) || !strstr(why, "bnorm:any")) return true;
+    return athi_cpu_no(why, "in bf16 only plain loops"); /* a fiftieth of the speed of those over float32 */
 }
 
 /* x, gamma, beta -> y, mean, variance; or x, gamma, beta, mean, variance -> y; either perhaps with a relu behind. */

@@ -32,7 +32,7 @@ static athi_conv1 conv1_of(const athi_node *node, const ath_tensor *x, const ath
 }
 
 static bool is_conv1(const athi_unit *unit, const athi_node *node, const ath_tensor *x, char why[ATHI_WHY_MAX]) {
-    if (!athi_cpu_is_f32(unit, why)) return false; /* in bf16 oneDNN has a kernel for it */
+    if (!athi_cpu_is_f32(unit, why)) return false; /* in bf16 oneDNN has a kernel for most */
     if (x->shape.dim[3] != 1) return athi_cpu_no(why, "%lld channels, not one", (long long)x->shape.dim[3]);
     if (node->attr.window.dilation[0] != 1 || node->attr.window.dilation[1] != 1) return athi_cpu_no(why, "dilated");
     return athi_cpu_yes(why, "one channel");
@@ -222,6 +222,7 @@ const athi_kernel athi_cpu_conv[] = {
     {"own:winograd", athi_cpu_accepts_winograd, athi_cpu_make_winograd, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv, athi_onednn_make_conv, ATHI_LAYOUT_PLAIN},
+    ATHI_CPU_WIDENED,
     {0},
 };
 #define SHORT_SUMS "sums as short as a window of one channel: loads, stores and comparisons beside few products"
@@ -237,6 +238,7 @@ const athi_kernel athi_cpu_conv_grad_x[] = {
     {"own:winograd", athi_cpu_accepts_winograd_grad_x, athi_cpu_make_winograd_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_x, athi_onednn_make_conv_grad_x, ATHI_LAYOUT_PLAIN},
+    ATHI_CPU_WIDENED,
     {0},
 };
 const athi_kernel athi_cpu_conv_grad_w[] = {
@@ -244,6 +246,7 @@ const athi_kernel athi_cpu_conv_grad_w[] = {
     {"own:winograd", athi_cpu_accepts_winograd_grad_w, athi_cpu_make_winograd_grad_w, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_BLOCKED},
     {"onednn:convolution", athi_onednn_accepts_conv_grad_w, athi_onednn_make_conv_grad_w, ATHI_LAYOUT_PLAIN},
+    ATHI_CPU_WIDENED,
     {0},
 };
 const athi_kernel athi_cpu_reorder[] = {{"onednn:reorder", athi_onednn_accepts_reorder, athi_onednn_make_reorder,

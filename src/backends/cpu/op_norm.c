@@ -103,11 +103,13 @@ static ath_status make_grad(athi_make *m, const athi_unit *unit, athi_call *call
 const athi_kernel athi_cpu_norm[] = {
     {"own:batch_norm", accepts_train, make_train, ATHI_LAYOUT_ANY, .bound_note = TWICE},
     {"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm, ATHI_LAYOUT_ANY},
+    ATHI_CPU_WIDENED,
     {0},
 };
 const athi_kernel athi_cpu_norm_grad[] = {
     {"own:batch_norm", accepts_grad, make_grad, ATHI_LAYOUT_ANY, .bound_note = TWICE},
     {"onednn:batch_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad, ATHI_LAYOUT_ANY},
+    ATHI_CPU_WIDENED,
     {0},
 };
 const athi_kernel athi_cpu_relu_norm_grad[] = {{"own:batch_norm", accepts_grad, make_grad, ATHI_LAYOUT_ANY,
@@ -115,9 +117,11 @@ const athi_kernel athi_cpu_relu_norm_grad[] = {{"own:batch_norm", accepts_grad, 
                                                {0}};
 const athi_kernel athi_cpu_layer_norm[] = {
     {"onednn:layer_norm", athi_onednn_accepts_norm, athi_onednn_make_norm, ATHI_LAYOUT_PLAIN},
+    ATHI_CPU_WIDENED,
     {0},
 };
 const athi_kernel athi_cpu_layer_norm_grad[] = {
     {"onednn:layer_norm", athi_onednn_accepts_norm, athi_onednn_make_norm_grad, ATHI_LAYOUT_PLAIN},
+    ATHI_CPU_WIDENED,
     {0},
 };
