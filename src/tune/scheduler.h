@@ -7,9 +7,9 @@
  *   gives_up does one that waits end?
  *   fork     which trial begins from the state of one that waits
  *
- * A scheduler deals with one execution a trial. How far a trial has come is counted in steps, from 1, or in whole seconds
- * that it has run for (`time_attr: seconds`); what is called a step here is either. What a trial is worth at a step is its
- * best report up to it. */
+ * Of several executions a scheduler sees the first alone; the others are spent on trials that it lets come to their end. How
+ * far a trial has come is counted in steps, from 1, or in whole seconds that it has run for (`time_attr: seconds`); what is
+ * called a step here is either. What a trial is worth at a step is its best report up to it. */
 #ifndef ATHI_SCHEDULER_H
 #define ATHI_SCHEDULER_H
 

@@ -161,7 +161,7 @@ static bool hand_out(athi_search *s, athi_task *task) {
         athi_active *a = s->actives[i];
         for (int64_t k = 0; k < a->n; k++) {
             athi_execution *e = &a->executions[k];
-            if (e->phase != ATHI_PHASE_READY) continue;
+            if (e->phase != ATHI_PHASE_READY || athi_search_holds_back(s, a, e)) continue;
             e->phase = ATHI_PHASE_RUNNING;
             e->until = athi_search_until(s, a, e), e->began = athi_search_clock(s);
             s->handed_out++;

@@ -4,7 +4,8 @@
  *   task = one execution of one trial.   next -> report* -> finish | fail | pause | prune
  *
  * With a scheduler each report is followed by athi_search_action. A trial that pauses is handed out again when it is
- * promoted; those that still wait when nothing more can come end as pruned.
+ * promoted; those that still wait when nothing more can come end as pruned. Of several executions the first decides; the
+ * others are handed out when it has ended.
  *
  * With `deterministic` (or one job) suggestion n sees the results of trials up to n - jobs only, whatever
  * finished meanwhile, so that a search in parallel gives the same trials every time. */

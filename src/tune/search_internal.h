@@ -130,6 +130,8 @@ ath_status athi_search_check_schedule(athi_search *s);
 /** Is its last report where a trial pauses? One that was killed there waits: if it had been let go on before, it will be
  *  again, since that follows from the study. */
 bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e);
+/** Must it wait for the first execution of its trial, by which a scheduler judges it? */
+bool athi_search_holds_back(const athi_search *s, const athi_active *a, const athi_execution *e);
 /** Where an execution pauses next, 0: nowhere. */
 int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e);
 /** Steps that a task may take, 0: unknown. */

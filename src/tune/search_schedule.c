@@ -31,11 +31,11 @@ static ath_status check_rows(const athi_search *s, const athi_row *row, const ch
     if (s->info->n_objectives != 1)
         return athi_fail(s->ctx, ATH_E_OPTION, "%s: %s judges by one objective, but there are %d", option, row->name,
                          s->info->n_objectives);
-    if (s->opts.executions > 1)
+    if (impl->fork && s->opts.executions > 1)
         return athi_fail(
             s->ctx, ATH_E_OPTION,
-            "%s: %s judges one execution a trial, but there are %lld (executions_per_trial, folds); leave out "
-            "these, or the %s",
+            "%s: %s takes one execution a trial, since a child goes on from one state, but there are %lld "
+            "(executions_per_trial, folds); leave out these, or the %s",
             option, row->name, (long long)s->opts.executions, option);
     if (impl->fork && s->opts.rescore > 0)
         return athi_fail(
@@ -85,19 +85,31 @@ static int64_t progress_before(const athi_schedule *s, const athi_execution *e) 
     return athi_schedule_at(s, &e->before);
 }
 
-static int64_t until(const athi_search *s, const athi_schedule *schedule, const athi_active *a, int64_t at) {
-    if (!s->scheduler || !s->scheduler->until || a->rescored) return 0;
+/* A trial is judged by its first execution; the others run to their end, and only once that one has come to its own. */
+static bool is_first(const athi_active *a, const athi_execution *e) { return e == a->executions; }
+
+static bool judged(const athi_search *s, const athi_active *a) {
+    return (s->scheduler || s->opts.prune) && !a->rescored;
+}
+
+bool athi_search_holds_back(const athi_search *s, const athi_active *a, const athi_execution *e) {
+    return judged(s, a) && !is_first(a, e) && a->executions[0].phase != ATHI_PHASE_DONE;
+}
+
+static int64_t until(const athi_search *s, const athi_schedule *schedule, const athi_active *a,
+                     const athi_execution *e, int64_t at) {
+    if (!s->scheduler || !s->scheduler->until || a->rescored || !is_first(a, e)) return 0;
     return s->scheduler->until(s->opts.scheduler_opts, schedule, a->number, at);
 }
 
 int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi_execution *e) {
     athi_schedule schedule = schedule_of(s, NULL, 0);
-    return until(s, &schedule, a, progress(&schedule, e));
+    return until(s, &schedule, a, e, progress(&schedule, e));
 }
 
 bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e) {
     athi_schedule schedule = schedule_of(s, NULL, 0);
-    int64_t pause = until(s, &schedule, a, progress_before(&schedule, e));
+    int64_t pause = until(s, &schedule, a, e, progress_before(&schedule, e));
     return e->last_step > 0 && pause > 0 && progress(&schedule, e) >= pause;
 }
 
@@ -158,9 +170,9 @@ ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     *action = ATHI_ACTION_CONTINUE;
-    if (!e || (!s->scheduler && !s->opts.prune) || a->rescored) return ATH_OK;
+    if (!e || !judged(s, a)) return ATH_OK;
     if (is_beyond(s, e, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
-    if (e->last_step == e->judged_step) return ATH_OK;
+    if (!is_first(a, e) || e->last_step == e->judged_step) return ATH_OK;
     int64_t before = e->judged_step;
     e->judged_step = e->last_step;
     athi_schedule schedule = schedule_of(s, NULL, 0);

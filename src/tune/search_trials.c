@@ -131,7 +131,7 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         ATH_TRY(take_reports(s, t->number, i, e));
         e->resumed = true;
         e->judged_step = e->last_step;
-        if (t->state == ATHI_TRIAL_PAUSED && s->scheduler) e->phase = ATHI_PHASE_PAUSED;
+        if (t->state == ATHI_TRIAL_PAUSED && s->scheduler && i == 0) e->phase = ATHI_PHASE_PAUSED;
         bool begins = t->relation == ATHI_RELATION_CHILD && e->last_step == t->relative_step;
         if (e->phase == ATHI_PHASE_READY && !begins && athi_search_at_pause(s, a, e)) {
             ATH_TRY(athi_store_pause(s->opts.store, a->number, true));

@@ -338,6 +338,23 @@ class Program(unittest.TestCase):
         self.assertIn("athanor: tune: no trial succeeded", done.stderr.splitlines()[-1])
         self.assertIn("failed (nan)", done.stderr)
 
+    def test_folds_under_a_scheduler(self):
+        """All trials begin on the first piece; the other pieces are for those that come to the last epoch."""
+        recipe = RECIPE.replace("  validation: 60\n", "").replace("max_trials: 3", "max_trials: 6, folds: 3, scheduler: asha")
+        self.write("folds.yaml", recipe.replace("epochs: 3", "epochs: 9").replace("val_accuracy", "val_loss"))
+        self.succeeds("tune", "folds.yaml", "--dir", "runs/folds")
+        trials = json.loads(self.succeeds("show", "runs/folds", "--json"))["trials"]
+        complete = [t for t in trials if t["state"] == "complete"]
+        self.assertTrue(0 < len(complete) < 6)
+        for t in trials:
+            values = [e.get("value") for e in t["executions"]]
+            if t in complete:
+                self.assertEqual(len(set(values)), 3)
+                self.assertAlmostEqual(t["values"]["val_loss"], sum(values) / 3)
+            else:
+                self.assertEqual((t["state"], values), ("pruned", []))
+                self.assertFalse((self.folder / f"runs/folds/trials/{t['trial']}/1").exists())
+
     def test_run_goes_on_after_an_interrupt(self):
         environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
         command = [ATHANOR, "run", "points.yaml", "--jobs", "1", "--set", "tune.max_trials=8", "--set", "seed=5", "--dir"]

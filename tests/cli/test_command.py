@@ -440,6 +440,24 @@ class Command(unittest.TestCase):
             self.assertEqual(self.steps(2), [(1, 2.1)])
             self.assertIn("trial 2", done.stderr)
 
+    def test_executions_after_the_first_are_for_trials_that_come_to_the_end(self):
+        """Of 9 trials those that asha leaves behind run once, in parts; the others three times, and are worth the mean."""
+        script = ('n=0; [ "$ATHANOR_RESUMED" ] && read n < {dir}/n; while [ $n -lt {budget} ]; do n=$((n+1)); echo $n > {dir}/n; '
+                  'echo "{{\\"step\\": $n, \\"loss\\": $(( $(basename {dir}) + 1 ))}"; done')  # an execution's loss is its number
+        for jobs in "1", "2":
+            self.tunes(*self.sh(script, "--overwrite", "--set", "resumable=true", "--set", "executions_per_trial=3", "--set",
+                                "scheduler={asha: {max_t: 9, grace_period: 1}}", "--set", "sampler=random", "--jobs", jobs, trials=9))
+            states = []
+            for trial, (state, value) in self.study().items():
+                ran = sorted(path.name for path in (self.folder / f"run/trials/{trial}").iterdir())
+                self.assertEqual((ran, value), (["0", "1", "2"], 2) if state == "COMPLETE" else (["0"], 1))
+                self.assertEqual(len(self.steps(trial)) == 9, state == "COMPLETE")
+                states.append(state)
+            self.assertEqual(set(states), {"COMPLETE", "PRUNED"})
+        self.assertIn("pbt takes one execution a trial", self.call(*self.sh(
+            script, "--overwrite", "--set", "resumable=true", "--set", "executions_per_trial=3", "--set",
+            "scheduler={pbt: {max_t: 9, perturbation_interval: 3}}")).stderr)
+
     def test_a_paused_trial_whose_folder_is_gone(self):
         """It begins anew: nobody has what it had left."""
         script = ('[ {trial} = 5 ] && ! [ -e go ] && {{ touch at5; sleep 60; }; n=0; '

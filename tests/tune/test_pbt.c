@@ -474,7 +474,9 @@ static void what_does_not_fit(void **state) {
     c.opts.scheduler_opts = &opts;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "finite numbers above 0, got inf");
     set_up(&c, t, "pbt", "{}");
-    c.opts.no_pause = true;
+    c.opts.executions = 2;
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "pbt takes one execution a trial");
+    c.opts.executions = 1, c.opts.no_pause = true;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "resumable: true");
     c.opts.no_pause = false, c.opts.inherit = NULL;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &s), ATH_E_OPTION, "nobody copies here");

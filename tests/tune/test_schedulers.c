@@ -423,9 +423,7 @@ static void what_does_not_fit(void **state) {
     opts.scheduler_opts = study_options(t, opts.scheduler, "{}");
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
                  "asha: how many steps a whole trial takes is unknown; give scheduler: {asha: {max_t: 27}}");
-    opts.max_t = 27, opts.executions = 2;
-    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "judges one execution a trial");
-    opts.executions = 1, opts.jobs = 2, opts.deterministic = true;
+    opts.max_t = 27, opts.jobs = 2, opts.deterministic = true;
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "take one job");
     opts.scheduler_opts = study_options(t, opts.scheduler, "{\"time_attr\": \"seconds\", \"max_t\": 60}");
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "the machine's pace decides");
