@@ -14,6 +14,7 @@ typedef struct campaign {
     bool busy[JOBS];
     int64_t at[TRIALS][EXECUTIONS]; /* steps that each has taken */
     int64_t steps;
+    double clock; /* a second a step */
 } campaign;
 
 static void begin(campaign *c, study *t, const char *scheduler, const char *json) {
@@ -50,12 +51,12 @@ static double curve(const athi_task *task, int64_t step) {
 static bool take_step(campaign *c, const athi_task *task) {
     ath_ctx *ctx = c->t->f.ctx;
     athi_action action;
+    c->steps++, c->clock++;
     int64_t step = ++c->at[task->trial][task->execution];
     athi_value *map = athi_value_new(c->t->f.arena, ATHI_MAP);
     athi_value_set(c->t->f.arena, map, "score", athi_value_float(c->t->f.arena, curve(task, step)));
     assert_ok(ctx, athi_search_report(c->search, task, step, map));
     assert_ok(ctx, athi_search_action(c->search, task, &action));
-    c->steps++;
     if (step == MOST && action == ATHI_ACTION_CONTINUE)
         action = ATHI_ACTION_FINISH; /* `prune` alone knows no max_t */
     if (task->execution > 0) assert_int_equal(action, step < MOST ? ATHI_ACTION_CONTINUE : ATHI_ACTION_FINISH);
@@ -78,7 +79,7 @@ static bool give_tasks(campaign *c) {
             if (c->busy[k] && task->execution > 0) {
                 if (task->trial < c->opts.max_trials) assert_int_equal(c->at[task->trial][0], MOST);
                 assert_int_equal(task->until, 0);
-                assert_int_equal(task->budget, MOST);
+                assert_int_equal(task->budget, c->opts.clock ? 0 : MOST);
             }
         }
         any |= c->busy[k];
@@ -177,6 +178,19 @@ static void who_came_through_is_judged_no_more(void **state) {
     }
 }
 
+/* Each execution has max_t seconds of its own. */
+static void seconds_instead_of_steps(void **state) {
+    campaign c;
+    int64_t stopped = 0;
+    begin(&c, one_parameter(state), "hyperband", "{\"time_attr\": \"seconds\", \"max_t\": 27}");
+    c.opts.clock = &c.clock, c.opts.max_t = 2 * MOST;
+    open_search(&c);
+    run(&c, 0, 25);
+    check_values(&c, EXECUTIONS, &stopped);
+    assert_true(stopped > 10 && stopped < TRIALS);
+    athi_search_close(c.search);
+}
+
 /* Whoever is quicker, two jobs stop the same trials; so they do where `prune` alone decides. */
 static void two_jobs_in_order(void **state) {
     for (int prune = 0; prune < 2; prune++) {
@@ -224,10 +238,8 @@ static void executions_of_a_rescoring_run_together(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(the_first_decides),
-        TEST(who_came_through_is_judged_no_more),
-        TEST(two_jobs_in_order),
-        TEST(executions_of_a_rescoring_run_together),
+        TEST(the_first_decides), TEST(who_came_through_is_judged_no_more),     TEST(seconds_instead_of_steps),
+        TEST(two_jobs_in_order), TEST(executions_of_a_rescoring_run_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
