@@ -119,23 +119,31 @@ static double put_unit(const athi_unit *u, int64_t index, athi_text *out) {
     return flops;
 }
 
-static ath_status put_plan(athi_cli *cli, ath_model *model, const athi_data *data, athi_text *out) {
-    int64_t batch = data->batch, feeding = athi_feeding_bytes(model, &data->augment, batch);
+static void put_memory(const athi_memory_need *need, athi_text *out) {
+    athi_text_printf(out, "memory: block ");
+    athi_put_scaled(out, (double)need->block, "B (weights, optimizer, statistics), gradients ");
+    athi_put_scaled(out, (double)need->gradients, "B, slab ");
+    athi_put_scaled(out, (double)need->slab, need->batches ? "B, augmented batches " : "B");
+    if (need->batches) athi_put_scaled(out, (double)need->batches, "B");
+    athi_text_printf(out, "\n        at the peak of a training ");
+    athi_put_scaled(out, (double)need->peak, "B, with ");
+    athi_put_scaled(out, (double)need->data, "B of samples and ");
+    athi_put_scaled(out, (double)need->program, "B of the program and its libraries\n");
+}
+
+static ath_status put_plan(athi_cli *cli, ath_model *model, const athi_data *data, const athi_memory_need *need,
+                           athi_text *out) {
     athi_plan *plan = NULL;
     double flops = 0;
-    ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, batch, &plan));
+    ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, data->batch, &plan));
     const athi_graph *g = athi_plan_graph(plan);
-    athi_text_printf(out, "\none step of training, batch %lld, backend %s, %d threads:\n", (long long)batch,
+    athi_text_printf(out, "\none step of training, batch %lld, backend %s, %d threads:\n", (long long)data->batch,
                      model->backend->name, cli->ctx->threads);
     for (int64_t i = 0; i < g->n_units; i++) flops += put_unit(g->units[i], i + 1, out);
     athi_text_printf(out, "\nwork: ");
     athi_put_scaled(out, flops, "FLOP a step, ");
-    athi_put_scaled(out, flops / (double)batch, "FLOP a sample\n");
-    athi_text_printf(out, "memory: block ");
-    athi_put_scaled(out, (double)model->state->bytes, "B (weights, optimizer, statistics), gradients ");
-    athi_put_scaled(out, (double)model->state->trainable_bytes, "B, slab ");
-    athi_put_scaled(out, (double)athi_plan_slab_bytes(plan), feeding ? "B, augmented batches " : "B\n");
-    if (feeding) athi_put_scaled(out, (double)feeding, "B\n");
+    athi_put_scaled(out, flops / (double)data->batch, "FLOP a sample\n");
+    put_memory(need, out);
     return ATH_OK;
 }
 
@@ -145,8 +153,7 @@ static ath_status put_plan(athi_cli *cli, ath_model *model, const athi_data *dat
 static ath_status make_profile(athi_cli *cli, const athi_data *data, ath_model *model, athi_profile *profile) {
     int64_t steps = athi_cli_has(cli, "profile") ? athi_cli_count(cli, "steps", 10) : 0,
             batch = ATHI_MIN(data->batch, data->train.n);
-    if (steps)
-        return athi_profile_steps(model, cli->arena, data, batch, steps, NULL, profile);
+    if (steps) return athi_profile_steps(model, cli->arena, data, batch, steps, NULL, profile);
     athi_plan *plan = NULL;
     ATH_TRY(athi_model_plan(model, ATHI_MODE_TRAIN, batch, &plan));
     *profile = (athi_profile){.batch = batch, .n = athi_plan_graph(plan)->n_units};
@@ -160,10 +167,26 @@ static ath_status make_profile(athi_cli *cli, const athi_data *data, ath_model *
     return ATH_OK;
 }
 
-static ath_status print_json(athi_cli *cli, const athi_profile *p, ath_model *model) {
+static ath_status memory_value(athi_arena *a, const athi_memory_need *need, athi_value **out) {
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } rows[] = {{"block", need->block},     {"gradients", need->gradients}, {"slab", need->slab},
+                {"batches", need->batches}, {"data", need->data},           {"program", need->program},
+                {"peak", need->peak}};
+    if (!(*out = athi_value_new(a, ATHI_MAP))) return ATH_E_NOMEM;
+    for (int i = 0; i < ATHI_COUNT(rows); i++)
+        ATH_TRY(athi_value_set(a, *out, rows[i].name, athi_value_int(a, rows[i].bytes)));
+    return ATH_OK;
+}
+
+static ath_status print_json(athi_cli *cli, const athi_profile *p, ath_model *model, const athi_memory_need *need) {
     athi_arena *a = cli->arena;
-    athi_value *map = athi_value_new(a, ATHI_MAP), *units = athi_value_new(a, ATHI_LIST), *machine = NULL;
+    athi_value *map = athi_value_new(a, ATHI_MAP), *units = athi_value_new(a, ATHI_LIST), *machine = NULL,
+               *memory = NULL;
     if (!map || !units) return ATH_E_NOMEM;
+    ATH_TRY(memory_value(a, need, &memory));
+    ATH_TRY(athi_value_set(a, map, "memory", memory));
     ATH_TRY(athi_value_set(a, map, "batch", athi_value_int(a, p->batch)));
     ATH_TRY(athi_value_set(a, map, "backend", athi_value_string(a, model->backend->name)));
     ATH_TRY(athi_value_set(a, map, "threads", athi_value_int(a, cli->ctx->threads)));
@@ -186,7 +209,9 @@ static ath_status print_json(athi_cli *cli, const athi_profile *p, ath_model *mo
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
 
-static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *job, athi_text *out) {
+static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *job, int64_t program,
+                                athi_text *out) {
+    athi_memory_need need;
     int n_snapshots = 0;
     int64_t n_state = 0;
     char shape[96];
@@ -198,24 +223,26 @@ static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *
     put_layers(job->model->net, out);
     athi_callbacks_need(job->callbacks, job->n_callbacks, &n_snapshots, &n_state);
     ATH_TRY(athi_model_prepare(job->model, job->seed, n_snapshots, n_state, NULL));
+    ATH_TRY(athi_memory_of_training(job->model, data, program, &need));
     bool json = athi_cli_has(cli, "json");
-    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data, out);
+    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data, &need, out);
     athi_profile profile;
     ATH_TRY(make_profile(cli, data, job->model, &profile));
-    return json ? print_json(cli, &profile, job->model) : athi_put_profile(cli, &profile, out);
+    return json ? print_json(cli, &profile, job->model, &need) : athi_put_profile(cli, &profile, out);
 }
 
 static ath_status explain(athi_cli *cli, const athi_recipe *recipe, athi_text *out) {
     athi_value *bound = NULL;
     athi_data *data = NULL;
     athi_job job = {0};
+    const int64_t program = athi_memory_resident();
     athi_text_printf(out, "%s, seed %llu\n", recipe->name, (unsigned long long)recipe->seed);
     put_space(recipe->space, out);
     ATH_TRY(athi_recipe_bind(recipe, cli->arena, NULL, recipe->seed, &bound));
     ath_status status = athi_bound_data(cli->ctx, bound, recipe->folder, athi_cli_cache(cli->arena), &data);
     if (status == ATH_OK) status = athi_bound_build(cli->ctx, cli->arena, bound, data, &job);
     athi_place_in(cli->ctx, status, recipe->path);
-    if (status == ATH_OK) status = explain_model(cli, data, &job, out);
+    if (status == ATH_OK) status = explain_model(cli, data, &job, program, out);
     athi_model_destroy(job.model);
     athi_data_close(data);
     return status;

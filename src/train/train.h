@@ -145,6 +145,18 @@ typedef struct athi_fit_opts {
 ath_status athi_augment_fits_model(const ath_model *model, const athi_augment_list *list);
 /** Bytes beside block and plan that augmenting batches takes; 0: nothing is augmented. */
 int64_t athi_feeding_bytes(ath_model *model, const athi_augment_list *list, int64_t batch);
+/** What a training holds at its peak, in bytes, when every sample has been read once. */
+typedef struct athi_memory_need {
+    int64_t block, gradients, slab; /* weights, optimiser and statistics; activations and the kernels' own */
+    int64_t batches;                /* athi_feeding_bytes */
+    int64_t data;                   /* samples of all parts, as they are stored */
+    int64_t program;                /* code, libraries, kernels made at run time */
+    int64_t peak;                   /* all together */
+} athi_memory_need;
+/** Foretells it for a prepared model, whose plan is made. `program`: athi_memory_resident before data and model were there. */
+ath_status athi_memory_of_training(ath_model *model, const athi_data *data, int64_t program, athi_memory_need *out);
+/** Bytes of this process in memory now; 0 where the system does not tell. */
+int64_t athi_memory_resident(void);
 /** Trains. The model must be prepared. Where batches are augmented and there is a second thread to be used, the next batch
  * is made while a step computes. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);

@@ -107,6 +107,29 @@ class Lab(unittest.TestCase):
         self.assertTrue(all("seconds" not in u and u["bytes"] >= 0 for u in p["units"]))
         self.assertNotIn("machine", p)
 
+    @unittest.skipIf(b"__asan_init" in pathlib.Path(ATHANOR).read_bytes(), "a sanitizer keeps memory of its own")
+    def test_memory_is_foretold(self):
+        """The peak that explain names is that of a training which reads every sample, within a tenth."""
+        small = ["--set", "data.samples=5000", "--set", "train.epochs=1", "--threads", "1"]
+        wide = ["--set", "model.1.wide_resnet.depth=10", "--set", "model.1.wide_resnet.width=2", "--set", "data.samples=800",
+                "--set", "data.validation=100", "--set", "train.epochs=1", "--threads", "1"]
+        for recipe, sets in (("fashion-cnn", [*small, "--set", "data.validation=1000"]), ("fashion-wrn-lab", wide)):
+            path = str(ROOT / f"recipes/{recipe}.yaml")
+            self.run_it("explain", path, *sets)  # decodes the images into the cache
+            memory = json.loads(self.run_it("explain", path, *sets, "--json").stdout)["memory"]
+            with self.subTest(recipe):
+                self.assertEqual(memory["peak"], sum(v for k, v in memory.items() if k != "peak"))
+                peak = self.peak_of("train", path, *sets, "--dir", recipe)
+                self.assertLess(abs(peak / memory["peak"] - 1), 0.1, (peak, memory))
+
+    def peak_of(self, *arguments):
+        p = subprocess.Popen([ATHANOR, *arguments], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env={**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")})
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = status
+        self.assertEqual(status, 0)
+        return usage.ru_maxrss * 1024
+
     def test_reference_has_no_bounds(self):
         table = self.run_it("explain", "images.yaml", "--profile", "--steps", "1", "--backend", "ref").stdout
         self.assertIn("not measured by this backend", table)
