@@ -75,6 +75,10 @@ def bench_batch(rounds):
             f"batch 256 {256e3 / large:.1f}/s", f"{100 * share:.0f} %", "70 %", share >= 0.7)
 
 
+def a_second(steps):
+    return f"{steps:.0f} steps/s" if steps >= 1000 else f"{steps:.4g} steps/s"
+
+
 def bench_jobs(rounds):
     """Two trainings side by side on a thread each against one on two threads: the rule that tune.threads follows."""
     build("bench_step")
@@ -88,8 +92,8 @@ def bench_jobs(rounds):
         for side in (*beside, alone):
             side.close()
         both, one = (statistics.median(side) for side in zip(*pairs))
-        row(f"{name}: two trainings side by side, 1 thread each", f"{both:.4g} steps/s",
-            f"one on 2 threads {one:.4g} steps/s", f"{statistics.median(b / o for b, o in pairs):.2f}x")
+        row(f"{name}: two trainings side by side, 1 thread each", a_second(both),
+            f"one on 2 threads {a_second(one)}", f"{statistics.median(b / o for b, o in pairs):.2f}x")
 
 
 def bench_augment(rounds):
