@@ -87,9 +87,10 @@ def outcome(folder):
                            ("trial_intermediate_values", "trial_id, step, intermediate_value")):
         found[table] = study.execute(f"select {columns} from {table} order by {columns}").fetchall()
     for table in ("athanor_executions", "athanor_reports"):
-        rows = study.execute(f"select * from {table}").fetchall()
-        found[table] = sorted(repr([without_costs(json.loads(v)) if isinstance(v, str) and v[:1] == "{" else v
-                                    for v in row]) for row in rows)
+        rows = study.execute(f"select * from {table}")
+        names = [column[0] for column in rows.description]
+        found[table] = sorted(repr(without_costs({k: json.loads(v) if isinstance(v, str) and v[:1] == "{" else v
+                                                  for k, v in zip(names, row)})) for row in rows)
     study.close()
     return found
 
