@@ -223,9 +223,9 @@ static ath_status explain_model(athi_cli *cli, const athi_data *data, athi_job *
     put_layers(job->model->net, out);
     athi_callbacks_need(job->callbacks, job->n_callbacks, &n_snapshots, &n_state);
     ATH_TRY(athi_model_prepare(job->model, job->seed, n_snapshots, n_state, NULL));
-    ATH_TRY(athi_memory_of_training(job->model, data, program, &need));
-    bool json = athi_cli_has(cli, "json");
-    if (!json && !athi_cli_has(cli, "profile")) return put_plan(cli, job->model, data, &need, out);
+    const bool json = athi_cli_has(cli, "json"), plan = !json && !athi_cli_has(cli, "profile");
+    if (json || plan) ATH_TRY(athi_memory_of_training(job->model, data, program, &need));
+    if (plan) return put_plan(cli, job->model, data, &need, out);
     athi_profile profile;
     ATH_TRY(make_profile(cli, data, job->model, &profile));
     return json ? print_json(cli, &profile, job->model, &need) : athi_put_profile(cli, &profile, out);

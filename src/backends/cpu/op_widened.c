@@ -60,7 +60,11 @@ static const athi_kernel *find(const athi_unit *unit, twin *t, char why[ATHI_WHY
         athi_cpu_no(why, "nothing to widen");
         return NULL;
     }
-    if (!athi_cpu_has_bf16(why) || !make_twin(t, unit)) return NULL;
+    if (!athi_cpu_has_bf16(why)) return NULL;
+    if (!make_twin(t, unit)) {
+        athi_cpu_no(why, "too many values");
+        return NULL;
+    }
     const athi_kernel *k = unit->pattern ? unit->pattern->kernels : athi_cpu_backend.kernels[unit->nodes[0]->op];
     char said[ATHI_WHY_MAX] = "";
     for (; k->name; k++)
@@ -81,9 +85,8 @@ typedef struct widened_state {
     athi_cpu_base base;
     twin twin;
     athi_call call;
-    int64_t in_offset[ATHI_UNIT_IO_MAX],
-        out_offset[ATHI_UNIT_IO_MAX]; /* of float32 copies in the scratch; -1: none */
-    int64_t scratch_offset;
+    /* Where float32 copies lie in the scratch, behind what the kernel has of it; -1: none. */
+    int64_t in_offset[ATHI_UNIT_IO_MAX], out_offset[ATHI_UNIT_IO_MAX];
 } widened_state;
 
 static void bind_widened(athi_call *call) {
@@ -94,7 +97,7 @@ static void bind_widened(athi_call *call) {
     for (int i = 0; i < call->unit->n_in; i++) in[i] = s->in_offset[i] < 0 ? call->in[i] : scratch + s->in_offset[i];
     for (int i = 0; i < call->unit->n_out; i++)
         out[i] = s->out_offset[i] < 0 ? call->out[i] : scratch + s->out_offset[i];
-    s->call.scratch = scratch + s->scratch_offset;
+    s->call.scratch = scratch;
     s->call.spaces = call->spaces;
     if (s->call.bind) s->call.bind(&s->call);
 }
@@ -138,7 +141,7 @@ ath_status athi_cpu_make_widened(athi_make *m, const athi_unit *unit, athi_call 
     if (!s->call.in || !s->call.out) return ATH_E_NOMEM;
     call->bind = bind_widened, call->destroy = destroy_widened;
     ATH_TRY(kernel->make(m, &s->twin.unit, &s->call));
-    int64_t end = athi_aligned(m->scratch_bytes); /* the kernel's own comes first */
+    int64_t end = athi_aligned(m->scratch_bytes);
     for (int i = 0; i < unit->n_in; i++) s->in_offset[i] = place(unit->in[i], &end);
     for (int i = 0; i < unit->n_out; i++) s->out_offset[i] = place(unit->out[i], &end);
     m->scratch_bytes = end;
