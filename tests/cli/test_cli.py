@@ -16,6 +16,8 @@ import tempfile
 import time
 import unittest
 
+from arrays import npy
+
 ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 
 RECIPE = """name: points
@@ -40,14 +42,6 @@ tune: {sampler: random, objective: val_accuracy, max_trials: 3}
 retrain: {top: 2, patience: 2}
 ensemble: {method: weighted}
 """
-
-
-def npy(kind, shape, values):
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    code = {"<f4": "f", "<i4": "i"}[kind]
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
-        f"<{len(values)}{code}", *values)
 
 
 def make_data(folder):

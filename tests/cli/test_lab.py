@@ -8,12 +8,13 @@ import pathlib
 import random
 import re
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree
+
+from arrays import npy
 
 ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 
@@ -36,14 +37,6 @@ train:
   metrics: [accuracy]
   epochs: 4
 """
-
-
-def npy(kind, shape, values):
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    code = {"<f4": "f", "<i4": "i"}[kind]
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
-        f"<{len(values)}{code}", *values)
 
 
 class Lab(unittest.TestCase):

@@ -9,12 +9,13 @@ import pathlib
 import random
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+from arrays import npy
 
 ATHANOR = os.path.abspath(sys.argv[1])
 
@@ -57,13 +58,6 @@ while len(errors) < int(os.environ["ATHANOR_BUDGET"]):
     report(len(errors))
     time.sleep(float(os.environ.get("PAUSE", 0)))
 """
-
-
-def npy(kind, shape, values):
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
-        f"<{len(values)}{ {'<f4': 'f', '<i4': 'i'}[kind] }", *values)
 
 
 class Pbt(unittest.TestCase):

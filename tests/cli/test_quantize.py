@@ -11,6 +11,8 @@ import sys
 import tempfile
 import unittest
 
+from arrays import npy
+
 ATHANOR = os.path.abspath(sys.argv[1])
 
 RECIPE = """name: bright
@@ -27,14 +29,6 @@ model:
 train: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 3}
 quantize: {to: int8, samples: 64}
 """
-
-
-def npy(kind, shape, values):
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    code = {"<f4": "f", "<i4": "i"}[kind]
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
-        f"<{len(values)}{code}", *values)
 
 
 def floats(path):

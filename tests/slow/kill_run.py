@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,9 @@ import time
 import unittest
 
 import killing
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
+from arrays import npy
 
 ATHANOR, KILLS = os.path.abspath(sys.argv[1]), int(sys.argv[2])
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
@@ -46,14 +48,6 @@ tune: {sampler: bayesian, objective: val_accuracy, max_trials: 6, executions_per
 retrain: {top: 2, patience: 8, epochs_factor: 1.2, max_epochs: 20}
 ensemble: {method: weighted}
 """
-
-
-def npy(kind, shape, values):
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    code = {"<f4": "f", "<i4": "i"}[kind]
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack(
-        f"<{len(values)}{code}", *values)
 
 
 def make_data(folder):
