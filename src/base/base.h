@@ -123,6 +123,8 @@ const char *athi_nearest(const char *wanted, const void *names, int64_t n, size_
 char *athi_format_double(double value, char out[32]);
 /* The same as an argument of a sentence. */
 #define ATHI_SHORTEST(value) athi_format_double(value, (char[32]){0})
+/* Of a counted word: "%lld trial%s". */
+#define ATHI_PLURAL(n) ((n) == 1 ? "" : "s")
 
 /* ---- logging ------------------------------------------------------------------------------------- */
 void athi_log(ath_ctx *ctx, ath_log_level level, const char *fmt, ...) ATHI_PRINTF(3, 4);

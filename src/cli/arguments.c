@@ -107,7 +107,7 @@ static ath_status check_arguments(athi_cli *cli) {
     if (cli->n_arguments >= needed && cli->n_arguments <= allowed) return ATH_OK;
     return athi_fail(cli->ctx, ATH_E_OPTION, "%s: expected %s, got %d argument%s; see `athanor %s --help`",
                      cli->verb->name, allowed ? cli->verb->arguments : "no arguments", cli->n_arguments,
-                     cli->n_arguments == 1 ? "" : "s", cli->verb->name);
+                     ATHI_PLURAL(cli->n_arguments), cli->verb->name);
 }
 
 ath_status athi_cli_parse(athi_cli *cli, int n, char **argv) {

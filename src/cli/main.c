@@ -68,12 +68,14 @@ static void on_signal(int number) {
 }
 
 static void watch_signals(const athi_verb *verb) {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal}, before;
     signal(SIGCHLD, SIG_DFL); /* who starts us may ignore it, and then nobody learns how a worker has ended */
     if (!verb->orderly) return;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup: it shall go on */
+        sigaction(SIGHUP, &action, NULL);
 }
 
 /* A standard stream that was closed would be the next file that is opened, and our words would go into it. The wrong way

@@ -28,7 +28,7 @@ const char *athi_unit_type(const athi_unit *u, char out[112]) {
 }
 
 void athi_put_machine(athi_text *out, const athi_machine *m) {
-    athi_text_printf(out, "%d thread%s: ", m->threads, m->threads == 1 ? "" : "s");
+    athi_text_printf(out, "%d thread%s: ", m->threads, ATHI_PLURAL(m->threads));
     athi_put_scaled(out, m->flops, "FLOP/s");
     for (int i = 0; i < ATHI_MACHINE_LEVELS; i++) {
         athi_text_printf(out, ", ");

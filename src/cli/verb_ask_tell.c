@@ -110,7 +110,7 @@ static ath_status answer_all(athi_cli *cli, const athi_ask_tell *server) {
 static ath_status serve(athi_cli *cli, const athi_space_file *file, const char *path, const char *owner) {
     absence away = {.cli = cli};
     athi_ask_tell server = {.ctx = cli->ctx, .space = file->space, .wait = wait_for_study, .user = &away};
-    ath_status status = athi_space_file_study(file, path, NULL, owner, &server.store);
+    ath_status status = athi_space_file_study(file, path, NULL, owner, false, &server.store);
     if (status == ATH_OK) status = open_search(cli, file, owner, &server);
     if (status == ATH_OK) cli->started = true, status = answer_all(cli, &server);
     athi_search_close(server.search);

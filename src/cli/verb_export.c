@@ -21,7 +21,7 @@ static ath_status export(athi_cli *cli, athi_study *s) {
         ATH_TRY(athi_cli_check_output(cli, out));
         ATH_TRY(athi_export_file(s, format, out));
     }
-    if (out) return athi_cli_line("%lld trial%s as %s: %s", (long long)s->n, s->n == 1 ? "" : "s", format->name, out), ATH_OK;
+    if (out) return athi_cli_line("%lld trial%s as %s: %s", (long long)s->n, ATHI_PLURAL(s->n), format->name, out), ATH_OK;
     athi_text text = {.ctx = cli->ctx};
     ath_status status = format->text(s, &text);
     if (status == ATH_OK) fwrite(text.text, 1, (size_t)text.length, stdout);

@@ -35,7 +35,7 @@ static ath_status say(athi_cli *cli, const athi_foreign *f, const char *shown) {
     if (!word) return ATH_E_NOMEM;
     for (int64_t i = 0; i < f->n; i++) complete += f->trials[i].state == ATHI_TRIAL_COMPLETE;
     athi_cli_line("imported %lld trial%s, %lld complete; look at them with: athanor show %s", (long long)f->n,
-                  f->n == 1 ? "" : "s", (long long)complete, word);
+                  ATHI_PLURAL(f->n), (long long)complete, word);
     return ATH_OK;
 }
 

@@ -142,7 +142,7 @@ static ath_status show_values(athi_cli *cli, const athi_net *net, const char *na
             ATH_TRY(athi_value_set(cli->arena, map, net->sums[i].name, athi_value_float(cli->arena, values[i])));
         return athi_cli_json(cli, map);
     }
-    printf("%s, %lld samples:", name, (long long)part->n);
+    printf("%s, %lld sample%s:", name, (long long)part->n, ATHI_PLURAL(part->n));
     for (int64_t i = 0; i < net->n_sums; i++) printf("%s %s %.6g", i ? "," : "", net->sums[i].name, values[i]);
     printf("\n");
     return ATH_OK;

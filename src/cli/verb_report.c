@@ -24,7 +24,7 @@ static ath_status report(athi_cli *cli, athi_study *s) {
     if (!path && !(path = default_path(cli, s))) return ATH_E_NOMEM;
     ATH_TRY(athi_cli_check_output(cli, path));
     ATH_TRY(athi_report_html(s, false, path));
-    athi_cli_line("%lld trial%s: %s", (long long)s->n, s->n == 1 ? "" : "s", path);
+    athi_cli_line("%lld trial%s: %s", (long long)s->n, ATHI_PLURAL(s->n), path);
     return ATH_OK;
 }
 

@@ -105,7 +105,8 @@ const athi_flag athi_flags_tune[] = {
 /* Of several objectives: a line a trial of the front. */
 static ath_status show_front(athi_cli *cli, const athi_value *report, const char *directory) {
     const athi_value *front = athi_value_get(report, "front");
-    printf("Pareto front of %lld trials:\n", (long long)athi_value_get(report, "trials")->integer);
+    const int64_t trials = athi_value_get(report, "trials")->integer;
+    printf("Pareto front of %lld trial%s:\n", (long long)trials, ATHI_PLURAL(trials));
     for (int64_t i = 0; i < front->n; i++) {
         const athi_value *parts[] = {athi_value_get(front->items[i], "values"),
                                      athi_value_get(front->items[i], "params")};
@@ -132,7 +133,7 @@ static ath_status show_best(athi_cli *cli, const athi_value *report, const char 
     athi_text text = {.ctx = cli->ctx};
     const char *objective = athi_value_get(report, "objective")->text;
     const int64_t trials = athi_value_get(report, "trials")->integer;
-    athi_text_printf(&text, "best of %lld trial%s: trial %lld, %s ", (long long)trials, trials == 1 ? "" : "s",
+    athi_text_printf(&text, "best of %lld trial%s: trial %lld, %s ", (long long)trials, ATHI_PLURAL(trials),
                      (long long)athi_value_get(best, "trial")->integer, objective);
     ath_status written = athi_json_write(&text, athi_value_get(athi_value_get(best, "values"), objective), 0);
     if (written == ATH_OK && text.failed) written = ATH_E_NOMEM;

@@ -88,7 +88,7 @@ static ath_status print_head(const athi_study *s, int64_t n_best) {
     int64_t counts[ATHI_STATES] = {0};
     athi_text what = {.ctx = s->ctx}, columns = {.ctx = s->ctx};
     for (int64_t i = 0; i < s->n; i++) counts[s->trials[i]->state]++;
-    athi_text_printf(&what, "%s: %lld trial%s", s->info->name, (long long)s->n, s->n == 1 ? "" : "s");
+    athi_text_printf(&what, "%s: %lld trial%s", s->info->name, (long long)s->n, ATHI_PLURAL(s->n));
     for (int i = 0; i < ATHI_STATES; i++)
         if (counts[i])
             athi_text_printf(&what, ", %lld %s", (long long)counts[i], athi_state_name((athi_trial_state)i));

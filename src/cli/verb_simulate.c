@@ -12,11 +12,11 @@ static void print_best(const athi_cli *cli, const athi_value *report) {
 static ath_status show(athi_cli *cli, const athi_recorded *recorded, const athi_value *report) {
     if (athi_cli_has(cli, "json")) return athi_cli_json(cli, report);
 #define COUNT(key) (long long)athi_value_get(report, key)->integer
-    printf("%lld trials on %lld simulated workers: %lld complete, %lld stopped, %lld failed (ended: %s)\n",
-           COUNT("trials"), COUNT("workers"), COUNT("complete"), COUNT("stopped"), COUNT("failed"),
-           athi_value_get(report, "ended")->text);
-    printf("steps: %lld of the %lld of %lld rows\n", COUNT("steps"), COUNT("rows") * (long long)recorded->steps,
-           COUNT("rows"));
+    printf("%lld trial%s on %lld simulated worker%s: %lld complete, %lld stopped, %lld failed (ended: %s)\n",
+           COUNT("trials"), ATHI_PLURAL(COUNT("trials")), COUNT("workers"), ATHI_PLURAL(COUNT("workers")),
+           COUNT("complete"), COUNT("stopped"), COUNT("failed"), athi_value_get(report, "ended")->text);
+    printf("steps: %lld of the %lld of %lld row%s\n", COUNT("steps"), COUNT("rows") * (long long)recorded->steps,
+           COUNT("rows"), ATHI_PLURAL(COUNT("rows")));
 #undef COUNT
     printf("simulated seconds: %.6g\n", athi_value_get(report, "seconds")->number);
     print_best(cli, report);

@@ -245,7 +245,7 @@ bool athi_read_word(const char **at, char *out, int size) {
 
 static bool read_double(const char **at, double *out) {
     char *end;
-    *out = strtod(*at, &end);
+    *out = athi_strtod(*at, &end);
     if (end == *at) return false;
     *at = end;
     return true;

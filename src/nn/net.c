@@ -157,7 +157,7 @@ static bool inputs_fit(athi_net *net, const athi_row *row, const char *name, int
     if (n_in >= impl->min_in && n_in <= impl->max_in) return true;
     if (impl->min_in == impl->max_in)
         athi_layer_error(net, ATH_E_OPTION, row->name, name, "expected %d input%s, got %d; see `from:`",
-                         impl->min_in, impl->min_in == 1 ? "" : "s", n_in);
+                         impl->min_in, ATHI_PLURAL(impl->min_in), n_in);
     else
         athi_layer_error(net, ATH_E_OPTION, row->name, name, "expected %d to %d inputs, got %d; see `from:`",
                          impl->min_in, impl->max_in, n_in);

@@ -196,9 +196,10 @@ ath_status athi_space_file_parse(ath_ctx *ctx, const char *path, const char *nam
                                  athi_space_file **file);
 void athi_space_file_destroy(athi_space_file *file);
 /** The study at `path`, with the space stored in it. `command`: its command line, NULL: none. `owner`: who may change the
- *  space of a study that is there already, to a larger one; NULL: it must be the same. */
+ *  space of a study that is there already, to a larger one; NULL: it must be the same. `alone`: refused where the file
+ *  holds another study. */
 ath_status athi_space_file_study(const athi_space_file *file, const char *path, const char *const *command,
-                                 const char *owner, athi_store **store);
+                                 const char *owner, bool alone, athi_store **store);
 
 /* ---- recorded learning curves (curves.c, tune_simulate.c) ----------------------------------------- */
 

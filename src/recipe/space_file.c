@@ -194,7 +194,7 @@ static ath_status definition_of(const athi_space_file *f, const char *const *com
 }
 
 ath_status athi_space_file_study(const athi_space_file *f, const char *path, const char *const *command,
-                                 const char *owner, athi_store **store) {
+                                 const char *owner, bool alone, athi_store **store) {
     athi_value *definition = NULL;
     *store = NULL;
     ATH_TRY(definition_of(f, command, &definition));
@@ -207,6 +207,7 @@ ath_status athi_space_file_study(const athi_space_file *f, const char *path, con
                             .space = f->space,
                             .grown = owner ? athi_space_file_grown : NULL,
                             .user = &now,
-                            .owner = owner};
+                            .owner = owner,
+                            .alone = alone};
     return athi_store_open(f->ctx, path, &info, store);
 }

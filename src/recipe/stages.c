@@ -63,7 +63,8 @@ static ath_status open_study(athi_stages *s) {
                             .space = s->recipe->space,
                             .grown = s->opts->joins ? NULL : athi_recipe_grown,
                             .user = s->recipe,
-                            .owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory)};
+                            .owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory),
+                            .alone = !s->opts->study};
     athi_setup setup = {.root = s->recipe->root,
                         .file = s->recipe->path,
                         .folder = s->recipe->folder,

@@ -211,7 +211,8 @@ static ath_status search(tuning *t) {
     if (!study) return ATH_E_NOMEM;
     ATH_TRY(athi_runner_jobs_check(t->ctx, jobs));
     if (!t->dry && !(t->owner = athi_driver_name(t->arena, t->opts->joins ? NULL : t->directory))) return ATH_E_NOMEM;
-    ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, t->opts->joins ? NULL : t->owner, &t->store));
+    ATH_TRY(athi_space_file_study(t->file, study, t->command.argv, t->opts->joins ? NULL : t->owner, !t->opts->study,
+                                  &t->store));
     if (athi_store_changes(t->store)) say(t, "the space has grown: %s", athi_store_changes(t->store));
     if (!t->opts->joins) ATH_TRY(athi_setup_keep(t->ctx, t->arena, t->store, &setup));
     ATH_TRY(open_search(t, t->opts->study_jobs ? t->opts->study_jobs : jobs));

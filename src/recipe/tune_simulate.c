@@ -133,7 +133,7 @@ static ath_status search(simulating *s, const char *folder, int64_t workers, con
     if (f->objectives.n != 1)
         return athi_fail(s->ctx, ATH_E_OPTION, "%s: the curves are of one objective, but %d are named; name one",
                          s->recorded->path, f->objectives.n);
-    ATH_TRY(athi_space_file_study(f, path, NULL, NULL, &s->store));
+    ATH_TRY(athi_space_file_study(f, path, NULL, NULL, true, &s->store));
     ATH_TRY(athi_tune_search(s->ctx, s->arena, &f->tune, "", f->space, f->seed, s->store, &opts));
     opts.max_trials = athi_value_get(f->root, "max_trials") ? ATHI_MIN(opts.max_trials, s->n_curves) : s->n_curves;
     opts.max_t = s->recorded->steps, opts.jobs = (int)workers, opts.max_failures = s->n_curves + 1;

@@ -140,7 +140,7 @@ static void put_search(athi_text *out, const athi_value *report) {
         pruned += strcmp(state, "pruned") == 0;
         complete += strcmp(state, "complete") == 0, failed += strcmp(state, "failed") == 0;
     }
-    athi_text_printf(out, "search: %lld trials", (long long)complete);
+    athi_text_printf(out, "search: %lld trial%s", (long long)complete, ATHI_PLURAL(complete));
     if (pruned) athi_text_printf(out, ", %lld stopped early", (long long)pruned);
     if (failed) athi_text_printf(out, ", %lld failed", (long long)failed);
     if (athi_number_at(search, "seconds", &seconds)) athi_text_printf(out, ", %.1f s", seconds);

@@ -132,5 +132,5 @@ void athi_command_silent(const athi_command *command, const athi_output *o, char
             text, size,
             "the command ended well but never reported '%s': let it print a line {\"%s\": 0.5}, or {\"step\": 1, "
             "\"%s\": 0.5} as it goes, on standard output (%lld other line%s)",
-            name, name, name, (long long)o->lines, o->lines == 1 ? "" : "s");
+            name, name, name, (long long)o->lines, ATHI_PLURAL(o->lines));
 }

@@ -205,6 +205,21 @@ static ath_status define(athi_store *s, const athi_study_info *info, const athi_
     return keep_space(s, info->space);
 }
 
+/* A folder holds one run: a second study would write into the trials of the first. */
+static ath_status check_alone(athi_store *s, const char *name) {
+    athi_rows *q;
+    bool other;
+    ATH_TRY(athi_sql_query(s, SQL_STUDY_FIND, &q, "t", (const char *)NULL));
+    ATH_TRY(athi_sql_step(s, q, &other));
+    if (!other) return ATH_OK;
+    ath_status status = athi_fail(s->ctx, ATH_E_STATE,
+                                  "%s: the folder holds the run '%s', and '%s' is another; choose another folder "
+                                  "(--dir), or start over with --overwrite",
+                                  s->path, athi_sql_text(q, 1), name);
+    athi_sql_reset(q);
+    return status;
+}
+
 /* Within one transaction: finds and compares, or makes. */
 static ath_status join(athi_store *s, void *args) {
     const athi_study_info *info = *(const athi_study_info **)args;
@@ -213,6 +228,7 @@ static ath_status join(athi_store *s, void *args) {
     athi_value *definition = NULL;
     ATH_TRY(normal_form(s, info->definition, &text, &definition));
     ATH_TRY(find_study(s, info->name, &found));
+    if (!found && info->alone) ATH_TRY(check_alone(s, info->name));
     if (!found) ATH_TRY(insert_study(s, info));
     if (!found) ATH_TRY(find_study(s, info->name, &found));
     ATH_TRY(read_study(s));

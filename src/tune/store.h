@@ -27,6 +27,7 @@ typedef struct athi_study_info {
     ath_status (*grown)(const void *user, athi_arena *arena, const athi_value *was, athi_growth *growth);
     const void *user;
     const char *owner; /* of the leases that are none of others', or NULL */
+    bool alone;        /* no other study lies beside it: the file belongs to the folder of one run */
 } athi_study_info;
 
 /** Does a path or URL name a file (path, sqlite:///path)? *path is it then. */

@@ -265,7 +265,7 @@ static ath_status query(athi_store *s, athi_sql which, athi_rows *q, const char 
             snprintf(digits[i], sizeof digits[i], "%lld", (long long)va_arg(args, int64_t));
         } else if (types[i] == 'd') {
             double v = va_arg(args, double);
-            snprintf(digits[i], sizeof digits[i], "%.17g", v);
+            athi_format_double(v, digits[i]);
             if (isnan(v)) values[i] = NULL;
         } else {
             values[i] = va_arg(args, const char *);
@@ -300,7 +300,7 @@ static const char *text(athi_rows *q, int column) {
     return is_null(q, column) ? NULL : PQgetvalue(q->handle, q->at, column);
 }
 static int64_t integer(athi_rows *q, int column) { return strtoll(PQgetvalue(q->handle, q->at, column), NULL, 10); }
-static double number(athi_rows *q, int column) { return strtod(PQgetvalue(q->handle, q->at, column), NULL); }
+static double number(athi_rows *q, int column) { return athi_strtod(PQgetvalue(q->handle, q->at, column), NULL); }
 
 /* The key is the first column of both tables that give one. */
 static int64_t given(athi_store *s, athi_rows *q) {

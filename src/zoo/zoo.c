@@ -19,7 +19,7 @@ ath_tensor *athi_composite_apply(athi_net *net, const athi_row *row, const void 
     if (graph->failed) return &graph->poison;
     if (n_in < impl->min_in || n_in > impl->max_in)
         return athi_poison(graph, ATH_E_OPTION, "%s: expected %d input%s, got %d; see `from:`", row->name,
-                           impl->min_in, impl->min_in == 1 ? "" : "s", n_in);
+                           impl->min_in, ATHI_PLURAL(impl->min_in), n_in);
     ath_tensor *out = impl->build(net, in, n_in, opts, name);
     /* The result gets its name from a layer that only passes it on. */
     if (name && !graph->failed) out = ath_activation(out, .name = name, .activation = {"linear", NULL});

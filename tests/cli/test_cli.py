@@ -276,16 +276,34 @@ class Program(unittest.TestCase):
         self.assertEqual(process.returncode, 2)
 
     def test_interrupt(self):
+        self.interrupted_by(signal.SIGINT, "runs/i")
+
+    def test_a_terminal_that_hangs_up(self):
+        self.interrupted_by(signal.SIGHUP, "runs/h")
         environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
-        command = [ATHANOR, "train", "points.yaml", "--dir", "runs/i", "--set", "train.epochs=1000000"]
+        command = [ATHANOR, "train", "points.yaml", "--dir", "runs/n", "--set", "train.epochs=1000000"]
+        with subprocess.Popen(["nohup", *command], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as process:  # it shall survive that
+            self.assertIn("epoch 1:", process.stderr.readline())
+            process.send_signal(signal.SIGHUP)
+            self.assertIn("epoch 2:", process.stderr.readline())
+            time.sleep(0.2)
+            self.assertIsNone(process.poll())
+            process.terminate()
+            process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+
+    def interrupted_by(self, number, folder):
+        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
+        command = [ATHANOR, "train", "points.yaml", "--dir", folder, "--set", "train.epochs=1000000"]
         with subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
             self.assertIn("epoch 1:", process.stderr.readline())
-            self.refused_with("runs/i", "train", "points.yaml", "--dir", "runs/i")  # a living process holds it
-            process.send_signal(signal.SIGINT)
+            self.refused_with(folder, "train", "points.yaml", "--dir", folder)  # a living process holds it
+            process.send_signal(number)
             rest = process.communicate(timeout=60)[1]
         self.assertEqual(process.returncode, 130)
         self.assertIn("athanor: interrupted; the state is saved, the same command goes on from there", rest)
-        self.assertTrue((self.folder / "runs/i/state.safetensors").exists())
+        self.assertTrue((self.folder / folder / "state.safetensors").exists())
 
     # ---- a whole run, and what can be asked of it
 
@@ -301,6 +319,22 @@ class Program(unittest.TestCase):
         self.look_into_the_study()
         self.use_a_model(report["models"][0])
         self.refused_with("another", "run", "points.yaml", "--set", "train.epochs=2")
+
+    def test_a_folder_holds_one_run(self):
+        command = ("tune", "--param", "x=!float {min: 0, max: 1}", "--set", "objective={metric: loss, direction: min}",
+                   "--set", "max_trials=1", "--dir", "runs/one")
+        here = f"{self.folder.resolve()}/"
+        echo = ("--", "echo", '{{"loss": {x}}')
+        other = "{}runs/one/study.db: the folder holds the run '{}', and '{}' is another; choose another folder (--dir), "\
+                "or start over with --overwrite"
+        recipe = ("tune", "points.yaml", "--dir", "runs/one", "--set", "tune.max_trials=1")
+        self.succeeds(*recipe)
+        before = self.succeeds("show", "runs/one", "--json")
+        self.refused(other.format(here, "points", "command"), *command, *echo)
+        self.assertEqual(self.succeeds("show", "runs/one", "--json"), before)
+        self.succeeds(*command, "--overwrite", *echo)
+        self.refused(other.format("", "command", "points"), *recipe)
+        self.refused(other.format(here, "command", "two"), *command, "--set", "name=two", *echo)
 
     def test_what_later_stages_need_is_known_before_the_search(self):
         self.succeeds("run", "points.yaml", "--dir", "runs/early")

@@ -133,7 +133,7 @@ class Simulate(unittest.TestCase):
     def test_for_people(self):
         done = self.call("--simulate", "curves.csv", *OBJECTIVE)
         self.assertEqual(done.stdout.splitlines(),
-                         ["40 trials on 1 simulated workers: 40 complete, 0 stopped, 0 failed (ended: max_trials)",
+                         ["40 trials on 1 simulated worker: 40 complete, 0 stopped, 0 failed (ended: max_trials)",
                           "steps: 360 of the 360 of 40 rows", "simulated seconds: 180", "best score: 10, row 23",
                           "  lr: 0.23", '  kind: "odd"'])
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["curves.csv", "space.yaml"])

@@ -1,4 +1,5 @@
 /* The builder and its poison, specialisation, the canonical text, verification, cost. */
+#include "decimal_comma.h"
 #include "test.h"
 
 #include "graph/backend.h"
@@ -61,6 +62,12 @@ static void text_reads_back(void **state) {
     assert_ok(ctx, athi_graph_verify(g, 0));
     athi_free(ctx, text);
     athi_graph_destroy(g);
+}
+
+static void a_decimal_comma_changes_no_text(void **state) {
+    if (!set_decimal_comma()) skip();
+    text_reads_back(state);
+    setlocale(LC_ALL, "C");
 }
 
 static void text_errors_name_the_line(void **state) {
@@ -247,6 +254,7 @@ static void op_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(a_decimal_comma_changes_no_text),
         cmocka_unit_test(text_errors_name_the_line),
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(values_belong_to_one_graph),
