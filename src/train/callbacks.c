@@ -1,11 +1,9 @@
 /* Callbacks, a row each, with Keras's semantics. What one remembers lies in the block, as doubles. */
 #include "train/internal.h"
 
-#include "base/file.h"
-
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 
 /* ---- monitors ------------------------------------------------------------------------------------ */
 
@@ -18,12 +16,11 @@ bool athi_goes_up(int mode, const char *monitor) {
     return mode == MODE_MAX || (mode == MODE_AUTO && known && up);
 }
 
-/* Keras: current better than the reference by more than min_delta. NaN never improves. */
-static bool improves(bool up, double value, double reference, double min_delta) {
+bool athi_improves(bool up, double value, double reference, double min_delta) {
     return up ? value - fabs(min_delta) > reference : value + fabs(min_delta) < reference;
 }
 
-static double worst(bool up) { return up ? -(double)INFINITY : (double)INFINITY; }
+double athi_worst(bool up) { return up ? -(double)INFINITY : (double)INFINITY; }
 
 /* ---- early_stopping ------------------------------------------------------------------------------ */
 
@@ -67,7 +64,7 @@ static ath_status es_begin(athi_callback_call *c, const void *opts) {
     if (o->baseline.n > 1)
         return athi_fail(c->ctx, ATH_E_OPTION, "early_stopping: baseline: expected one number, got %lld",
                          (long long)o->baseline.n);
-    c->state[ES_BEST] = worst(athi_goes_up(o->mode, o->monitor));
+    c->state[ES_BEST] = athi_worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
@@ -83,10 +80,10 @@ static ath_status es_epoch(athi_callback_call *c, const void *opts) {
     if (c->epoch->epoch <= o->start_from_epoch) return ATH_OK;
     bool first = c->state[ES_KEPT] == 0; /* what is watched first is the best so far, a NaN too */
     c->state[ES_WAIT]++;
-    if (first || improves(up, value, c->state[ES_BEST], o->min_delta)) {
+    if (first || athi_improves(up, value, c->state[ES_BEST], o->min_delta)) {
         c->state[ES_BEST] = value;
         es_keep(c, o);
-        if (!o->baseline.n || improves(up, value, o->baseline.v[0], o->min_delta)) c->state[ES_WAIT] = 0;
+        if (!o->baseline.n || athi_improves(up, value, o->baseline.v[0], o->min_delta)) c->state[ES_WAIT] = 0;
         return ATH_OK;
     }
     c->stop = c->state[ES_WAIT] >= (double)o->patience && c->epoch->epoch > 1;
@@ -141,7 +138,7 @@ static const char *plateau_monitor(const void *opts) { return ((const plateau_op
 
 static ath_status plateau_begin(athi_callback_call *c, const void *opts) {
     const plateau_opts *o = opts;
-    c->state[PL_BEST] = worst(athi_goes_up(o->mode, o->monitor));
+    c->state[PL_BEST] = athi_worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
@@ -150,14 +147,14 @@ static ath_status plateau_epoch(athi_callback_call *c, const void *opts) {
     bool found;
     double value = athi_epoch_value(c->epoch, o->monitor, &found), *s = c->state;
     if (s[PL_COOLDOWN] > 0) s[PL_COOLDOWN]--, s[PL_WAIT] = 0;
-    if (improves(athi_goes_up(o->mode, o->monitor), value, s[PL_BEST], o->min_delta)) {
+    if (athi_improves(athi_goes_up(o->mode, o->monitor), value, s[PL_BEST], o->min_delta)) {
         s[PL_BEST] = value, s[PL_WAIT] = 0;
         return ATH_OK;
     }
     if (s[PL_COOLDOWN] > 0 || ++s[PL_WAIT] < (double)o->patience) return ATH_OK;
     double rate = *c->rate > 0 ? *c->rate : athi_learning_rate(c->model->net, 0);
     if (rate <= o->min_lr) return ATH_OK;
-    *c->rate = fmax(rate * o->factor, o->min_lr);
+    *c->rate = fmax(fmax(rate * o->factor, o->min_lr), DBL_MIN); /* 0 would mean the schedule's */
     s[PL_COOLDOWN] = (double)o->cooldown, s[PL_WAIT] = 0;
     return ATH_OK;
 }
@@ -167,138 +164,6 @@ static const athi_callback_impl plateau = {.n_state = PL_SIZE,
                                            .needs_constant_rate = true,
                                            .begin = plateau_begin,
                                            .epoch_end = plateau_epoch};
-
-/* ---- model_checkpoint ---------------------------------------------------------------------------- */
-
-typedef struct checkpoint_opts {
-    size_t struct_size;
-    bool exact;
-    const char *file;
-    const char *monitor;
-    bool save_best_only;
-    int mode;
-} checkpoint_opts;
-
-#define OPT(field) offsetof(checkpoint_opts, field)
-static const athi_option checkpoint_options[] = {
-    {"file", ATHI_OPT_STRING, OPT(file), "model.safetensors",
-     .doc = "model file, relative to the run's folder; {epoch} and report names in braces are filled in"},
-    {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
-    {"save_best_only", ATHI_OPT_BOOL, OPT(save_best_only), "false", .doc = "only write when the monitor improved"},
-    {"mode", ATHI_OPT_ENUM, OPT(mode), "auto", .names = athi_modes,
-     .doc = "direction of improvement; auto: the metric's own"},
-    {0}};
-#undef OPT
-
-static const char *checkpoint_monitor(const void *opts) {
-    const checkpoint_opts *o = opts;
-    return o->save_best_only ? o->monitor : NULL;
-}
-
-static ath_status checkpoint_begin(athi_callback_call *c, const void *opts) {
-    const checkpoint_opts *o = opts;
-    c->state[0] = worst(athi_goes_up(o->mode, o->monitor));
-    return ATH_OK;
-}
-
-/* "a-{epoch}-{val_loss}.safetensors" below the run's folder. */
-static ath_status fill_name(athi_callback_call *c, const char *pattern, athi_text *out) {
-    if (pattern[0] != '/' && c->fit->folder) athi_text_printf(out, "%s/", c->fit->folder);
-    for (const char *p = pattern; *p;) {
-        const char *end = *p == '{' ? strchr(p, '}') : NULL;
-        char name[64];
-        if (!end || end - p > (int)sizeof name) {
-            athi_text_add(out, p++, 1);
-            continue;
-        }
-        snprintf(name, sizeof name, "%.*s", (int)(end - p - 1), p + 1);
-        bool found = true;
-        if (strcmp(name, "epoch") == 0)
-            athi_text_printf(out, "%02lld", (long long)c->epoch->epoch);
-        else {
-            double value = athi_epoch_value(c->epoch, name, &found);
-            athi_text_printf(out, "%.4f", value);
-        }
-        if (!found)
-            return athi_fail(c->ctx, ATH_E_OPTION,
-                             "model_checkpoint: file: {%s} is not reported; use {epoch} or a "
-                             "report's name",
-                             name);
-        p = end + 1;
-    }
-    return out->failed ? ATH_E_NOMEM : ATH_OK;
-}
-
-static ath_status checkpoint_epoch(athi_callback_call *c, const void *opts) {
-    const checkpoint_opts *o = opts;
-    if (o->save_best_only) {
-        bool found;
-        double value = athi_epoch_value(c->epoch, o->monitor, &found);
-        if (!improves(athi_goes_up(o->mode, o->monitor), value, c->state[0], 0)) return ATH_OK;
-        c->state[0] = value;
-    }
-    athi_text path = {.ctx = c->ctx};
-    ath_status status = fill_name(c, o->file, &path);
-    if (status == ATH_OK) status = athi_model_save(c->model, path.text, c->fit->metadata, -1);
-    athi_text_free(&path);
-    return status;
-}
-
-static const athi_callback_impl checkpoint = {.n_state = 1,
-                                              .monitor = checkpoint_monitor,
-                                              .begin = checkpoint_begin,
-                                              .epoch_end = checkpoint_epoch};
-
-/* ---- csv_logger ---------------------------------------------------------------------------------- */
-
-typedef struct csv_opts {
-    size_t struct_size;
-    bool exact;
-    const char *file, *separator;
-} csv_opts;
-
-#define OPT(field) offsetof(csv_opts, field)
-static const athi_option csv_options[] = {{"file", ATHI_OPT_STRING, OPT(file), "log.csv",
-                                           .doc = "relative to the run's folder"},
-                                          {"separator", ATHI_OPT_STRING, OPT(separator), ",",
-                                           .doc = "between columns"},
-                                          {0}};
-#undef OPT
-
-static ath_status csv_keep(athi_callback_call *c, const void *opts) {
-    athi_text path = {.ctx = c->ctx};
-    const csv_opts *o = opts;
-    int64_t epochs = athi_epochs_done(c->model);
-    ath_status status = fill_name(c, o->file, &path);
-    if (status == ATH_OK) status = athi_lines_keep(c->ctx, path.text, epochs ? epochs + 1 : 0);
-    athi_text_free(&path);
-    return status;
-}
-
-static ath_status csv_epoch(athi_callback_call *c, const void *opts) {
-    const csv_opts *o = opts;
-    athi_text path = {.ctx = c->ctx}, line = {.ctx = c->ctx};
-    ath_status status = fill_name(c, o->file, &path);
-    if (status == ATH_OK && c->epoch->epoch == 1) {
-        athi_text_printf(&line, "epoch");
-        for (int i = 0; i < c->epoch->n; i++) athi_text_printf(&line, "%s%s", o->separator, c->epoch->names[i]);
-        athi_text_printf(&line, "\n");
-    }
-    athi_text_printf(&line, "%lld", (long long)c->epoch->epoch);
-    for (int i = 0; i < c->epoch->n; i++) {
-        char number[32];
-        athi_format_double(c->epoch->values[i], number);
-        athi_text_printf(&line, "%s%s", o->separator, number);
-    }
-    athi_text_printf(&line, "\n");
-    if (status == ATH_OK && line.failed) status = ATH_E_NOMEM;
-    if (status == ATH_OK) status = athi_line_append(c->ctx, path.text, line.text, line.length);
-    athi_text_free(&path);
-    athi_text_free(&line);
-    return status;
-}
-
-static const athi_callback_impl csv_logger = {.begin = csv_keep, .resume = csv_keep, .epoch_end = csv_epoch};
 
 /* ---- terminate_on_nan ---------------------------------------------------------------------------- */
 
@@ -314,28 +179,28 @@ static const athi_callback_impl terminate_on_nan = {.epoch_end = nan_epoch};
 
 const athi_kind athi_callbacks = {
     "callback", "callbacks",
-    (const athi_row[]){{"early_stopping", "stops when a report no longer improves", early_stopping_options,
-                        sizeof(early_stopping_opts), &early_stopping, NULL},
-                       {"reduce_lr_on_plateau", "lowers the learning rate when a report no longer improves",
-                        plateau_options, sizeof(plateau_opts), &plateau, NULL},
-                       {"model_checkpoint", "writes model files during training", checkpoint_options,
-                        sizeof(checkpoint_opts), &checkpoint, "file"},
-                       {"csv_logger", "writes the reports of every epoch as a line of a CSV file", csv_options,
-                        sizeof(csv_opts), &csv_logger, "file"},
-                       {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0, &terminate_on_nan,
-                        NULL},
-                       {"stop_at_accuracy", "stops when a report has reached a target for several epochs",
-                        athi_stop_at_accuracy_options, sizeof(athi_stop_at_accuracy_opts), &athi_stop_at_accuracy, "target"},
-                       {"learning_rate_scheduler", "the learning rate by epoch: the optimizer's times a factor",
-                        athi_learning_rate_scheduler_options, sizeof(athi_learning_rate_scheduler_opts),
-                        &athi_learning_rate_scheduler, NULL},
-                       {"throughput",
-                        "reports throughput: training samples a second of the whole epoch, its validation included "
-                        "(samples_per_second is that of the training alone)",
-                        NULL, 0, &athi_throughput, NULL},
-                       {"total_time", "reports total_seconds: of all epochs so far, over all starts", NULL, 0,
-                        &athi_total_time, NULL},
-                       {0}}};
+    (const athi_row[]){
+        {"early_stopping", "stops when a report no longer improves", early_stopping_options,
+         sizeof(early_stopping_opts), &early_stopping, NULL},
+        {"reduce_lr_on_plateau", "lowers the learning rate when a report no longer improves", plateau_options,
+         sizeof(plateau_opts), &plateau, NULL},
+        {"model_checkpoint", "writes model files during training", athi_model_checkpoint_options,
+         sizeof(athi_model_checkpoint_opts), &athi_model_checkpoint, "file"},
+        {"csv_logger", "writes the reports of every epoch as a line of a CSV file", athi_csv_logger_options,
+         sizeof(athi_csv_logger_opts), &athi_csv_logger, "file"},
+        {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0, &terminate_on_nan, NULL},
+        {"stop_at_accuracy", "stops when a report has reached a target for several epochs",
+         athi_stop_at_accuracy_options, sizeof(athi_stop_at_accuracy_opts), &athi_stop_at_accuracy, "target"},
+        {"learning_rate_scheduler", "the learning rate by epoch: the optimizer's times a factor",
+         athi_learning_rate_scheduler_options, sizeof(athi_learning_rate_scheduler_opts),
+         &athi_learning_rate_scheduler, NULL},
+        {"throughput",
+         "reports throughput: training samples a second of the whole epoch, its validation included "
+         "(samples_per_second is that of the training alone)",
+         NULL, 0, &athi_throughput, NULL},
+        {"total_time", "reports total_seconds: of all epochs so far, over all starts", NULL, 0, &athi_total_time,
+         NULL},
+        {0}}};
 
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state) {
     for (int i = 0; i < n; i++) {

@@ -83,7 +83,7 @@ typedef struct athi_callback_impl {
     ath_status (*check)(ath_ctx *ctx, const void *opts); /* what a row of options cannot say */
     const char *report;                                  /* what it adds to every epoch's reports; NULL: nothing */
     double (*measure)(athi_callback_call *c, const void *opts, const athi_epoch_costs *costs); /* its value */
-    ath_status (*begin)(athi_callback_call *c, const void *opts);  /* fresh run only */
+    ath_status (*begin)(athi_callback_call *c, const void *opts);                              /* fresh run only */
     ath_status (*resume)(athi_callback_call *c, const void *opts); /* cut back what lies outside the block */
     ath_status (*epoch_end)(athi_callback_call *c, const void *opts);
     void (*train_end)(athi_callback_call *c, const void *opts);
@@ -98,10 +98,26 @@ typedef enum athi_callback_event {
 ath_status athi_callbacks_run(ath_model *model, const athi_fit_opts *fit, athi_callback_event event,
                               const athi_epoch *epoch, bool *stop);
 /** Values of the reports that callbacks add, in the order of athi_report_names. */
-void athi_callbacks_measure(ath_model *model, const athi_fit_opts *fit, const athi_epoch_costs *costs, double *values);
+void athi_callbacks_measure(ath_model *model, const athi_fit_opts *fit, const athi_epoch_costs *costs,
+                            double *values);
 
-extern const athi_callback_impl athi_stop_at_accuracy, athi_learning_rate_scheduler, athi_throughput, athi_total_time;
-extern const athi_option athi_stop_at_accuracy_options[], athi_learning_rate_scheduler_options[];
+extern const athi_callback_impl athi_model_checkpoint, athi_csv_logger, athi_stop_at_accuracy,
+    athi_learning_rate_scheduler, athi_throughput, athi_total_time;
+extern const athi_option athi_model_checkpoint_options[], athi_csv_logger_options[], athi_stop_at_accuracy_options[],
+    athi_learning_rate_scheduler_options[];
+typedef struct athi_model_checkpoint_opts {
+    size_t struct_size;
+    bool exact;
+    const char *file;
+    const char *monitor;
+    bool save_best_only;
+    int mode;
+} athi_model_checkpoint_opts;
+typedef struct athi_csv_logger_opts {
+    size_t struct_size;
+    bool exact;
+    const char *file, *separator;
+} athi_csv_logger_opts;
 typedef struct athi_stop_at_accuracy_opts {
     size_t struct_size;
     bool exact;
@@ -120,6 +136,10 @@ typedef struct athi_learning_rate_scheduler_opts {
 /** Does a report get better upwards? mode: 0 its own direction, 1 min, 2 max; athi_modes has their names. */
 bool athi_goes_up(int mode, const char *monitor);
 extern const char *const athi_modes[];
+/** Keras: better than the reference by more than min_delta. NaN never is. */
+bool athi_improves(bool up, double value, double reference, double min_delta);
+/** What every number is better than. */
+double athi_worst(bool up);
 
 /* ---- memory.c ------------------------------------------------------------------------------------ */
 

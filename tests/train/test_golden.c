@@ -114,6 +114,27 @@ static void callbacks_act_when_keras_does(void **state) {
     ath_ctx_destroy(ctx);
 }
 
+/* A rate of 0 is 0, not the optimiser's own again. */
+static void a_plateau_may_take_the_whole_rate(void **state) {
+    (void)state;
+    ath_ctx *ctx = NULL;
+    assert_int_equal(ath_ctx_create(NULL, &ctx), ATH_OK);
+    athi_arena *arena = athi_arena_create(ctx);
+    athi_value *c = NULL;
+    double rates[64], weight;
+    int64_t epochs;
+    const char json[] = "{\"callback\": \"reduce_lr_on_plateau\", \"val_loss\": [1, 2, 3], "
+                        "\"options\": {\"factor\": 0, \"patience\": 1}}";
+    assert_ok(ctx, athi_json_read(ctx, arena, json, sizeof json - 1, &c));
+    callback_case(ctx, arena, c, rates, &epochs, &weight);
+    assert_int_equal(epochs, 3);
+    assert_true(rates[0] == 0.1);
+    for (int e = 1; e < 3; e++)
+        if ((float)rates[e] != 0) fail_msg("the rate after epoch %d is %g, expected 0", e + 1, rates[e]);
+    athi_arena_destroy(arena);
+    ath_ctx_destroy(ctx);
+}
+
 /* ---- trainings ----------------------------------------------------------------------------------- */
 
 typedef struct seen {
@@ -229,6 +250,7 @@ static void trainings_end_where_keras_does(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(callbacks_act_when_keras_does),
+        cmocka_unit_test(a_plateau_may_take_the_whole_rate),
                                        cmocka_unit_test(trainings_end_where_keras_does)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

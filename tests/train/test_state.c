@@ -191,13 +191,13 @@ static ath_status count_epochs(void *user, const athi_epoch *e, bool *stop) {
 /* The process died after it had logged two epochs more than its state knows, in the middle of a third line. */
 static void logs_are_cut_back_to_the_state(void **unused) {
     (void)unused;
-    athi_callback csv = callback("{\"csv_logger\": {\"file\": \"log.csv\"}}");
+    athi_callback csv = callback("{\"csv_logger\": {\"file\": \"log-{epoch}.csv\"}}");
     wish w = {.callbacks = &csv, .n_callbacks = 1};
     athi_fit_opts o = fit_opts(w);
     ath_model *whole = make(w), *first = make(w), *second = make(w);
     char csv_path[96];
     athi_value *want[3], *got[3];
-    snprintf(csv_path, sizeof csv_path, "%s/log.csv", folder);
+    snprintf(csv_path, sizeof csv_path, "%s/log-{epoch}.csv", folder); /* a plain name */
     assert_ok(ctx, athi_fit(whole, &o));
     assert_int_equal(count_lines(log_path, want), 3);
     assert_int_equal(count_lines(csv_path, NULL), 4); /* a header line above */
