@@ -30,6 +30,10 @@ const char *athi_unit_type(const athi_unit *u, char out[112]) {
 void athi_put_machine(athi_text *out, const athi_machine *m) {
     athi_text_printf(out, "%d thread%s: ", m->threads, ATHI_PLURAL(m->threads));
     athi_put_scaled(out, m->flops, "FLOP/s");
+    if (m->flops_bf16 > 0) {
+        athi_text_printf(out, " (bfloat16: ");
+        athi_put_scaled(out, m->flops_bf16, "FLOP/s)");
+    }
     for (int i = 0; i < ATHI_MACHINE_LEVELS; i++) {
         athi_text_printf(out, ", ");
         athi_put_scaled(out, m->levels[i].rate, "B/s");
@@ -162,6 +166,7 @@ ath_status athi_machine_value(athi_arena *arena, const athi_machine *m, athi_val
     if (!map || !rates) return ATH_E_NOMEM;
     ATH_TRY(athi_value_set(arena, map, "threads", athi_value_int(arena, m->threads)));
     ATH_TRY(put_number(arena, map, "flops", m->flops));
+    if (m->flops_bf16 > 0) ATH_TRY(put_number(arena, map, "flops_bf16", m->flops_bf16));
     for (int i = 0; i < ATHI_MACHINE_LEVELS; i++) {
         athi_value *level = athi_value_new(arena, ATHI_MAP);
         if (!level) return ATH_E_NOMEM;

@@ -16,7 +16,7 @@ const char *athi_unit_type(const athi_unit *unit, char out[112]);
 void athi_put_machine(athi_text *out, const athi_machine *m);
 /** The table: kinds of calls by their share, then the single calls that take 1 % and more. */
 ath_status athi_put_profile(athi_cli *cli, const athi_profile *p, athi_text *out);
-/** {"threads", "flops", "rates": [{"bytes", "rate"}]} */
+/** {"threads", "flops", "flops_bf16" where the processor has that, "rates": [{"bytes", "rate"}]} */
 ath_status athi_machine_value(athi_arena *arena, const athi_machine *m, athi_value **out);
 /** {"ops", "layer", "shape", "type", "kernel", "flops", "bytes", "seconds", "bound_seconds", "bound_by", "of_bound"}; without
  *  seconds where nothing was timed. */

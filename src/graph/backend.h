@@ -17,23 +17,23 @@ struct athi_unit {
     const athi_pattern *pattern; /* NULL: a single node */
     athi_node *nodes[ATHI_PATTERN_MAX];
     int n_nodes;
-    ath_tensor **in;             /* the members' inputs in order, without those made inside; a value that is used
+    ath_tensor **in; /* the members' inputs in order, without those made inside; a value that is used
                                   * twice stands twice, so that positions follow from the pattern alone */
     int n_in;
-    ath_tensor **out;            /* of the last (or only) member all outputs, of those before it the ones that are
+    ath_tensor **out; /* of the last (or only) member all outputs, of those before it the ones that are
                                   * used outside; in the members' order */
     int n_out;
-    const athi_kernel *kernel;   /* set by place */
-    const char *why;             /* the accepting kernel's reason, and before it the refusals: "a: no; b: yes" */
+    const athi_kernel *kernel; /* set by place */
+    const char *why;           /* the accepting kernel's reason, and before it the refusals: "a: no; b: yes" */
     int64_t scratch_offset, scratch_bytes; /* set by plan */
 };
 
 /* Base pointers of the spaces, the same for all calls of a plan. */
 typedef struct athi_spaces {
     char *slab, *block, *grads;
-    char *constants;              /* filled in by the plan, which owns them */
-    int64_t trainable_bytes;      /* length of the gradient buffer and of the block's trainable region */
-    int64_t trainable_offset;     /* where that region starts in the block */
+    char *constants;                 /* filled in by the plan, which owns them */
+    int64_t trainable_bytes;         /* length of the gradient buffer and of the block's trainable region */
+    int64_t trainable_offset;        /* where that region starts in the block */
     athi_variable *const *variables; /* of the graph, for per-variable norms; filled in by the plan */
     int64_t n_variables;
     /* Counts the changes of the block's weights: a call may keep what it derived from them while it stays the same.
@@ -46,22 +46,22 @@ typedef struct athi_spaces {
  * at all, nor is a gradient whose value already lies in its place. */
 struct athi_call {
     void (*run)(const athi_call *call);
-    void (*bind)(athi_call *call);     /* optional: after in/out/scratch changed */
-    void (*destroy)(athi_call *call);  /* optional: frees what `state` holds beyond the arena */
+    void (*bind)(athi_call *call);    /* optional: after in/out/scratch changed */
+    void (*destroy)(athi_call *call); /* optional: frees what `state` holds beyond the arena */
     const athi_unit *unit;
-    void *state;                       /* the kernel's own, from the plan's arena */
-    const void *const *in;             /* unit->n_in pointers */
-    void *const *out;                  /* unit->n_out pointers; effects write through `in` of their variable */
-    void *scratch;                     /* 64-byte aligned, scratch_bytes */
+    void *state;           /* the kernel's own, from the plan's arena */
+    const void *const *in; /* unit->n_in pointers */
+    void *const *out;      /* unit->n_out pointers; effects write through `in` of their variable */
+    void *scratch;         /* 64-byte aligned, scratch_bytes */
     const athi_spaces *spaces;
 };
 
 /* What `make` may use and must say. */
 typedef struct athi_make {
     ath_ctx *ctx;
-    athi_arena *arena;      /* lives as long as the plan */
+    athi_arena *arena; /* lives as long as the plan */
     int threads;
-    int64_t scratch_bytes;  /* out: scratch that the call needs */
+    int64_t scratch_bytes; /* out: scratch that the call needs */
 } athi_make;
 
 struct athi_kernel {
@@ -81,28 +81,31 @@ struct athi_kernel {
 
 /* A group that the backend can run as one: ops[0] feeds ops[1] feeds …, each through its first output. */
 struct athi_pattern {
-    const char *name;               /* "matmul+add+relu" */
+    const char *name; /* "matmul+add+relu" */
     athi_op ops[ATHI_PATTERN_MAX];
     int n_ops;
-    unsigned escapes;               /* bit i: the first output of ops[i] may also be used outside the group; others always */
+    unsigned escapes; /* bit i: the first output of ops[i] may also be used outside the group; others always */
     bool (*guard)(athi_node *const *nodes); /* optional further condition; nodes[0..n_ops) */
-    const athi_kernel *kernels;     /* ended by a row without name; none accepts: the group is not formed */
+    const athi_kernel *kernels;             /* ended by a row without name; none accepts: the group is not formed */
 };
 
 /* How fast a machine can be at best. Work is bound by the larger of its operations / flops and its bytes / rate. */
 enum { ATHI_MACHINE_LEVELS = 3 };
 typedef struct athi_machine {
     int threads;
-    double flops; /* float32 operations a second, a multiply-add being two */
+    double flops;      /* float32 operations a second, a multiply-add being two */
+    double flops_bf16; /* of products of bfloat16 values, added up in float32; 0: this processor has none */
     struct {
-        double bytes, rate; /* values of so many bytes together are read and written at so many a second */
+        double bytes, rate;        /* values of so many bytes together are read and written at so many a second */
     } levels[ATHI_MACHINE_LEVELS]; /* smallest first */
 } athi_machine;
 /** Bytes a second for work that touches so many: between two levels by the logarithm, since caches end softly. */
 double athi_machine_rate(const athi_machine *m, double bytes);
+/** Operations a second for those of a node: of a product over bfloat16 that type's, else float32's. */
+double athi_machine_flops(const athi_machine *m, const athi_node *node);
 
 typedef struct athi_backend {
-    const char *name;               /* "ref", "cpu" */
+    const char *name; /* "ref", "cpu" */
     const char *doc;
     const athi_kernel *const *kernels; /* [ATHI_OP_COUNT_OF], each ended by a row without name; NULL: none */
     const athi_pattern *patterns;      /* by priority, ended by a row without name; NULL: none */

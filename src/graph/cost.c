@@ -90,6 +90,15 @@ double athi_node_bytes(const athi_node *node) {
     return bytes;
 }
 
+static bool is_product(athi_op op) {
+    return op == ATHI_OP_MATMUL || op == ATHI_OP_CONV2D || op == ATHI_OP_CONV2D_GRAD_X || op == ATHI_OP_CONV2D_GRAD_W;
+}
+
+double athi_machine_flops(const athi_machine *m, const athi_node *node) {
+    const bool bf16 = is_product(node->op) && node->in[0]->dtype == ATH_BF16;
+    return bf16 && m->flops_bf16 > 0 ? m->flops_bf16 : m->flops;
+}
+
 double athi_machine_rate(const athi_machine *m, double bytes) {
     int last = ATHI_MACHINE_LEVELS - 1, i = 0;
     while (i < last && bytes > m->levels[i].bytes) i++;

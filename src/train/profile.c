@@ -32,7 +32,9 @@ void athi_unit_cost(const athi_unit *u, double *flops, double *bytes) {
 static void set_bound(const athi_machine *m, athi_profile_unit *u) {
     athi_unit_cost(u->unit, &u->flops, &u->bytes);
     if (!m->threads) return;
-    double arithmetic = u->flops / m->flops, memory = u->bytes / athi_machine_rate(m, u->bytes);
+    double arithmetic = 0, memory = u->bytes / athi_machine_rate(m, u->bytes);
+    for (int i = 0; i < u->unit->n_nodes; i++)
+        arithmetic += athi_node_flops(u->unit->nodes[i]) / athi_machine_flops(m, u->unit->nodes[i]);
     u->by_memory = memory > arithmetic;
     u->bound = u->by_memory ? memory : arithmetic;
 }

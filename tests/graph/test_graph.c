@@ -232,6 +232,19 @@ static void cost(void **state) {
     athi_graph_destroy(g);
 }
 
+/* Products of bfloat16 values have a peak of their own, where the machine has it; everything else counts as float32. */
+static void peak_of_a_type(void **state) {
+    (void)state;
+    athi_graph *g = parse("%0 = constant() shape=[16,32]\n%1 = constant() shape=[32,8]\n%2 = matmul(%0, %1)\n"
+                          "%3 = cast(%0) dtype=bf16\n%4 = cast(%1) dtype=bf16\n%5 = matmul(%3, %4)\n%6 = relu(%5)\n");
+    const athi_machine with = {.threads = 1, .flops = 3, .flops_bf16 = 7}, without = {.threads = 1, .flops = 3};
+    assert_true(athi_machine_flops(&with, g->nodes[2]) == 3);
+    assert_true(athi_machine_flops(&with, g->nodes[5]) == 7);
+    assert_true(athi_machine_flops(&with, g->nodes[6]) == 3);
+    assert_true(athi_machine_flops(&without, g->nodes[5]) == 3);
+    athi_graph_destroy(g);
+}
+
 static void op_table(void **state) {
     (void)state;
     for (int i = 0; i < ATHI_OP_COUNT_OF; i++) {
@@ -263,6 +276,7 @@ int main(void) {
         cmocka_unit_test(reshapes_follow_the_batch),
         cmocka_unit_test(damage_is_found),
         cmocka_unit_test(cost),
+        cmocka_unit_test(peak_of_a_type),
         cmocka_unit_test(op_table),
     };
     return cmocka_run_group_tests(tests, start, stop);

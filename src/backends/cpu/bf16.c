@@ -115,4 +115,5 @@ void athi_cpu_fill_bf16(athi_cpu_kernels *k) {
     ATHI_INSTANCE(athi_cpu_fill_winograd)(k);
     ATHI_INSTANCE(athi_cpu_fill_norm)(k);
     ATHI_INSTANCE(athi_cpu_fill_dropout)(k);
+    ATHI_INSTANCE(athi_cpu_fill_peak)(k);
 }

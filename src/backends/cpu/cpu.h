@@ -129,7 +129,11 @@ ath_status athi_cpu_make_winograd_grad_w(athi_make *m, const athi_unit *unit, at
 
 bool athi_cpu_accepts_widened(const athi_unit *unit, char why[ATHI_WHY_MAX]);
 ath_status athi_cpu_make_widened(athi_make *m, const athi_unit *unit, athi_call *call);
-#define ATHI_CPU_WIDENED {"own:widened", athi_cpu_accepts_widened, athi_cpu_make_widened, ATHI_LAYOUT_ANY}
+#define ATHI_CPU_WIDENED                                                                                             \
+    {                                                                                                                \
+        "own:widened", athi_cpu_accepts_widened, athi_cpu_make_widened, ATHI_LAYOUT_ANY,                             \
+            .bound_note = "runs in float32 on widened copies; the copies are not counted"                            \
+    }
 
 /* ---- the rows, by family; each list ends with a row without name ----------------------------------- */
 

@@ -221,7 +221,8 @@ typedef struct athi_cpu_kernels {
                            const void *mask, void *y);
 
     /* ---- peak.c ---- */
-    /* Chains of a = a out[0] + out[1], the result to out[2]; returns how many operations that were. */
+    /* Chains of a = a out[0] + out[1], over bfloat16 a = a + out[0] out[1] of pairs, the result to out[2]; returns how many
+     * operations that were. */
     double (*multiply_add)(int64_t rounds, float *out);
 
     /* ---- norm.c: batch normalisation; `width` divides the channels, and is the block if there is one ---- */
