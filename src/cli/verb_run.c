@@ -62,7 +62,8 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
                           .user = &w,
-                          .interrupted = cli->interrupted};
+                          .interrupted = cli->interrupted,
+                          .begun = &cli->started};
     if (!directory || !opts.program) return ATH_E_NOMEM;
     signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
     ATH_TRY(end_watching(&w, athi_run(recipe, cli->arena, &opts, &report)));
@@ -175,7 +176,8 @@ static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
                           .user = &w,
-                          .interrupted = cli->interrupted};
+                          .interrupted = cli->interrupted,
+                          .begun = &cli->started};
     if (!directory) return ATH_E_NOMEM;
     signal(SIGPIPE, SIG_IGN);
     ATH_TRY(end_watching(&w, athi_tune_command(file, cli->arena, &opts, cli->command, dry, &report)));

@@ -104,7 +104,8 @@ static ath_status sweep(athi_cli *cli, const athi_recipe *recipe) {
                           .overwrite = athi_cli_has(cli, "overwrite"),
                           .event = on_event,
                           .user = cli,
-                          .interrupted = cli->interrupted};
+                          .interrupted = cli->interrupted,
+                          .begun = &cli->started};
     athi_value *report = athi_value_new(cli->arena, ATHI_MAP), *list = athi_value_new(cli->arena, ATHI_LIST);
     if (!directory || !opts.program || !report || !list) return ATH_E_NOMEM;
     signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */

@@ -48,7 +48,8 @@ ath_status athi_verb_worker(athi_cli *cli) {
                           .threads = (int)athi_cli_count(cli, "threads", 0),
                           .event = on_event,
                           .user = cli,
-                          .interrupted = cli->interrupted};
+                          .interrupted = cli->interrupted,
+                          .begun = &cli->started};
     if (!opts.program) return ATH_E_NOMEM;
     ATH_TRY(find_study(cli, cli->arguments[0], &opts.study, &opts.directory));
     signal(SIGPIPE, SIG_IGN); /* a process that dies is a failed trial, not our end */

@@ -107,6 +107,17 @@ ath_status athi_bound_model(ath_ctx *ctx, athi_arena *arena, const athi_value *b
 
 /* ---- with the data ------------------------------------------------------------------------------- */
 
+/* "data.samples: …" or "data: source: …": where that stands. What begins otherwise speaks of a file. */
+static ath_status place_data(ath_ctx *ctx, ath_status status, const athi_value *data) {
+    const char *rest = ath_errmsg(ctx);
+    if (status == ATH_OK || strncmp(rest, "data", 4) != 0 || !strchr(".:", rest[4])) return status;
+    rest += 4 + strspn(rest + 4, ".: ");
+    for (int64_t i = 0; data && i < data->n; i++)
+        if (strncmp(rest, data->keys[i], strlen(data->keys[i])) == 0 && rest[strlen(data->keys[i])] == ':')
+            return athi_placed(ctx, status, data->items[i]->line ? data->items[i] : data); /* none: from --set */
+    return athi_placed(ctx, status, data);
+}
+
 ath_status athi_bound_data(ath_ctx *ctx, const athi_value *bound, const char *folder, const char *cache,
                            athi_data **data) {
     *data = NULL;
@@ -115,7 +126,7 @@ ath_status athi_bound_data(ath_ctx *ctx, const athi_value *bound, const char *fo
     athi_data_opts opts;
     const athi_value *v = athi_value_get(bound, "data");
     ath_status status = athi_options_read(ctx, arena, &athi_data_row, v, NULL, "data", &opts);
-    if (status == ATH_OK) status = athi_data_open(ctx, &opts, folder, cache, data);
+    if (status == ATH_OK) status = place_data(ctx, athi_data_open(ctx, &opts, folder, cache, data), v);
     athi_arena_destroy(arena);
     return status;
 }

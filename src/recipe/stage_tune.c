@@ -164,7 +164,7 @@ ath_status athi_stage_tune(athi_stages *s) {
         ATH_TRY(athi_recipe_fixed(s->recipe, s->arena, s->data, &opts.fixed));
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
-    s->working = true;
+    athi_stage_begin(s);
     ath_status status = run_search(s, setup);
     if (s->opts->joins) unlink(setup);
     if (status != ATH_OK || s->opts->joins) return status;

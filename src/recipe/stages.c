@@ -18,6 +18,11 @@ const char *athi_stage_path(athi_stages *s, const char *fmt, ...) {
     return athi_arena_printf(s->arena, "%s/%s", s->opts->directory, text);
 }
 
+void athi_stage_begin(athi_stages *s) {
+    s->working = true;
+    if (s->opts->begun) *s->opts->begun = true;
+}
+
 void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) {
     char line[1024];
     va_list args;
@@ -38,8 +43,9 @@ const char *athi_stage_score(athi_stages *s, const char *part, athi_ensemble_sco
 
 /* ---- the folder ---------------------------------------------------------------------------------- */
 
-static const char *const contents[] = {"trials",       "retrain",      "train",       "models",      "study.db",
-                                       "study.db-wal", "study.db-shm", "report.json", "report.html", "worker.json",  "sweeps"};
+static const char *const contents[] = {"trials",      "retrain",      "train",        "models",
+                                       "study.db",    "study.db-wal", "study.db-shm", "report.json",
+                                       "report.html", "worker.json",  "sweeps"};
 
 static ath_status empty_folder(athi_stages *s) {
     for (int i = 0; i < ATHI_COUNT(contents); i++) {
@@ -72,7 +78,8 @@ static ath_status open_study(athi_stages *s) {
                         .jobs = athi_stage_jobs(s)};
     if (!info.owner) return ATH_E_NOMEM;
     ATH_TRY(athi_store_open(s->ctx, path, &info, &s->store));
-    if (athi_store_changes(s->store)) athi_stage_say(s, "tune", "the space has grown: %s", athi_store_changes(s->store));
+    if (athi_store_changes(s->store))
+        athi_stage_say(s, "tune", "the space has grown: %s", athi_store_changes(s->store));
     return s->opts->joins || !s->recipe->tunes ? ATH_OK : athi_setup_keep(s->ctx, s->arena, s->store, &setup);
 }
 
@@ -114,7 +121,7 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
     if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {
-        s->working = true;
+        athi_stage_begin(s);
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
         ATH_TRY(athi_stage_quantize(s));
@@ -123,7 +130,11 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
 }
 
 ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report) {
-    athi_stages s = {.ctx = recipe->ctx, .arena = arena, .recipe = recipe, .opts = opts, .begun = athi_now(),
+    athi_stages s = {.ctx = recipe->ctx,
+                     .arena = arena,
+                     .recipe = recipe,
+                     .opts = opts,
+                     .begun = athi_now(),
                      .threads = recipe->ctx->threads};
     if (recipe->tunes) s.ctx->threads = athi_stage_threads(&s);
     int lock = -1;

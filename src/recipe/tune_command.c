@@ -226,6 +226,7 @@ static ath_status search(tuning *t) {
                                .progress = on_event,
                                .user = t,
                                .interrupted = t->opts->interrupted};
+    if (t->opts->begun) *t->opts->begun = true;
     return athi_runner_run(t->ctx, &runner, &t->result);
 }
 

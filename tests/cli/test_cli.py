@@ -320,6 +320,17 @@ class Program(unittest.TestCase):
         self.use_a_model(report["models"][0])
         self.refused_with("another", "run", "points.yaml", "--set", "train.epochs=2")
 
+    def test_where_data_is_wrong(self):
+        (self.folder / "named.yaml").write_text("data:\n  batch: 8\n  source: fashion-mnist\n  train: {x: x.npy, y: y.npy}\n"
+                                                "model: [flatten, dense: 10]\ntrain: {loss: mse}\n")
+        sentence = "named.yaml:3:11: data: source: fashion-mnist brings its own training and test files; leave out " \
+                   "data.train, or write source: files"
+        for verb in ("train", "explain", "run"):
+            self.refused(sentence, verb, "named.yaml")
+        done = self.call("train", "points.yaml", "--set", "data.samples=5000", "--dir", "runs/samples")
+        self.assertRegex(done.stderr, r"^athanor: points.yaml:\d+:\d+: data.samples: 5000 asked for, but there are \d+\n$")
+        self.assertEqual(done.returncode, 2)
+
     def test_a_folder_holds_one_run(self):
         command = ("tune", "--param", "x=!float {min: 0, max: 1}", "--set", "objective={metric: loss, direction: min}",
                    "--set", "max_trials=1", "--dir", "runs/one")

@@ -79,6 +79,20 @@ class Command(unittest.TestCase):
 
     # ---- programs of three languages
 
+    def test_a_full_disk_in_the_first_trial(self):
+        """Nothing was refused: exit 1. The disk is one of memory, in a mount namespace of its own."""
+        inside = "mount -t tmpfs -o size=300k none full 2>/dev/null || exit 77; exec \"$@\""
+        (self.folder / "full").mkdir()
+        script = 'head -c 400000 /dev/zero > {dir}/big; echo "{{\\"loss\\": {x}}"'
+        arguments = self.sh(script, "--dir", "full/run", trials=4)
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", inside, "sh", ATHANOR, "tune", *arguments],
+                              cwd=self.folder, capture_output=True, text=True, timeout=60)
+        if done.returncode == 77 or "unshare" in done.stderr:
+            self.skipTest("no mount namespaces here")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.splitlines()[-1], f"athanor: {self.folder.resolve()}/full/run/study.db: no space left on "
+                         "the disk; free some and start again; no finished trial is lost")
+
     def test_a_python_script(self):
         (self.folder / "train.py").write_text(
             "import argparse, json\n"
