@@ -18,8 +18,7 @@ double athi_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* errno as a status and a sentence; what: "reading", "writing", … */
-static ath_status fail_errno(ath_ctx *ctx, const char *path, const char *what) {
+ath_status athi_fail_errno(ath_ctx *ctx, const char *path, const char *what) {
     int e = errno;
     switch (e) {
     case ENOMEM: return athi_nomem(ctx, 0);
@@ -27,7 +26,7 @@ static ath_status fail_errno(ath_ctx *ctx, const char *path, const char *what) {
     case EISDIR: return athi_fail(ctx, ATH_E_IO, "%s: is a folder, a file was expected", path);
     case ENOTDIR: return athi_fail(ctx, ATH_E_IO, "%s: a part of the path is a file, not a folder", path);
     case EACCES:
-    case EPERM: return athi_fail(ctx, ATH_E_IO, "%s: %s is not permitted; check owner and mode", path, what);
+    case EPERM: return athi_fail(ctx, ATH_E_IO, "%s: %s is not permitted; check owner and mode, or choose another place", path, what);
     case EROFS:
         return athi_fail(ctx, ATH_E_IO, "%s: the file system is read-only; choose another folder", path);
     case ENOSPC:
@@ -63,10 +62,10 @@ static ath_status buffer_room(ath_ctx *ctx, buffer *b, int64_t wanted) {
 
 static ath_status read_all(ath_ctx *ctx, const char *path, int fd, int64_t max_size, buffer *b) {
     struct stat st;
-    if (fstat(fd, &st) != 0) return fail_errno(ctx, path, "reading");
+    if (fstat(fd, &st) != 0) return athi_fail_errno(ctx, path, "reading");
     if (S_ISDIR(st.st_mode)) {
         errno = EISDIR;
-        return fail_errno(ctx, path, "reading");
+        return athi_fail_errno(ctx, path, "reading");
     }
     if (max_size > 0 && st.st_size > max_size) return too_large(ctx, path, max_size);
     ATH_TRY(buffer_room(ctx, b, st.st_size + 1)); /* + 1: the end is seen without growing */
@@ -74,7 +73,7 @@ static ath_status read_all(ath_ctx *ctx, const char *path, int fd, int64_t max_s
         ATH_TRY(buffer_room(ctx, b, b->size + 1));
         ssize_t n = read(fd, b->data + b->size, (size_t)ATHI_MIN(b->cap - b->size, (int64_t)1 << 30));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(ctx, path, "reading");
+        if (n < 0) return athi_fail_errno(ctx, path, "reading");
         if (n == 0) return ATH_OK;
         b->size += n;
         if (max_size > 0 && b->size > max_size) return too_large(ctx, path, max_size);
@@ -132,7 +131,7 @@ ath_status athi_file_read(ath_ctx *ctx, const char *path, bool gz, int64_t max_s
     *data = NULL, *size = 0;
     buffer b = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(ctx, path, "reading");
+    if (fd < 0) return athi_fail_errno(ctx, path, "reading");
     ath_status status = read_all(ctx, path, fd, max_size, &b);
     close(fd);
     if (status == ATH_OK && gz && b.size >= 2 && memcmp(b.data, "\x1f\x8b", 2) == 0)
@@ -217,7 +216,7 @@ ath_status athi_file_write_pieces(ath_ctx *ctx, const char *path, const athi_pie
     if (ok && durable && !sync_folder(temp)) ok = false, e = errno;
     athi_free(ctx, temp);
     errno = e;
-    return ok ? ATH_OK : fail_errno(ctx, path, "writing");
+    return ok ? ATH_OK : athi_fail_errno(ctx, path, "writing");
 }
 
 ath_status athi_file_write(ath_ctx *ctx, const char *path, const void *data, int64_t size) {
@@ -229,7 +228,7 @@ ath_status athi_file_write(ath_ctx *ctx, const char *path, const void *data, int
 ath_status athi_file_map(ath_ctx *ctx, const char *path, athi_map *map) {
     *map = (athi_map){(const unsigned char *)"", 0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(ctx, path, "reading");
+    if (fd < 0) return athi_fail_errno(ctx, path, "reading");
     struct stat st;
     void *data = NULL;
     bool ok = fstat(fd, &st) == 0;
@@ -241,7 +240,7 @@ ath_status athi_file_map(ath_ctx *ctx, const char *path, athi_map *map) {
     int e = errno;
     close(fd);
     errno = e;
-    if (!ok) return fail_errno(ctx, path, "mapping");
+    if (!ok) return athi_fail_errno(ctx, path, "mapping");
     if (data) *map = (athi_map){data, st.st_size};
     return ATH_OK;
 }
@@ -255,19 +254,19 @@ ath_status athi_lock_take(ath_ctx *ctx, const char *path, int *out) {
     *out = -1;
     char text[32] = "";
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) return fail_errno(ctx, path, "locking");
+    if (fd < 0) return athi_fail_errno(ctx, path, "locking");
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         int e = errno;
         ssize_t n = pread(fd, text, sizeof text - 1, 0);
         close(fd);
         errno = e;
-        if (e != EWOULDBLOCK) return fail_errno(ctx, path, "locking");
+        if (e != EWOULDBLOCK) return athi_fail_errno(ctx, path, "locking");
         return athi_fail(ctx, ATH_E_BUSY, "%s: in use by process %ld; wait until it ends, or stop it", path,
                          n > 0 ? strtol(text, NULL, 10) : 0L);
     }
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-        ath_status status = fail_errno(ctx, path, "locking");
+        ath_status status = athi_fail_errno(ctx, path, "locking");
         close(fd);
         return status;
     }

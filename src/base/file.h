@@ -10,6 +10,8 @@
  *  Errors: ATH_E_NOTFOUND, ATH_E_IO, ATH_E_DATA (too large, damaged or cut gzip), ATH_E_NOMEM. */
 ath_status athi_file_read(ath_ctx *ctx, const char *path, bool gz, int64_t max_size, char **data,
                           int64_t *size);
+/** errno as a status and a sentence on a file or folder; what: "reading", "writing", … */
+ath_status athi_fail_errno(ath_ctx *ctx, const char *path, const char *what);
 /** Writes beside, fsyncs, renames over `path`, fsyncs the folder: the old file or the new, never a part.
  *  Errors: ATH_E_IO ("… no space left on device: free some and start again; nothing was changed"). */
 ath_status athi_file_write(ath_ctx *ctx, const char *path, const void *data, int64_t size);

@@ -23,9 +23,9 @@ static bool is_folder(const char *path) {
 static ath_status make_one(ath_ctx *ctx, const char *path) {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && is_folder(path))) return ATH_OK;
     if (errno == EEXIST || errno == ENOTDIR)
-        return athi_fail(ctx, ATH_E_IO,
-                         "%s: a file stands where a folder is needed; move it or choose another", path);
-    return athi_fail(ctx, ATH_E_IO, "%s: the folder cannot be made: %s", path, strerror(errno));
+        return athi_fail(ctx, ATH_E_IO, "%s: a file stands where a folder is needed; move it or choose another",
+                         path);
+    return athi_fail_errno(ctx, path, "making the folder");
 }
 
 ath_status athi_make_dirs(ath_ctx *ctx, const char *path) {
@@ -60,8 +60,7 @@ static bool remove_at(int at, const char *name, int depth) {
     }
     bool ok = true;
     for (struct dirent *e; ok && (errno = 0, e = readdir(folder));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            ok = remove_at(fd, e->d_name, depth + 1);
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) ok = remove_at(fd, e->d_name, depth + 1);
     if (ok && errno) ok = false;
     int e = errno;
     closedir(folder);

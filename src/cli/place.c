@@ -55,7 +55,8 @@ ath_status athi_cli_check_output(athi_cli *cli, const char *path) {
     if (!is_folder(folder))
         return athi_fail(cli->ctx, ATH_E_IO, "%s: there is no folder %s; make it first", path, folder);
     if (access(folder, W_OK) != 0)
-        return athi_fail(cli->ctx, ATH_E_IO, "%s: writing is not permitted in %s; check owner and mode", path,
+        return athi_fail(cli->ctx, ATH_E_IO,
+                         "%s: writing is not permitted in %s; check owner and mode, or choose another place", path,
                          folder);
     return ATH_OK;
 }

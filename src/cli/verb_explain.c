@@ -60,11 +60,11 @@ static void put_condition(const athi_space *space, const athi_condition *c, athi
 
 static void put_space(const athi_space *space, athi_text *out) {
     double size = athi_space_size(space);
-    athi_text_printf(out, "space: %lld parameters, ", (long long)space->n);
+    athi_text_printf(out, "space: %lld parameter%s, ", (long long)space->n, ATHI_PLURAL(space->n));
     if (isinf(size))
         athi_text_printf(out, "continuous\n");
     else
-        athi_text_printf(out, "%.15g points\n", size);
+        athi_text_printf(out, "%.15g point%s\n", size, ATHI_PLURAL(size));
     for (int64_t i = 0; i < space->n; i++) {
         const athi_space_param *p = &space->params[i];
         athi_text_printf(out, "  %s: ", p->name);
@@ -236,7 +236,7 @@ static ath_status explain(athi_cli *cli, const athi_recipe *recipe, athi_text *o
     athi_data *data = NULL;
     athi_job job = {0};
     const int64_t program = athi_memory_resident();
-    athi_text_printf(out, "%s, seed %llu\n", recipe->name, (unsigned long long)recipe->seed);
+    athi_text_printf(out, "%s, seed %lld\n", recipe->name, (long long)recipe->seed);
     put_space(recipe->space, out);
     ATH_TRY(athi_recipe_bind(recipe, cli->arena, NULL, recipe->seed, &bound));
     ath_status status = athi_bound_data(cli->ctx, bound, recipe->folder, athi_cli_cache(cli->arena), &data);

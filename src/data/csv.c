@@ -86,8 +86,16 @@ static ath_status find_label(const athi_csv_cursor *c, const athi_csv_row *heade
     long long number = strtoll(label, &end, 10);
     if (*label && !*end && number >= 0 && number < header->n) return *column = number, ATH_OK;
     const char *near = athi_nearest(label, header->fields, header->n, sizeof *header->fields);
-    return athi_fail(c->ctx, ATH_E_OPTION, "%s: there is no column '%s'%s%s%s", c->path, label,
-                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    if (near)
+        return athi_fail(c->ctx, ATH_E_OPTION, "%s: there is no column '%s'; did you mean '%s'?", c->path, label,
+                         near);
+    char names[200] = "";
+    size_t used = 0;
+    int64_t i = 0;
+    for (; i < header->n && used + strlen(header->fields[i]) + 8 < sizeof names; i++) /* room for ", …" */
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", header->fields[i]);
+    return athi_fail(c->ctx, ATH_E_OPTION, "%s: there is no column '%s'; there are %s%s", c->path, label, names,
+                     i < header->n ? ", …" : "");
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }

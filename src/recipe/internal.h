@@ -12,6 +12,13 @@ enum {
     ATHI_RECIPE_BYTES_MAX = 4 << 20 /* of one file */
 };
 
+/* ---- name and seed (recipe.c) --------------------------------------------------------------------- */
+
+/** "recipes/fashion-mlp.yaml" -> "fashion-mlp"; NULL: no memory. */
+const char *athi_name_of_file(athi_arena *arena, const char *path);
+/** What a recipe or SPACE file says of both; what it does not say stays as it is. */
+ath_status athi_name_and_seed(ath_ctx *ctx, const athi_value *root, const char **name, uint64_t *seed);
+
 /* ---- sentences (sentence.c) ---------------------------------------------------------------------- */
 
 /** Fails with "line L, column C: " of a value (or key) before the sentence; athi_sentence makes a place of it. */

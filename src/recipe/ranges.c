@@ -245,7 +245,10 @@ ath_status athi_range_read(ath_ctx *ctx, athi_arena *arena, const athi_value *v,
     range_opts o;
     *range = (athi_range){0};
     ath_status status = read_definition(ctx, arena, v, &o);
-    if (status != ATH_OK) return athi_placed(ctx, status, v);
+    if (status != ATH_OK) {
+        if (status != ATH_E_NOMEM) athi_fail_prefix(ctx, status, "parameter '%s'", path);
+        return athi_placed(ctx, status, v);
+    }
     athi_space_param *p = &range->param;
     *p = (athi_space_param){.type = types[kind], .fallback = (double)NAN, .line = v->line, .column = v->column};
     p->name = o.name ? athi_with_index(arena, o.name, index) : path;

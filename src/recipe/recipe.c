@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-static const char *const sections[] = {"name", "seed", "dtype_policy", "data", "model", "train", "tune", "retrain", "ensemble",
-                                       "quantize", "sweep"};
+static const char *const sections[] = {"name", "seed",    "dtype_policy", "data",     "model", "train",
+                                       "tune", "retrain", "ensemble",     "quantize", "sweep"};
 static const struct {
     const char *name, *what;
 } reserved[] = {{"init", "beginning with given weights; use `athanor train --init FILE`"},
@@ -29,10 +29,11 @@ static ath_status unknown_key(ath_ctx *ctx, const athi_value *root, int64_t i) {
     const char *near = athi_nearest(key, sections, ATHI_COUNT(sections), sizeof *sections);
     if (near)
         return athi_fail_key(ctx, root, i, "'%.60s' is not a section of a recipe; did you mean '%s'?", key, near);
-    return athi_fail_key(ctx, root, i,
-                         "'%.60s' is not a section of a recipe; there are name, seed, dtype_policy, data, model, train, tune, "
-                         "retrain, ensemble, quantize, sweep",
-                         key);
+    return athi_fail_key(
+        ctx, root, i,
+        "'%.60s' is not a section of a recipe; there are name, seed, dtype_policy, data, model, train, tune, "
+        "retrain, ensemble, quantize, sweep",
+        key);
 }
 
 static ath_status check_top(ath_ctx *ctx, const athi_value *root) {
@@ -54,22 +55,24 @@ static ath_status check_top(ath_ctx *ctx, const athi_value *root) {
     return ATH_OK;
 }
 
-/* "recipes/fashion-mlp.yaml" -> "fashion-mlp". */
-static const char *name_of_file(athi_arena *arena, const char *path) {
+const char *athi_name_of_file(athi_arena *arena, const char *path) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
     return dot && dot > base ? athi_arena_strndup(arena, base, dot - base) : athi_arena_strdup(arena, base);
 }
 
-static ath_status read_name_and_seed(athi_recipe *r) {
-    const athi_value *name = athi_value_get(r->root, "name"), *seed = athi_value_get(r->root, "seed");
-    if (name && (name->type != ATHI_STRING || name->tag || !*name->text || strchr(name->text, '/')))
-        return athi_fail_at(r->ctx, name, "name must be a text without '/', got %s",
-                            name->type == ATHI_STRING ? name->text : athi_value_type_name(name->type));
-    if (seed && (seed->type != ATHI_INT || seed->tag))
-        return athi_fail_at(r->ctx, seed, "seed must be an integer, got %s", athi_value_type_name(seed->type));
-    r->name = name ? athi_arena_strdup(r->arena, name->text) : name_of_file(r->arena, r->path);
-    r->seed = seed ? (uint64_t)seed->integer : 0;
-    return r->name ? ATH_OK : ATH_E_NOMEM;
+ath_status athi_name_and_seed(ath_ctx *ctx, const athi_value *root, const char **name, uint64_t *seed) {
+    const athi_value *n = athi_value_get(root, "name"), *s = athi_value_get(root, "seed");
+    if (n && (n->type != ATHI_STRING || n->tag || !*n->text || strchr(n->text, '/')))
+        return athi_fail_at(ctx, n, "name must be a text without '/', got %s",
+                            n->type != ATHI_STRING ? athi_value_type_name(n->type)
+                            : *n->text             ? n->text
+                                                   : "an empty one");
+    if (s && (s->type != ATHI_INT || s->tag))
+        return athi_fail_at(ctx, s, "seed must be an integer from -2^63 to 2^63 - 1, got %s",
+                            s->type == ATHI_FLOAT ? ATHI_SHORTEST(s->number) : athi_value_type_name(s->type));
+    if (n) *name = n->text;
+    if (s) *seed = (uint64_t)s->integer;
+    return ATH_OK;
 }
 
 /* A section that may be left out, or be `false`. */
@@ -85,7 +88,8 @@ static ath_status read_stage(athi_recipe *r, const athi_row *row, void *opts, bo
 static ath_status settle(athi_recipe *r, const char *const *sets, int n_sets) {
     for (int i = 0; i < n_sets; i++) ATH_TRY(athi_value_set_path(r->ctx, r->arena, r->root, sets[i]));
     ATH_TRY(check_top(r->ctx, r->root));
-    ATH_TRY(read_name_and_seed(r));
+    if (!(r->name = athi_name_of_file(r->arena, r->path))) return ATH_E_NOMEM;
+    ATH_TRY(athi_name_and_seed(r->ctx, r->root, &r->name, &r->seed));
     ATH_TRY(read_stage(r, &athi_tune_row, &r->tune, &r->tunes));
     ATH_TRY(athi_tune_limits(r->ctx, r->arena, &r->tune, &r->limits));
     if (r->tune.resumable)
@@ -164,7 +168,8 @@ ath_status athi_recipe_definition(const athi_recipe *recipe, athi_arena *arena, 
     if (!copy) return ATH_E_NOMEM;
     for (int64_t i = 0; i < recipe->root->n; i++) /* a sweep has a study of its own */
         if (strcmp(recipe->root->keys[i], "sweep") != 0)
-            ATH_TRY(athi_value_push(arena, copy, recipe->root->keys[i], athi_value_copy(arena, recipe->root->items[i])));
+            ATH_TRY(
+                athi_value_push(arena, copy, recipe->root->keys[i], athi_value_copy(arena, recipe->root->items[i])));
     athi_value *tune = athi_value_get(copy, "tune");
     if (tune && tune->type == ATHI_MAP) {
         athi_value *kept = athi_value_new(arena, ATHI_MAP);

@@ -72,19 +72,10 @@ static ath_status merge_params(athi_space_file *f, const char *const *params, in
 }
 
 static ath_status read_own(athi_space_file *f) {
-    const athi_value *name = athi_value_get(f->root, "name"), *seed = athi_value_get(f->root, "seed"),
-                     *keep = athi_value_get(f->root, "keep");
-    if (name && (name->type != ATHI_STRING || name->tag || !*name->text || strchr(name->text, '/')))
-        return athi_fail_at(f->ctx, name, "name must be a text without '/', got %s",
-                            name->type == ATHI_STRING ? name->text : athi_value_type_name(name->type));
-    if (seed && (seed->type != ATHI_INT || seed->tag))
-        return athi_fail_at(f->ctx, seed, "seed must be an integer, got %s", athi_value_type_name(seed->type));
-    const athi_value *folds = athi_value_get(f->root, "folds");
+    const athi_value *folds = athi_value_get(f->root, "folds"), *keep = athi_value_get(f->root, "keep");
     if (folds) return athi_fail_at(f->ctx, folds, "folds is for recipes; a program splits its own data");
     if (keep) return athi_fail_at(f->ctx, keep, "keep is for recipes; what a program leaves in {dir} stays");
-    if (name) f->name = name->text;
-    f->seed = seed ? (uint64_t)seed->integer : 0;
-    return ATH_OK;
+    return athi_name_and_seed(f->ctx, f->root, &f->name, &f->seed);
 }
 
 static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets, const char *const *params,
@@ -111,12 +102,6 @@ static ath_status settle(athi_space_file *f, const char *const *sets, int n_sets
     ATH_TRY(athi_ranges_gather(f->ctx, f->arena, space, &f->space));
     if (!f->space->n) return athi_fail_at(f->ctx, space, "there is nothing to search: space: holds no range");
     return athi_space_settle(f->ctx, f->space, &f->tune);
-}
-
-/* "spaces/net.yaml" -> "net". */
-static const char *name_of_file(athi_arena *arena, const char *path) {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    return dot && dot > base ? athi_arena_strndup(arena, base, dot - base) : athi_arena_strdup(arena, base);
 }
 
 static ath_status create(ath_ctx *ctx, const char *path, const char *name, athi_space_file **file) {
@@ -146,7 +131,7 @@ static ath_status read_root(athi_space_file *f, const char *path) {
         f->root = athi_value_new(f->arena, ATHI_MAP);
         return f->root ? ATH_OK : ATH_E_NOMEM;
     }
-    if (!(f->name = name_of_file(f->arena, path))) return ATH_E_NOMEM;
+    if (!(f->name = athi_name_of_file(f->arena, path))) return ATH_E_NOMEM;
     ATH_TRY(athi_file_read(f->ctx, path, false, ATHI_RECIPE_BYTES_MAX, &text, &n));
     ath_status status = athi_yaml_read(f->ctx, f->arena, f->path, text, n, &f->root);
     athi_free(f->ctx, text);

@@ -185,7 +185,7 @@ ath_status athi_stage_check_sweeps(athi_stages *s) {
 
 ath_status athi_stage_sweeps(athi_stages *s) {
     if (!s->recipe->n_sweeps) return ATH_OK;
-    s->working = true; /* each one begins by itself */
+    s->working = true;
     s->sweeps = athi_value_new(s->arena, ATHI_LIST);
     if (!s->sweeps) return ATH_E_NOMEM;
     athi_run_opts opts = *s->opts;

@@ -134,7 +134,8 @@ static ath_status run_search(athi_stages *s, const char *setup) {
                                .limits = s->recipe->limits,
                                .progress = on_event,
                                .user = s,
-                               .interrupted = s->opts->interrupted};
+                               .interrupted = s->opts->interrupted,
+                               .begun = s->opts->begun};
     athi_runner_result result = {0};
     ath_status status = athi_runner_run(s->ctx, &runner, &result);
     s->why = result.why, s->peak_worker_bytes = result.peak_worker_bytes;
@@ -164,7 +165,7 @@ ath_status athi_stage_tune(athi_stages *s) {
         ATH_TRY(athi_recipe_fixed(s->recipe, s->arena, s->data, &opts.fixed));
     if (!(opts.owner = athi_driver_name(s->arena, s->opts->joins ? NULL : s->opts->directory))) return ATH_E_NOMEM;
     ATH_TRY(athi_search_open(s->ctx, &opts, &s->search));
-    athi_stage_begin(s);
+    s->working = true;
     ath_status status = run_search(s, setup);
     if (s->opts->joins) unlink(setup);
     if (status != ATH_OK || s->opts->joins) return status;

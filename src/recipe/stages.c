@@ -18,11 +18,6 @@ const char *athi_stage_path(athi_stages *s, const char *fmt, ...) {
     return athi_arena_printf(s->arena, "%s/%s", s->opts->directory, text);
 }
 
-void athi_stage_begin(athi_stages *s) {
-    s->working = true;
-    if (s->opts->begun) *s->opts->begun = true;
-}
-
 void athi_stage_say(athi_stages *s, const char *stage, const char *fmt, ...) {
     char line[1024];
     va_list args;
@@ -121,7 +116,8 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (s->recipe->tunes) ATH_TRY(athi_stage_tune(s));
     if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {
-        athi_stage_begin(s);
+        s->working = true;
+        if (s->opts->begun) *s->opts->begun = true;
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
         ATH_TRY(athi_stage_quantize(s));

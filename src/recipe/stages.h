@@ -64,8 +64,6 @@ ath_status athi_stage_report(athi_stages *s, athi_value **report);
 int athi_stage_jobs(const athi_stages *s);
 int athi_stage_threads(const athi_stages *s);
 
-/** From here on a failure is one under way. */
-void athi_stage_begin(athi_stages *s);
 /** "<directory>/<what>" in the arena. */
 const char *athi_stage_path(athi_stages *s, const char *fmt, ...) ATHI_PRINTF(2, 3);
 /** Tells the caller a line for people. */

@@ -225,8 +225,8 @@ static ath_status search(tuning *t) {
                                .limits = t->file->limits,
                                .progress = on_event,
                                .user = t,
-                               .interrupted = t->opts->interrupted};
-    if (t->opts->begun) *t->opts->begun = true;
+                               .interrupted = t->opts->interrupted,
+                               .begun = t->opts->begun};
     return athi_runner_run(t->ctx, &runner, &t->result);
 }
 

@@ -15,9 +15,16 @@ static void tell(athi_runner *r, const char *key, const char *text) {
         athi_runner_tell(r, &nobody, event);
 }
 
+/* Nobody read meanwhile what an execution wrote, nor saw its end: that time is not its own. */
+static void put_off_deadlines(athi_runner *r, double seconds) {
+    for (int i = 0; i < r->n; i++)
+        if (r->slots[i].deadline > 0) r->slots[i].deadline += seconds;
+}
+
 ath_status athi_runner_bear(athi_runner *r, ath_status status) {
     double now = athi_now();
     if (status == ATH_OK && r->since > 0) {
+        put_off_deadlines(r, now - r->since);
         r->since = 0;
         tell(r, "back", "the study can be reached again");
     }

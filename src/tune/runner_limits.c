@@ -46,7 +46,7 @@ ath_status athi_slot_equip(athi_runner *r, int index) {
 static void watch_time(athi_runner *r, athi_slot *w, double now) {
     if ((w->kill_at && now >= w->kill_at) || (w->force_at && now >= w->force_at))
         athi_process_signal(&w->process, SIGKILL);
-    if (w->kill_at || !w->deadline || now < w->deadline) return;
+    if (w->kill_at || !w->deadline || now < w->deadline || r->since > 0) return; /* away: deadlines wait */
     athi_slot_ask_to_end(r, w, ATHI_REASON_TIMEOUT, "no end within %g seconds", r->opts->limits.timeout);
 }
 

@@ -72,15 +72,13 @@ static void missing_and_wrong_files_get_a_sentence(void **state) {
     char *data;
     int64_t size;
     athi_map map;
-    assert_fails(ctx, athi_file_read(ctx, at("nothing"), false, 0, &data, &size), ATH_E_NOTFOUND,
-                 "no such file");
+    assert_fails(ctx, athi_file_read(ctx, at("nothing"), false, 0, &data, &size), ATH_E_NOTFOUND, "no such file");
     assert_fails(ctx, athi_file_read(ctx, root, false, 0, &data, &size), ATH_E_IO, "is a folder");
     assert_fails(ctx, athi_file_map(ctx, at("nothing"), &map), ATH_E_NOTFOUND, "nothing: no such file");
     assert_fails(ctx, athi_file_map(ctx, root, &map), ATH_E_IO, "is a folder");
     assert_fails(ctx, athi_file_write(ctx, at("no/folder"), "x", 1), ATH_E_NOTFOUND, "no/folder");
     assert_ok(ctx, athi_file_write(ctx, at("big"), "0123456789", 10));
-    assert_fails(ctx, athi_file_read(ctx, at("big"), false, 9, &data, &size), ATH_E_DATA,
-                 "larger than the 9 bytes");
+    assert_fails(ctx, athi_file_read(ctx, at("big"), false, 9, &data, &size), ATH_E_DATA, "larger than the 9 bytes");
     assert_ok(ctx, athi_file_read(ctx, at("big"), false, 10, &data, &size));
     athi_free(ctx, data);
 }
@@ -174,8 +172,7 @@ static int on_a_full_disk(void) {
     if (athi_make_dirs(ctx, full) != ATH_OK || mount("none", full, "tmpfs", 0, "size=64k") != 0) return 77;
     if (athi_file_write(ctx, file, "old", 3) != ATH_OK) return 2;
     if (athi_file_write(ctx, file, large, (int64_t)sizeof large) != ATH_E_IO) return 3;
-    if (!strstr(ath_errmsg(ctx), "no space left on device: free some and start again; nothing was changed"))
-        return 4;
+    if (!strstr(ath_errmsg(ctx), "no space left on device: free some and start again; nothing was changed")) return 4;
     if (athi_file_read(ctx, file, false, 0, &data, &size) != ATH_OK || strcmp(data, "old") != 0) return 5;
     athi_free(ctx, data);
     snprintf(file, sizeof file, "%s/kept.tmp", full);
@@ -196,8 +193,7 @@ static int write_often(void) {
     char content[1000];
     for (int i = 0; i < 200; i++) {
         memset(content, 'a' + (getpid() + i) % 26, sizeof content);
-        if (athi_file_write_pieces(ctx, at("shared"), &(athi_piece){content, sizeof content}, 1, false) !=
-            ATH_OK)
+        if (athi_file_write_pieces(ctx, at("shared"), &(athi_piece){content, sizeof content}, 1, false) != ATH_OK)
             return 1;
     }
     return 0;
@@ -225,6 +221,21 @@ static void writers_of_one_file_take_turns(void **state) {
     assert_int_equal(status, 0);
 }
 
+static int without_permission(void) {
+    if (chmod(root, 0755) != 0 || mkdir(at("closed"), 0555) != 0 || (getuid() == 0 && setuid(65534) != 0)) return 77;
+    if (athi_make_dirs(ctx, at("closed/a/b")) != ATH_E_IO) return 1;
+    return strstr(ath_errmsg(ctx),
+                  "closed/a: making the folder is not permitted; check owner and mode, or choose another")
+               ? 0
+               : 2;
+}
+
+static void a_folder_that_is_closed(void **state) {
+    (void)state;
+    int closed = in_child(without_permission);
+    if (closed != 77) assert_int_equal(closed, 0);
+}
+
 static void folders_are_made_and_removed(void **state) {
     (void)state;
     char outside[128];
@@ -233,8 +244,7 @@ static void folders_are_made_and_removed(void **state) {
     assert_ok(ctx, athi_make_dirs(ctx, at("d/e/f/")));
     assert_ok(ctx, athi_make_dirs(ctx, at("d/e/f")));
     assert_ok(ctx, athi_file_write(ctx, at("d/e/f/file"), "x", 1));
-    assert_fails(ctx, athi_make_dirs(ctx, at("d/e/f/file/g")), ATH_E_IO,
-                 "a file stands where a folder is needed");
+    assert_fails(ctx, athi_make_dirs(ctx, at("d/e/f/file/g")), ATH_E_IO, "a file stands where a folder is needed");
     assert_fails(ctx, athi_make_dirs(ctx, at("d/e/f/file")), ATH_E_IO, "a file stands where");
     assert_int_equal(symlink(root, at("d/e/link")), 0);
     assert_ok(ctx, athi_remove_tree(ctx, at("d")));
@@ -282,13 +292,10 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(missing_and_wrong_files_get_a_sentence),
-        cmocka_unit_test(gz_files_are_inflated),
-        cmocka_unit_test(a_failed_write_changes_nothing),
-        cmocka_unit_test(writers_of_one_file_take_turns),
-        cmocka_unit_test(folders_are_made_and_removed),
-        cmocka_unit_test(locks_hold_between_processes),
+        cmocka_unit_test(what_is_written_is_read),        cmocka_unit_test(missing_and_wrong_files_get_a_sentence),
+        cmocka_unit_test(gz_files_are_inflated),          cmocka_unit_test(a_failed_write_changes_nothing),
+        cmocka_unit_test(writers_of_one_file_take_turns), cmocka_unit_test(a_folder_that_is_closed),
+        cmocka_unit_test(folders_are_made_and_removed),   cmocka_unit_test(locks_hold_between_processes),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -331,6 +331,11 @@ class Program(unittest.TestCase):
         self.assertRegex(done.stderr, r"^athanor: points.yaml:\d+:\d+: data.samples: 5000 asked for, but there are \d+\n$")
         self.assertEqual(done.returncode, 2)
 
+    def test_explain_of_one_parameter(self):
+        shown = self.succeeds("explain", "points.yaml", "--set", "seed=-1", "--set", "model=[dense: {units: !int {min: 3, max: 3}}]",
+                              "--set", "train.optimizer=sgd")
+        self.assertEqual(shown.splitlines()[:2], ["points, seed -1", "space: 1 parameter, 1 point"])
+
     def test_a_folder_holds_one_run(self):
         command = ("tune", "--param", "x=!float {min: 0, max: 1}", "--set", "objective={metric: loss, direction: min}",
                    "--set", "max_trials=1", "--dir", "runs/one")

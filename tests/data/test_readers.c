@@ -130,7 +130,7 @@ static void csv_columns(void **state) {
     athi_data_close(d);
     d = NULL;
     assert_fails(ctx, open_json("{\"train\": {\"file\": \"n.csv\", \"label\": 3}}", &d), ATH_E_OPTION,
-                 "no column '3'");
+                 "no column '3'; there are ");
     static const struct {
         const char *text;
         ath_status status;

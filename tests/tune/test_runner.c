@@ -247,7 +247,7 @@ static void count_absences(void *user, const athi_search *search, const athi_tas
     away += athi_value_get(event, "away") != NULL, back += athi_value_get(event, "back") != NULL;
 }
 
-/* The study cannot be reached for a while: nothing is lost, and nobody's trial fails for it. */
+/* The study cannot be reached for a while: nothing is lost, and nobody's trial fails for it, its time limit included. */
 static void the_study_is_away(void **state) {
     study *t = *state;
     begin(t);
@@ -258,7 +258,7 @@ static void the_study_is_away(void **state) {
                        "while ! [ -e $f/held ]; do sleep 0.01; done; "
                        "echo '{\"step\":1,\"values\":{\"score\":7}}'; echo '{\"step\":2,\"values\":{\"score\":8}}'; "
                        "echo '{\"done\":true}'; exit 0; fi; ok";
-    ath_status status = run(t, body, (setting){.progress = count_absences, .child = child});
+    ath_status status = run(t, body, (setting){.progress = count_absences, .child = child, .timeout = 1.2});
     assert_ok(t->f.ctx, status);
     assert_int_equal(away, 1);
     assert_int_equal(back, 1);
