@@ -311,7 +311,7 @@ const struct athi_int8_kernels ATHI_INSTANCE(athi_int8_direct) = {
 };
 
 void ATHI_INSTANCE(athi_cpu_fill_int8)(athi_cpu_kernels *k) {
-#if VW == 8
+#if VW > 4
     k->int8 = &ATHI_INSTANCE(athi_int8_either);
 #else
     k->int8 = &ATHI_INSTANCE(athi_int8_direct);

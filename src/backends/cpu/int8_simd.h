@@ -48,9 +48,8 @@ ATHI_INLINE vi larger(vi a, vi b) { return ((a > b) & a) | (~(a > b) & b); }
 #endif
 
 /* LANES filters from f on, of one pixel: out of sums comes what the call asks for. */
-ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, vi sum, int64_t pixel, int64_t f, bool whole) {
+ATHI_INLINE void finish_sum(const athi_int8 *c, const athi_int8_call *k, vf y, int64_t pixel, int64_t f, bool whole) {
     const int64_t n = whole ? LANES : c->F - f, at = pixel * c->F + f;
-    vf y = __builtin_convertvector(sum, vf);
     if (k->row_scales)
         y = y / (k->row_scales[pixel] * vload_n(k->kernel_scale + f, n));
     else
@@ -60,8 +59,22 @@ ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, vi sum, int
     if (k->y) vstore_n(k->y + at, y, n);
     if (k->q) store_bytes(k->q + at, to_bytes(y * *k->q_scale), n);
 }
+ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, vi sum, int64_t pixel, int64_t f, bool whole) {
+    finish_sum(c, k, __builtin_convertvector(sum, vf), pixel, f, whole);
+}
 
-/* int8.c; and for AVX2 that or int8_winograd.c, whichever is faster */
+/* A faster way to do some convolutions; `pack` may find that it cannot be gone with these weights. */
+typedef struct athi_int8_way {
+    bool (*fits)(const athi_int8 *c);
+    int64_t (*packed_bytes)(const athi_int8 *c);
+    int64_t (*workspace)(int threads, const athi_int8 *c);
+    bool (*pack)(const athi_int8 *c, const int8_t *w, void *packed);
+    void (*run)(int threads, const athi_int8 *c, const athi_int8_call *k);
+} athi_int8_way;
+
+/* int8_winograd.c for AVX2, int8_taps.c for VNNI */
+extern const athi_int8_way ATHI_INSTANCE(athi_int8_winograd);
+/* int8.c; and int8_either.c: that or Winograd's way */
 extern const struct athi_int8_kernels ATHI_INSTANCE(athi_int8_direct), ATHI_INSTANCE(athi_int8_either);
 
 /* int8_bytes.c */

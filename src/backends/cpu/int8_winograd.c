@@ -1,6 +1,6 @@
 /* Convolutions of bytes by 3 x 3 through Winograd's F(4 x 4, 3 x 3) in exact integers: a quarter of the multiplications,
  * and the same bits as int8.c gives. For AVX2, which multiplies pairs of 16 bits as fast as bytes; VNNI multiplies bytes
- * twice as fast, and there it was no faster than int8.c on any layer of a WideResNet.
+ * twice as fast, and there it was no faster than int8.c on any layer of a WideResNet (int8_taps.c is, and rounds).
  *
  *     Y = A' [ (G g G') * (B' d B) ] A       d 6 x 6 bytes, g 3 x 3 weights, Y 4 x 4 sums
  *
@@ -100,9 +100,7 @@ static bool fits(const athi_int8 *c) {
     return (double)(across * down * POSITIONS) * PRICE <= (double)(windows * 9);
 }
 
-static int64_t winograd_packed_bytes(const athi_int8 *c) {
-    return panels_of(c) * panel_size(c) * (int64_t)sizeof(int16_t);
-}
+static int64_t packed_bytes(const athi_int8 *c) { return panels_of(c) * panel_size(c) * (int64_t)sizeof(int16_t); }
 
 /* No input makes a larger sum than this of filter f over channels lo .. hi. */
 static int64_t most_of(const athi_int8 *c, const int8_t *w, int64_t f, int64_t lo, int64_t hi) {
@@ -120,10 +118,10 @@ static bool sums_stay_small(const athi_int8 *c, const int8_t *w) {
 }
 
 /* false: sums could grow too large */
-static bool winograd_pack(const athi_int8 *c, const int8_t *w, void *packed) {
+static bool pack(const athi_int8 *c, const int8_t *w, void *packed) {
     int16_t *to = packed;
     if (!sums_stay_small(c, w)) return false;
-    memset(packed, 0, (size_t)winograd_packed_bytes(c));
+    memset(packed, 0, (size_t)packed_bytes(c));
     for (int64_t channel = 0; channel < c->C; channel++)
         for (int64_t f = 0; f < c->F; f++) {
             int32_t g[9], columns[3 * TILE_IN], u[TILE_IN];
@@ -264,7 +262,9 @@ static void tiles_part(const void *body, int64_t lo, int64_t hi, int part) {
     }
 }
 
-static void winograd_run(int threads, const athi_int8 *c, const athi_int8_call *k) {
+static int64_t workspace(int threads, const athi_int8 *c) { return threads * part_bytes(c); }
+
+static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
     work w = {.c = c, .k = k};
     int64_t down;
     count_tiles(c, &w.across, &down);
@@ -272,39 +272,4 @@ static void winograd_run(int threads, const athi_int8 *c, const athi_int8_call *
     athi_cpu_for(threads, c->N * w.tiles, 8, PIXELS, tiles_part, &w);
 }
 
-/* ---- this way, or directly ----------------------------------------------------------------------- */
-
-/* In front of packed weights: which way they are packed for. */
-enum { HEADER = 64, DIRECT = 0, WINOGRAD = 1 };
-#define direct ATHI_INSTANCE(athi_int8_direct)
-
-static int64_t packed_bytes(const athi_int8 *c) {
-    return HEADER + ATHI_MAX(direct.packed_bytes(c), fits(c) ? winograd_packed_bytes(c) : 0);
-}
-
-static int64_t workspace(int threads, const athi_int8 *c) {
-    return ATHI_MAX(direct.workspace(threads, c), fits(c) ? threads * part_bytes(c) : 0);
-}
-
-static void pack(const athi_int8 *c, const int8_t *w, void *packed) {
-    char *way = packed;
-    *way = fits(c) && winograd_pack(c, w, way + HEADER) ? WINOGRAD : DIRECT;
-    if (*way == DIRECT) direct.pack(c, w, way + HEADER);
-}
-
-static void run(int threads, const athi_int8 *c, const athi_int8_call *call) {
-    const char *way = call->packed;
-    athi_int8_call k = *call;
-    k.packed = way + HEADER;
-    (*way == WINOGRAD ? winograd_run : direct.run)(threads, c, &k);
-}
-
-const struct athi_int8_kernels ATHI_INSTANCE(athi_int8_either) = {
-    packed_bytes,
-    workspace,
-    pack,
-    run,
-    ATHI_INSTANCE(athi_int8_quantize),
-    ATHI_INSTANCE(athi_int8_quantize_rows),
-    ATHI_INSTANCE(athi_int8_max_pool),
-};
+const athi_int8_way ATHI_INSTANCE(athi_int8_winograd) = {fits, packed_bytes, workspace, pack, run};
