@@ -12,11 +12,11 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 from arrays import npy
+from program_test import ProgramTest
 
 ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 
@@ -52,41 +52,13 @@ def make_data(folder):
     (folder / "y.npy").write_bytes(npy("<i4", (240,), y))
 
 
-class Program(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(prefix="athanor-cli-")
-        cls.folder = pathlib.Path(cls.temporary.name)
-        make_data(cls.folder)
-        (cls.folder / "points.yaml").write_text(RECIPE)
+class Program(ProgramTest):
+    athanor = ATHANOR
 
     @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def call(self, *arguments):
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
-        return subprocess.run([ATHANOR, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
-                              timeout=120)
-
-    def succeeds(self, *arguments):
-        done = self.call(*arguments)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
-    def refused(self, sentence, *arguments, code=2):
-        """Exit 2, and this as the whole of standard error."""
-        done = self.call(*arguments)
-        self.assertEqual(done.stderr.strip(), "athanor: " + sentence)
-        self.assertEqual(done.returncode, code)
-        self.assertEqual(done.stdout, "")
-
-    def refused_with(self, part, *arguments):
-        done = self.call(*arguments)
-        self.assertIn(part, done.stderr)
-        self.assertTrue(done.stderr.startswith("athanor: "), done.stderr)
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
-        self.assertEqual(done.returncode, 2, done.stderr)
+    def fill(cls, folder):
+        make_data(folder)
+        (folder / "points.yaml").write_text(RECIPE)
 
     def write(self, name, text):
         (self.folder / name).write_text(text)
@@ -267,8 +239,7 @@ class Program(unittest.TestCase):
     def test_an_interrupt_while_data_is_awaited(self):
         os.mkfifo(self.folder / "pipe.csv")
         recipe = self.write("pipe.yaml", "data: {train: {file: pipe.csv, label: y}}\nmodel: [dense: 1]\ntrain: {loss: mse}\n")
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
-        with subprocess.Popen([ATHANOR, "train", recipe], cwd=self.folder, env=environment, stderr=subprocess.PIPE,
+        with subprocess.Popen([ATHANOR, "train", recipe], cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE,
                               text=True) as process:
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
@@ -280,9 +251,8 @@ class Program(unittest.TestCase):
 
     def test_a_terminal_that_hangs_up(self):
         self.interrupted_by(signal.SIGHUP, "runs/h")
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
         command = [ATHANOR, "train", "points.yaml", "--dir", "runs/n", "--set", "train.epochs=1000000"]
-        with subprocess.Popen(["nohup", *command], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+        with subprocess.Popen(["nohup", *command], cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as process:  # it shall survive that
             self.assertIn("epoch 1:", process.stderr.readline())
             process.send_signal(signal.SIGHUP)
@@ -294,9 +264,8 @@ class Program(unittest.TestCase):
         self.assertEqual(process.returncode, 130)
 
     def interrupted_by(self, number, folder):
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
         command = [ATHANOR, "train", "points.yaml", "--dir", folder, "--set", "train.epochs=1000000"]
-        with subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE, text=True) as process:
             self.assertIn("epoch 1:", process.stderr.readline())
             self.refused_with(folder, "train", "points.yaml", "--dir", folder)  # a living process holds it
             process.send_signal(number)
@@ -400,9 +369,8 @@ class Program(unittest.TestCase):
                 self.assertFalse((self.folder / f"runs/folds/trials/{t['trial']}/1").exists())
 
     def test_run_goes_on_after_an_interrupt(self):
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
         command = [ATHANOR, "run", "points.yaml", "--jobs", "1", "--set", "tune.max_trials=8", "--set", "seed=5", "--dir"]
-        with subprocess.Popen(command + ["runs/stopped"], cwd=self.folder, env=environment, stderr=subprocess.PIPE,
+        with subprocess.Popen(command + ["runs/stopped"], cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE,
                               text=True) as process:
             self.assertIn("trial 0: val_accuracy", process.stderr.readline())
             process.send_signal(signal.SIGTERM)

@@ -10,11 +10,11 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree
 
 from arrays import npy
+from program_test import ProgramTest
 
 ATHANOR, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 
@@ -39,31 +39,23 @@ train:
 """
 
 
-class Lab(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.temporary.name)
+class Lab(ProgramTest):
+    athanor = ATHANOR
+
+    @classmethod
+    def fill(cls, folder):
         rng = random.Random(1)
         y = [rng.randrange(3) for _ in range(96)]
         x = [rng.gauss(label, 1) for label in y for _ in range(64)]
-        (self.folder / "x.npy").write_bytes(npy("<f4", (96, 8, 8), x))
-        (self.folder / "y.npy").write_bytes(npy("<i4", (96,), y))
-        (self.folder / "images.yaml").write_text(RECIPE)
-
-    def tearDown(self):
-        self.temporary.cleanup()
-
-    def run_it(self, *arguments, code=0):
-        done = subprocess.run([ATHANOR, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120,
-                              env={**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")})
-        self.assertEqual(done.returncode, code, done.stderr + done.stdout)
-        return done
+        (folder / "x.npy").write_bytes(npy("<f4", (96, 8, 8), x))
+        (folder / "y.npy").write_bytes(npy("<i4", (96,), y))
+        (folder / "images.yaml").write_text(RECIPE)
 
     # ---- profile and bench
 
     def test_profile(self):
         """Every call of the step has its time, and the table its bound."""
-        p = json.loads(self.run_it("explain", "images.yaml", "--profile", "--steps", "3", "--json", "--threads", "1").stdout)
+        p = json.loads(self.done("explain", "images.yaml", "--profile", "--steps", "3", "--json", "--threads", "1").stdout)
         self.assertEqual((p["batch"], p["threads"]), (12, 1))
         timed = [u for u in p["units"] if "seconds" in u]
         self.assertTrue(any("conv2d" in u["ops"] for u in timed))
@@ -77,7 +69,7 @@ class Lab(unittest.TestCase):
         # a dense layer of 36 x 3 weights and the convolution's 36 + 4: read, written, and their gradients read
         update = next(u for u in timed if u["ops"] == "update")
         self.assertEqual(update["bytes"], 3 * 4 * (36 + 4 + 36 * 3 + 3))
-        table = self.run_it("explain", "images.yaml", "--profile", "--steps", "2", "--threads", "1").stdout
+        table = self.done("explain", "images.yaml", "--profile", "--steps", "2", "--threads", "1").stdout
         self.assertIn("calls of one kind", table)
         self.assertIn("step of batch 12", table)
 
@@ -85,7 +77,7 @@ class Lab(unittest.TestCase):
         """What is a large part of a step and below half of its bound has a line that says why."""
         (self.folder / "drop.yaml").write_text((self.folder / "images.yaml").read_text().replace(
             "model:\n", "model:\n  - dropout: 0.5\n", 1))
-        table = self.run_it("explain", "drop.yaml", "--profile", "--steps", "2", "--threads", "1").stdout
+        table = self.done("explain", "drop.yaml", "--profile", "--steps", "2", "--threads", "1").stdout
         lines = table[table.index("calls of one kind"):table.index("calls that take")].splitlines()
         low = [i for i, line in enumerate(lines) if (m := re.match(r" +([\d.]+) % +[\d.]+ ms +(\d+) %", line))
                and float(m[1]) > 2 and int(m[2]) < 49]
@@ -96,7 +88,7 @@ class Lab(unittest.TestCase):
                 self.assertIn("Philox", lines[i + 1])
 
     def test_calls_without_times(self):
-        p = json.loads(self.run_it("explain", "images.yaml", "--json").stdout)
+        p = json.loads(self.done("explain", "images.yaml", "--json").stdout)
         self.assertTrue(all("seconds" not in u and u["bytes"] >= 0 for u in p["units"]))
         self.assertNotIn("machine", p)
 
@@ -108,8 +100,8 @@ class Lab(unittest.TestCase):
                 "--set", "data.validation=100", "--set", "train.epochs=1", "--threads", "1"]
         for recipe, sets in (("fashion-cnn", [*small, "--set", "data.validation=1000"]), ("fashion-wrn-lab", wide)):
             path = str(ROOT / f"recipes/{recipe}.yaml")
-            self.run_it("explain", path, *sets)  # decodes the images into the cache
-            memory = json.loads(self.run_it("explain", path, *sets, "--json").stdout)["memory"]
+            self.done("explain", path, *sets)  # decodes the images into the cache
+            memory = json.loads(self.done("explain", path, *sets, "--json").stdout)["memory"]
             with self.subTest(recipe):
                 self.assertEqual(memory["peak"], sum(v for k, v in memory.items() if k != "peak"))
                 peak = self.peak_of("train", path, *sets, "--dir", recipe)
@@ -117,19 +109,19 @@ class Lab(unittest.TestCase):
 
     def peak_of(self, *arguments):
         p = subprocess.Popen([ATHANOR, *arguments], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             env={**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")})
+                             env=self.environment())
         _, status, usage = os.wait4(p.pid, 0)
         p.returncode = status
         self.assertEqual(status, 0)
         return usage.ru_maxrss * 1024
 
     def test_reference_has_no_bounds(self):
-        table = self.run_it("explain", "images.yaml", "--profile", "--steps", "1", "--backend", "ref").stdout
+        table = self.done("explain", "images.yaml", "--profile", "--steps", "1", "--backend", "ref").stdout
         self.assertIn("not measured by this backend", table)
         self.assertIn("ref:conv2d", table)
 
     def test_bench(self):
-        b = json.loads(self.run_it("bench", "--steps", "1", "--threads", "1", "--json").stdout)
+        b = json.loads(self.done("bench", "--steps", "1", "--threads", "1", "--json").stdout)
         run, = b["runs"]
         self.assertEqual(run["machine"]["threads"], 1)
         self.assertTrue(all(level["rate"] > 1e8 for level in run["machine"]["rates"]))
@@ -145,7 +137,7 @@ class Lab(unittest.TestCase):
     # ---- sweep
 
     def sweep(self, *arguments, code=0):
-        return self.run_it("sweep", "images.yaml", "--threads", "1", *arguments, code=code)
+        return self.done("sweep", "images.yaml", "--threads", "1", *arguments, code=code)
 
     def rows(self, folder):
         return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
@@ -241,7 +233,7 @@ class Lab(unittest.TestCase):
         arguments = ["run", str(recipe), "--dir", "lab", "--threads", "1"]
         for s in sets:
             arguments += ["--set", s]
-        done = self.run_it(*arguments)
+        done = self.done(*arguments)
         self.assertIn("sweep throughput: 2 timed steps after 2", done.stdout)
         self.assertRegex(done.stdout, r"val_accuracy 0.1: reached after [0-9.]+ s, in epoch 1\n")
         self.assertRegex(done.stdout, r"samples/s of training, [0-9.]+ with validation\n")
@@ -255,7 +247,7 @@ class Lab(unittest.TestCase):
         data = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S).group(1))
         self.assertEqual(data["sweeps"], report["sweeps"])
         self.assertEqual(data["training"], report["training"])
-        again = self.run_it(*arguments)
+        again = self.done(*arguments)
         self.assertNotIn("trial", again.stderr)
 
 

@@ -3,15 +3,13 @@
 Usage: test_quantize.py ATHANOR. The data is made here: 200 images of two classes, bright above or below."""
 import json
 import os
-import pathlib
 import random
 import struct
-import subprocess
 import sys
-import tempfile
 import unittest
 
 from arrays import npy
+from program_test import ProgramTest
 
 ATHANOR = os.path.abspath(sys.argv[1])
 
@@ -37,38 +35,23 @@ def floats(path):
     return struct.unpack(f"<{(len(data) - begin) // 4}f", data[begin:])
 
 
-class Quantize(unittest.TestCase):
+class Quantize(ProgramTest):
+    athanor = ATHANOR
+
     @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(prefix="athanor-int8-")
-        cls.folder = pathlib.Path(cls.temporary.name)
+    def fill(cls, folder):
         rng = random.Random(1)
         y = [rng.randrange(2) for _ in range(200)]
         x = [rng.gauss(1.5 if (row < 4) == (label == 0) else 0, 1) for label in y for row in range(8) for _ in range(8)]
-        (cls.folder / "x.npy").write_bytes(npy("<f4", (200, 8, 8, 1), x))
-        (cls.folder / "y.npy").write_bytes(npy("<i4", (200,), y))
-        (cls.folder / "bright.yaml").write_text(RECIPE)
-        cls.succeeds(cls, "run", "bright.yaml", "--dir", "run")
+        (folder / "x.npy").write_bytes(npy("<f4", (200, 8, 8, 1), x))
+        (folder / "y.npy").write_bytes(npy("<i4", (200,), y))
+        (folder / "bright.yaml").write_text(RECIPE)
+        cls.succeeds("run", "bright.yaml", "--dir", "run")
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def call(self, *arguments):
-        environment = {**os.environ, "ATHANOR_CACHE": str(self.folder / "cache")}
-        return subprocess.run([ATHANOR, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
-                              timeout=120)
-
-    def succeeds(self, *arguments):
-        done = Quantize.call(self, *arguments)
-        if done.returncode:
-            raise AssertionError(done.stderr)
+    def shown(self, *arguments):
+        """All that is printed."""
+        done = self.done(*arguments)
         return done.stdout + done.stderr
-
-    def refused(self, sentence, *arguments):
-        done = self.call(*arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(sentence, done.stderr)
 
     def test_a_run_leaves_int8_copies_and_says_what_they_are(self):
         report = json.loads((self.folder / "run/report.json").read_text())["models"][0]["quantized"]
@@ -83,7 +66,7 @@ class Quantize(unittest.TestCase):
         self.assertEqual(report["int8"]["bytes"], (self.folder / "run/models/1-int8.safetensors").stat().st_size)
 
     def test_the_verb_writes_what_predict_and_evaluate_take(self):
-        out = self.succeeds("quantize", "run/models/1.safetensors", "--to", "int8", "--out", "q.safetensors")
+        out = self.shown("quantize", "run/models/1.safetensors", "--to", "int8", "--out", "q.safetensors")
         for word in ("int8:     conv2d, dense", "float32:  conv2d_1 (it has groups of channels)", "size:", "speed:",
                      "accuracy:"):
             self.assertIn(word, out)
@@ -109,13 +92,13 @@ class Quantize(unittest.TestCase):
         self.assertFalse([name for name in tensors if name.startswith("batch_normalization")])
 
     def test_samples_of_its_own_and_layers_that_stay(self):
-        out = self.succeeds("quantize", "run/models/1.safetensors", "--calibrate", "x.npy", "--except", "dense", "--out",
+        out = self.shown("quantize", "run/models/1.safetensors", "--calibrate", "x.npy", "--except", "dense", "--out",
                             "e.safetensors", "--json")
         layers = json.loads(out[out.index("{"):out.rindex("}") + 1])["layers"]
         self.assertEqual(layers[2], {"layer": "dense", "became": "float32", "reason": "it was asked to stay"})
 
     def test_an_ensemble_has_an_int8_form_with_its_weights(self):
-        out = self.succeeds("run", "bright.yaml", "--dir", "several", "--set",
+        out = self.shown("run", "bright.yaml", "--dir", "several", "--set",
                             "model.0.conv2d.filters=!choice [8, 4]", "--set",
                             "tune={objective: val_loss, max_trials: 2, jobs: 1}", "--set", "retrain={top: 2}", "--set",
                             "ensemble=weighted", "--set", "train.epochs=2")
@@ -146,21 +129,21 @@ class Quantize(unittest.TestCase):
         self.assertEqual(input_scale("--calibration", "abs_max"), usual)
         self.assertLessEqual(usual, most)
         self.assertGreater(some, 1.5 * usual)
-        self.refused("percent must be", "quantize", "run/models/1.safetensors", "--calibration", "percentile: 30")
-        self.refused("median", "quantize", "run/models/1.safetensors", "--calibration", "median")
-        self.refused("percent must be", "run", "bright.yaml", "--dir", "b", "--set",
+        self.refused_with("percent must be", "quantize", "run/models/1.safetensors", "--calibration", "percentile: 30")
+        self.refused_with("median", "quantize", "run/models/1.safetensors", "--calibration", "median")
+        self.refused_with("percent must be", "run", "bright.yaml", "--dir", "b", "--set",
                      "quantize.calibration={percentile: 101}")
 
     def test_sentences(self):
         model = "run/models/1.safetensors"
-        self.refused("quantize: to must be int8", "quantize", model, "--to", "int3")
-        self.refused("except: 'dens' is no convolution or dense layer", "quantize", model, "--except", "dens")
-        self.refused("no layer can be int8; of 'conv2d': it was asked to stay", "quantize", model, "--except",
+        self.refused_with("quantize: to must be int8", "quantize", model, "--to", "int3")
+        self.refused_with("except: 'dens' is no convolution or dense layer", "quantize", model, "--except", "dens")
+        self.refused_with("no layer can be int8; of 'conv2d': it was asked to stay", "quantize", model, "--except",
                      "conv2d,dense")
-        self.refused("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
-        self.refused("expected samples of shape", "quantize", model, "--calibrate", "y.npy")
-        self.refused("there is no folder nowhere", "quantize", model, "--out", "nowhere/q.safetensors")
-        self.refused("samples must be", "run", "bright.yaml", "--dir", "b", "--set", "quantize.samples=0")
+        self.refused_with("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
+        self.refused_with("expected samples of shape", "quantize", model, "--calibrate", "y.npy")
+        self.refused_with("there is no folder nowhere", "quantize", model, "--out", "nowhere/q.safetensors")
+        self.refused_with("samples must be", "run", "bright.yaml", "--dir", "b", "--set", "quantize.samples=0")
 
 
 if __name__ == "__main__":
