@@ -7,6 +7,7 @@
 #define ATHI_CLI_H
 
 #include "base/value.h"
+#include "recipe/recipe.h"
 #include "report/study.h"
 
 #include <stdio.h>
@@ -109,6 +110,9 @@ const char *athi_cli_cache(athi_arena *arena);
 const char *athi_cli_program(athi_arena *arena);
 /** Takes the passwords in URLs out of the list of processes. The arena lives as long as argv is read. */
 ath_status athi_cli_hide_passwords(athi_arena *arena, int n, char **argv);
+/** What --dir, --jobs, --threads, --study and --overwrite say of a run called `name`. A process that dies is a failed
+ * trial from now on, not our end. */
+ath_status athi_cli_run_opts(athi_cli *cli, const char *name, athi_run_opts *opts);
 /** Can a file be written there? A sentence before the work, in place of one behind it. */
 ath_status athi_cli_check_output(athi_cli *cli, const char *path);
 /** Makes a folder of its own below TMPDIR; memory: below /dev/shm where that can be. To be removed by athi_cli_remove. */

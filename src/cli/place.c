@@ -1,9 +1,10 @@
-/* Where the program stands: environment, own path, terminal. The library knows none of these. */
+/* Where the program stands: environment, own path, terminal, and the folder of a run. The library knows none of these. */
 #include "cli/cli.h"
 
 #include "base/file.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,20 @@ ath_status athi_cli_hide_passwords(athi_arena *arena, int n, char **argv) {
         strncpy(seen + before, shown, room); /* the rest becomes zeroes */
     }
     return ATH_OK;
+}
+
+ath_status athi_cli_run_opts(athi_cli *cli, const char *name, athi_run_opts *opts) {
+    *opts = (athi_run_opts){.directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", name)),
+                            .cache = athi_cli_cache(cli->arena),
+                            .program = athi_cli_program(cli->arena),
+                            .jobs = (int)athi_cli_count(cli, "jobs", 0),
+                            .threads = (int)athi_cli_count(cli, "threads", 0),
+                            .study = athi_cli_text(cli, "study", NULL),
+                            .overwrite = athi_cli_has(cli, "overwrite"),
+                            .interrupted = cli->interrupted,
+                            .begun = &cli->started};
+    signal(SIGPIPE, SIG_IGN);
+    return opts->directory && opts->program ? ATH_OK : ATH_E_NOMEM;
 }
 
 static bool is_folder(const char *path) {

@@ -4,7 +4,6 @@
 #include "report/page.h"
 #include "report/sweep.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 const athi_flag athi_flags_run[] = {
@@ -49,23 +48,13 @@ static ath_status run_recipe(athi_cli *cli, const athi_recipe *recipe, bool only
                          "`athanor train`",
                          recipe->path);
     athi_value *report = NULL;
-    const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
+    athi_run_opts opts;
+    ATH_TRY(athi_cli_run_opts(cli, recipe->name, &opts));
+    const char *directory = opts.directory;
     bool page = recipe->tunes || recipe->n_sweeps;
     watcher w = watch(cli, page ? directory : NULL, recipe->name);
-    athi_run_opts opts = {.directory = directory,
-                          .cache = athi_cli_cache(cli->arena),
-                          .program = athi_cli_program(cli->arena),
-                          .jobs = (int)athi_cli_count(cli, "jobs", 0),
-                          .threads = (int)athi_cli_count(cli, "threads", 0),
-                          .study = athi_cli_text(cli, "study", NULL),
-                          .only_tune = only_tune,
-                          .overwrite = athi_cli_has(cli, "overwrite"),
-                          .event = on_event,
-                          .user = &w,
-                          .interrupted = cli->interrupted,
-                          .begun = &cli->started};
-    if (!directory || !opts.program) return ATH_E_NOMEM;
-    signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
+    opts.only_tune = only_tune;
+    opts.event = on_event, opts.user = &w;
     ATH_TRY(end_watching(&w, athi_run(recipe, cli->arena, &opts, &report)));
     cli->started = true;
     ATH_TRY(athi_sweep_files(cli->ctx, cli->arena, directory, report));
@@ -165,21 +154,13 @@ static int command_threads(const athi_cli *cli, const athi_space_file *file, int
 static ath_status run_command(athi_cli *cli, const athi_space_file *file) {
     athi_value *report = NULL;
     bool dry = athi_cli_has(cli, "dry-run");
-    int jobs =
-        athi_tune_jobs(&file->tune, (int)athi_cli_count(cli, "jobs", 0), (int)athi_cli_count(cli, "threads", 0));
-    const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", file->name));
+    athi_run_opts opts;
+    ATH_TRY(athi_cli_run_opts(cli, file->name, &opts));
+    const char *directory = opts.directory;
     watcher w = watch(cli, dry ? NULL : directory, file->name);
-    athi_run_opts opts = {.directory = directory,
-                          .jobs = jobs,
-                          .threads = command_threads(cli, file, jobs),
-                          .study = athi_cli_text(cli, "study", NULL),
-                          .overwrite = athi_cli_has(cli, "overwrite"),
-                          .event = on_event,
-                          .user = &w,
-                          .interrupted = cli->interrupted,
-                          .begun = &cli->started};
-    if (!directory) return ATH_E_NOMEM;
-    signal(SIGPIPE, SIG_IGN);
+    opts.jobs = athi_tune_jobs(&file->tune, opts.jobs, opts.threads);
+    opts.threads = command_threads(cli, file, opts.jobs);
+    opts.event = on_event, opts.user = &w;
     ATH_TRY(end_watching(&w, athi_tune_command(file, cli->arena, &opts, cli->command, dry, &report)));
     cli->started = true;
     if (dry && !athi_cli_has(cli, "json")) return ATH_OK;

@@ -3,8 +3,6 @@
 #include "recipe/sweep.h"
 #include "report/sweep.h"
 
-#include <signal.h>
-
 const athi_flag athi_flags_sweep[] = {
     {"over", ATHI_FLAG_TEXTS, "PATH=A,B,C",
      "a constant and its values (YAML): data.batch=8,16,32; several: every combination (default: the recipe's "
@@ -95,20 +93,12 @@ static ath_status sweep(athi_cli *cli, const athi_recipe *recipe) {
     const athi_sweep_opts *sweeps = NULL;
     int n = 0;
     ATH_TRY(choose(cli, recipe, &sweeps, &n));
-    const char *directory = athi_cli_text(cli, "dir", athi_arena_printf(cli->arena, "runs/%s", recipe->name));
-    athi_run_opts opts = {.directory = directory,
-                          .cache = athi_cli_cache(cli->arena),
-                          .program = athi_cli_program(cli->arena),
-                          .jobs = (int)athi_cli_count(cli, "jobs", 0),
-                          .threads = (int)athi_cli_count(cli, "threads", 0),
-                          .overwrite = athi_cli_has(cli, "overwrite"),
-                          .event = on_event,
-                          .user = cli,
-                          .interrupted = cli->interrupted,
-                          .begun = &cli->started};
+    athi_run_opts opts;
+    ATH_TRY(athi_cli_run_opts(cli, recipe->name, &opts));
+    const char *directory = opts.directory;
+    opts.event = on_event, opts.user = cli;
     athi_value *report = athi_value_new(cli->arena, ATHI_MAP), *list = athi_value_new(cli->arena, ATHI_LIST);
-    if (!directory || !opts.program || !report || !list) return ATH_E_NOMEM;
-    signal(SIGPIPE, SIG_IGN); /* a worker that dies is a failed trial, not our end */
+    if (!report || !list) return ATH_E_NOMEM;
     for (int i = 0; i < n; i++) {
         athi_value *entry = NULL;
         ATH_TRY(athi_sweep_run(recipe, cli->arena, &sweeps[i], &opts, &entry));
