@@ -88,6 +88,12 @@ static int utf8_length(const unsigned char *p) {
     return 0;
 }
 
+bool athi_is_utf8(const char *text) {
+    int n = 1;
+    for (const unsigned char *p = (const unsigned char *)text; *p && n; p += n) n = utf8_length(p);
+    return n > 0;
+}
+
 /* Bytes that are not UTF-8 become U+FFFD: the result is always JSON. */
 static void write_string(athi_text *out, const char *text) {
     static const char *const escapes[] = {['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\t'] = "\\t",

@@ -57,6 +57,8 @@ const char *athi_value_type_name(athi_value_type type); /* "an integer", "a map"
 ath_status athi_json_write(athi_text *out, const athi_value *v, int indent /* 0: one line */);
 /** Reads one JSON text of n bytes. Errors: ATH_E_SYNTAX with line and column. */
 ath_status athi_json_read(ath_ctx *ctx, athi_arena *arena, const char *text, int64_t n, athi_value **out);
+/** Can the text stand in JSON as it is? */
+bool athi_is_utf8(const char *text);
 
 /* A map under construction; the first failure stays, and what follows it does nothing. */
 typedef struct athi_map_maker {

@@ -91,8 +91,8 @@ static ath_status read_flag(athi_cli *cli, int n, char **argv, int *i) {
                                  equals + 1);
             return store(cli, k, "");
         }
-        if (equals) return store(cli, k, equals + 1);
-        if (*i + 1 >= n)
+        if (equals && equals[1]) return store(cli, k, equals + 1);
+        if (equals || *i + 1 >= n || !*argv[*i + 1])
             return athi_fail(cli->ctx, ATH_E_OPTION, "%s: --%s needs a value: --%s %s", cli->verb->name, name, name,
                              flag->argument);
         return store(cli, k, argv[++*i]);

@@ -151,7 +151,12 @@ ath_status athi_recipe_read(ath_ctx *ctx, const char *path, const char *const *s
     int64_t n;
     *recipe = NULL;
     ATH_TRY(athi_file_read(ctx, path, false, ATHI_RECIPE_BYTES_MAX, &text, &n));
-    ath_status status = athi_recipe_parse(ctx, path, text, n, sets, n_sets, recipe);
+    const bool model = n > 8 && text[7] == 0 && text[8] == '{'; /* safetensors: the size of a header, and it */
+    ath_status status = model ? athi_fail(ctx, ATH_E_OPTION,
+                                          "%s: this is a finished model, not a recipe; `athanor evaluate` and "
+                                          "`athanor predict` use models",
+                                          path)
+                              : athi_recipe_parse(ctx, path, text, n, sets, n_sets, recipe);
     athi_free(ctx, text);
     return status;
 }

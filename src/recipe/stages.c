@@ -125,6 +125,16 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     return athi_stage_report(s, report);
 }
 
+/* Workers are told them as JSON, which has no words for other bytes. */
+static ath_status check_folders(const athi_recipe *recipe, const athi_run_opts *opts) {
+    const char *const folders[] = {opts->directory, recipe->folder, opts->cache};
+    for (int i = 0; i < ATHI_COUNT(folders); i++)
+        if (folders[i] && !athi_is_utf8(folders[i]))
+            return athi_fail(recipe->ctx, ATH_E_OPTION,
+                             "%s: the name of this folder is not UTF-8; rename it, or choose another", folders[i]);
+    return ATH_OK;
+}
+
 ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run_opts *opts, athi_value **report) {
     athi_stages s = {.ctx = recipe->ctx,
                      .arena = arena,
@@ -135,6 +145,7 @@ ath_status athi_run(const athi_recipe *recipe, athi_arena *arena, const athi_run
     if (recipe->tunes) s.ctx->threads = athi_stage_threads(&s);
     int lock = -1;
     const bool made = !athi_file_exists(opts->directory);
+    ATH_TRY(check_folders(recipe, opts));
     ATH_TRY(athi_make_dirs(s.ctx, opts->directory));
     const char *lock_path = athi_stage_path(&s, "lock");
     if (!lock_path) return ATH_E_NOMEM;

@@ -241,6 +241,15 @@ static ath_status lengthen(run *r) {
 
 /* ---- beginning and end --------------------------------------------------------------------------- */
 
+/* Nobody but a disk or a hand cuts such a file short: it is written beside and renamed. */
+static ath_status load_state(const run *r) {
+    char sentence[ATHI_ERRMSG_MAX];
+    ath_status status = athi_state_load(r->ctx, r->model->state, r->o->state_path);
+    if (status == ATH_OK || status == ATH_E_NOMEM) return status;
+    snprintf(sentence, sizeof sentence, "%s", ath_errmsg(r->ctx));
+    return athi_fail(r->ctx, status, "%s; without that file the training begins anew", sentence);
+}
+
 static ath_status begin_augmentation(run *r) {
     int64_t batch = ATHI_MIN(r->o->batch, r->o->train->n), scratch = athi_feed_scratch(&r->feed, batch);
     if (!scratch) return ATH_OK;
@@ -275,7 +284,7 @@ static ath_status begin(run *r) {
     if (!r->reports) return ATH_E_NOMEM;
     ATH_TRY(athi_callbacks_check(m, o->callbacks, o->n_callbacks, r->names, r->n_reports));
     bool resumed = o->resume && o->state_path && athi_file_exists(o->state_path), stop = false;
-    if (resumed) ATH_TRY(athi_state_load(r->ctx, m->state, o->state_path));
+    if (resumed) ATH_TRY(load_state(r));
     if (resumed) ATH_TRY(lengthen(r));
     m->version++;
     if (o->log_path) ATH_TRY(athi_lines_keep(r->ctx, o->log_path, r->progress[ATHI_EPOCHS_DONE]));

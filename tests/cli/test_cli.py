@@ -129,6 +129,8 @@ class Program(ProgramTest):
                      "--stpes", "3", "points.yaml")
         self.refused("train: --steps takes an integer of at least 1, got '0'", "train", "points.yaml", "--steps=0")
         self.refused("train: --steps needs a value: --steps N", "train", "points.yaml", "--steps")
+        for empty in (("--dir", ""), ("--dir=",)):
+            self.refused("run: --dir needs a value: --dir FOLDER", "run", "points.yaml", *empty)
         self.refused("run: --overwrite takes no value, got 'yes'", "run", "points.yaml", "--overwrite=yes")
 
     def test_arguments(self):
@@ -299,6 +301,23 @@ class Program(ProgramTest):
         done = self.call("train", "points.yaml", "--set", "data.samples=5000", "--dir", "runs/samples")
         self.assertRegex(done.stderr, r"^athanor: points.yaml:\d+:\d+: data.samples: 5000 asked for, but there are \d+\n$")
         self.assertEqual(done.returncode, 2)
+
+    def test_a_state_that_is_cut_short(self):
+        self.succeeds("train", "points.yaml", "--dir", "runs/cut")
+        os.truncate(self.folder / "runs/cut/state.safetensors", 500)
+        more = ("train", "points.yaml", "--dir", "runs/cut", "--set", "train.epochs=4")
+        self.refused_with("does not fit into its 500 bytes; without that file the training begins anew", *more)
+        self.refused("runs/cut/model.safetensors: this is a finished model, not a recipe; `athanor evaluate` and "
+                     "`athanor predict` use models", "train", "runs/cut/model.safetensors")
+        os.remove(self.folder / "runs/cut/state.safetensors")
+        self.succeeds(*more)
+
+    def test_a_folder_whose_name_is_no_text(self):
+        for verb in ("run", "tune"):
+            done = subprocess.run([ATHANOR, verb, "points.yaml", "--dir", b"runs/\xff"], cwd=self.folder, capture_output=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(b"the name of this folder is not UTF-8; rename it, or choose another", done.stderr)
+            self.assertFalse(os.path.exists(os.fsencode(self.folder / "runs") + b"/\xff"))
 
     def test_explain_of_one_parameter(self):
         shown = self.succeeds("explain", "points.yaml", "--set", "seed=-1", "--set", "model=[dense: {units: !int {min: 3, max: 3}}]",
