@@ -66,6 +66,10 @@ static ath_status merge_params(athi_space_file *f, const char *const *params, in
                 f->ctx, ATH_E_OPTION,
                 "--param %.100s: expected NAME=RANGE, such as 'lr=!float {min: 1e-5, max: 0.1, prior: log}'",
                 params[i]);
+        for (int k = 0; k < i; k++)
+            if (strncmp(params[k], params[i], (size_t)(equals - params[i]) + 1) == 0)
+                return athi_fail(f->ctx, ATH_E_OPTION, "--param %.*s stands twice; leave one out",
+                                 (int)(equals - params[i]), params[i]);
         ATH_TRY(athi_value_set_option(f->ctx, f->arena, "--param", space, params[i]));
     }
     return ATH_OK;

@@ -283,6 +283,7 @@ class Command(unittest.TestCase):
             ("the parameters 'a.b' and 'a_b' would both be ATHANOR_PARAM_A_B", (
                 "--param", "a.b=!int {min: 0, max: 9}", "--param", "a_b=!int {min: 0, max: 9}", *LOSS, "--", "true")),
             ("there is nothing to search", (*LOSS, "--", "true")),
+            ("--param x stands twice; leave one out", (*X, *X, *LOSS, "--", "true")),
             ("--overwrite empties the run's folder, but the trials lie where --study says", (
                 *X, *LOSS, "--study", "s.db", "--overwrite", "--", "true")),
             ("--param lr: expected NAME=RANGE, such as 'lr=!float", ("--param", "lr", *LOSS, "--", "true")),
