@@ -310,7 +310,7 @@ typedef struct athi_run_opts {
     void (*event)(void *user, const athi_run_event *event);
     void *user;
     const volatile int *interrupted;
-    bool *begun; /* set when trials or trainings begin, before the first event of theirs; NULL: nobody asks */
+    bool *begun; /* set when a trial or training has begun, before the first event of it; NULL: nobody asks */
 } athi_run_opts;
 
 /** All stages that the recipe names, each continued where it stopped; `report` is report.json's content, also

@@ -52,13 +52,23 @@ typedef struct training {
     athi_job job;
 } training;
 
+static void on_batch(void *user, int64_t epoch, int64_t batch, int64_t batches) {
+    const athi_stages *s = user;
+    (void)epoch, (void)batch, (void)batches;
+    if (s->opts->begun) *s->opts->begun = true;
+}
+
 static ath_status open_training(athi_stages *s, const double *point, uint64_t seed, training *t) {
     athi_value *bound = NULL;
     ATH_TRY(athi_recipe_bind(s->recipe, s->arena, point, seed, &bound));
     t->bound = bound;
     ATH_TRY(athi_bound_data(s->ctx, bound, s->recipe->folder, s->opts->cache, &t->data));
-    t->opts =
-        (athi_training_opts){.bound = bound, .data = t->data, .n_callbacks = -1, .interrupted = s->opts->interrupted};
+    t->opts = (athi_training_opts){.bound = bound,
+                                   .data = t->data,
+                                   .n_callbacks = -1,
+                                   .on_batch = on_batch,
+                                   .user = s,
+                                   .interrupted = s->opts->interrupted};
     return ATH_OK;
 }
 

@@ -117,7 +117,6 @@ static ath_status run_stages(athi_stages *s, athi_value **report) {
     if (s->opts->joins) return athi_join_report(s->arena, s->search, s->recipe->name, s->why, report);
     if (!s->opts->only_tune) {
         s->working = true;
-        if (s->opts->begun) *s->opts->begun = true;
         ATH_TRY(athi_stage_members(s));
         ATH_TRY(athi_stage_ensemble(s));
         ATH_TRY(athi_stage_quantize(s));

@@ -170,7 +170,7 @@ static ath_status train_epoch(run *r, bool *ended) {
     int64_t epoch = r->progress[ATHI_EPOCHS_DONE], n = o->train->n, batches = (n + o->batch - 1) / o->batch,
             at_once = ATHI_MAX(o->steps_per_execution, 1);
     athi_epoch_order(o->seed, epoch, n, o->shuffle, r->order);
-    double begin = athi_now(), told = begin;
+    double begin = athi_now(), told = 0; /* the first batch is told at once, before it is saved */
     r->begun = begin, r->samples = 0, r->asked = -1;
     *ended = true;
     for (int64_t b = r->progress[ATHI_BATCHES_DONE]; b < batches; b++) {
@@ -247,7 +247,7 @@ static ath_status load_state(const run *r) {
     ath_status status = athi_state_load(r->ctx, r->model->state, r->o->state_path);
     if (status == ATH_OK || status == ATH_E_NOMEM) return status;
     snprintf(sentence, sizeof sentence, "%s", ath_errmsg(r->ctx));
-    return athi_fail(r->ctx, status, "%s; without that file the training begins anew", sentence);
+    return athi_fail(r->ctx, status, "%s; delete it to begin this training again", sentence);
 }
 
 static ath_status begin_augmentation(run *r) {

@@ -107,10 +107,7 @@ ath_status athi_state_load(ath_ctx *ctx, athi_state *s, const char *path) {
         memcpy(&expected, sum, sizeof expected);
         memset(sum, 0, sizeof expected);
         if (size - begin != s->contents.data_bytes || checksum(data, size - begin) != expected)
-            status = athi_fail(ctx, ATH_E_DATA,
-                               "%s: damaged: its checksum does not fit its content; delete it to begin "
-                               "this training again",
-                               path);
+            status = athi_fail(ctx, ATH_E_DATA, "%s: damaged: its checksum does not fit its content", path);
         else
             memcpy(s->data, data, (size_t)s->contents.data_bytes);
     }

@@ -187,7 +187,6 @@ static ath_status run(athi_runner *r) {
 ath_status athi_runner_run(ath_ctx *ctx, const athi_runner_opts *opts, athi_runner_result *result) {
     *result = (athi_runner_result){0};
     ATH_TRY(check(ctx, opts));
-    if (opts->begun) *opts->begun = true;
     athi_runner r = {.ctx = ctx, .opts = opts, .result = result, .n = opts->jobs};
     r.arena = athi_arena_create(ctx);
     r.scratch = athi_arena_create(ctx);

@@ -55,7 +55,7 @@ typedef struct athi_runner_opts {
     void (*progress)(void *user, const athi_search *search, const athi_task *task, const athi_value *event);
     void *user;
     const volatile int *interrupted; /* set by the program's signal handler */
-    bool *begun; /* set when the options were found sound; NULL: nobody asks */
+    bool *begun; /* set when a task begins; NULL: nobody asks */
 } athi_runner_opts;
 
 typedef struct athi_runner_result {

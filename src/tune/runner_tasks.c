@@ -202,6 +202,7 @@ ath_status athi_runner_give_tasks(athi_runner *r, bool *waiting) {
             r->result->why = why;
             return ATH_OK;
         }
+        if (r->opts->begun) *r->opts->begun = true;
         ATH_TRY(give_task(r, &r->slots[i], &task));
     }
     return ATH_OK;

@@ -306,11 +306,23 @@ class Program(ProgramTest):
         self.succeeds("train", "points.yaml", "--dir", "runs/cut")
         os.truncate(self.folder / "runs/cut/state.safetensors", 500)
         more = ("train", "points.yaml", "--dir", "runs/cut", "--set", "train.epochs=4")
-        self.refused_with("does not fit into its 500 bytes; without that file the training begins anew", *more)
+        self.refused_with("does not fit into its 500 bytes; delete it to begin this training again", *more)
         self.refused("runs/cut/model.safetensors: this is a finished model, not a recipe; `athanor evaluate` and "
                      "`athanor predict` use models", "train", "runs/cut/model.safetensors")
         os.remove(self.folder / "runs/cut/state.safetensors")
         self.succeeds(*more)
+
+    def test_a_full_disk_in_the_first_epoch(self):
+        """The disk is one of memory, in a mount namespace of its own; the state does not fit, the rest does."""
+        (self.folder / "full").mkdir()
+        inside = "mount -t tmpfs -o size=12k none full 2>/dev/null || exit 77; exec \"$@\""
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", inside, "sh", ATHANOR, "train", "points.yaml", "--dir", "full/t",
+                               "--set", "model.0.dense.units=2000"], cwd=self.folder, env=self.environment(),
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode == 77 or "unshare" in done.stderr:
+            self.skipTest("no mount namespaces here")
+        self.assertIn("athanor: full/t/state.safetensors: no space left on device: free some and start again", done.stderr)
+        self.assertEqual(done.returncode, 1)
 
     def test_a_folder_whose_name_is_no_text(self):
         for verb in ("run", "tune"):
