@@ -26,7 +26,9 @@ ath_status athi_fail_errno(ath_ctx *ctx, const char *path, const char *what) {
     case EISDIR: return athi_fail(ctx, ATH_E_IO, "%s: is a folder, a file was expected", path);
     case ENOTDIR: return athi_fail(ctx, ATH_E_IO, "%s: a part of the path is a file, not a folder", path);
     case EACCES:
-    case EPERM: return athi_fail(ctx, ATH_E_IO, "%s: %s is not permitted; check owner and mode, or choose another place", path, what);
+    case EPERM:
+        return athi_fail(ctx, ATH_E_IO, "%s: %s is not permitted; check owner and mode, or choose another place", path,
+                         what);
     case EROFS:
         return athi_fail(ctx, ATH_E_IO, "%s: the file system is read-only; choose another folder", path);
     case ENOSPC:

@@ -1,7 +1,8 @@
 /* The program's inside: verbs are rows {name, sentence, arguments, options, function}; one parser reads the options of
  * all of them, and --help is printed from the same rows.
  *
- *   main.c  verbs, signals, exit codes     arguments.c  parsing, help       place.c  cache folder, terminal, own path
+ *   main.c  verbs, signals, exit codes     arguments.c  parsing, help       place.c  cache folder, terminal, own path,
+ *                                                                                    the folder of a run
  *   verb_*.c  a verb or a small family     progress.c   what is seen while something runs */
 #ifndef ATHI_CLI_H
 #define ATHI_CLI_H

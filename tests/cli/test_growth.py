@@ -2,13 +2,12 @@
 """A space that grows between two starts of one study: recipes, commands and ask-tell, from outside.
 Usage: test_growth.py ATHANOR ROOT."""
 import json
-import pathlib
 import subprocess
-import tempfile
 import time
 import unittest
 
 import test_cli
+from program_test import ProgramTest
 from test_cli import ATHANOR
 
 SCRIPT = ("sh", "-c", "echo \"{{\\\"loss\\\": {x}}\"", "0", "{k}")
@@ -17,15 +16,13 @@ WIDE = ("--param", "x=!float {min: -1, max: 2}", "--param", "k=!choice [c, b, a]
 LOSS = ("--set", "objective=loss")
 
 
-class Growth(unittest.TestCase):
-    call, succeeds = test_cli.Program.call, test_cli.Program.succeeds
+class Growth(ProgramTest):
+    athanor = ATHANOR
 
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory(prefix="athanor-growth-")
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-        test_cli.make_data(self.folder)
-        (self.folder / "points.yaml").write_text(test_cli.RECIPE)
+    @classmethod
+    def fill(cls, folder):
+        test_cli.make_data(folder)
+        (folder / "points.yaml").write_text(test_cli.RECIPE)
 
     def refused(self, sentence, *arguments):
         done = self.call(*arguments)
