@@ -12,98 +12,52 @@
  *
  * A function of the view: so any number may be pending, and no one waits for the last of a generation. */
 #include "tune/observed.h"
+#include "tune/population.h"
 
 #include <math.h>
 
-/* Who owns which place after the first `covered` trials of a view. */
 typedef struct population {
+    athi_population head;
     int64_t *owner; /* per place: index in the view, -1: nobody yet */
-    int64_t size, covered, last;
 } population;
-
-typedef struct kept {
-    athi_arena *arena;
-    population population;
-    const athi_space *space;
-    uint64_t seed;
-} kept;
 
 /* ---- the population ------------------------------------------------------------------------------------ */
 
-static bool make_places(athi_arena *arena, int64_t size, population *p) {
-    *p = (population){.size = size, .owner = athi_arena_array(arena, size, sizeof *p->owner)};
-    for (int64_t i = 0; p->owner && i < size; i++) p->owner[i] = -1;
+static bool make_places(athi_arena *arena, athi_population *head) {
+    population *p = (population *)head;
+    p->owner = athi_arena_array(arena, head->size, sizeof *p->owner);
+    for (int64_t i = 0; p->owner && i < head->size; i++) p->owner[i] = -1;
     return p->owner != NULL;
 }
 
-static void take(const athi_view *view, population *p, int64_t t) {
+static ath_status take_place(athi_arena *scratch, const athi_view *view, athi_population *head, int64_t t) {
+    (void)scratch;
     const athi_trial *trial = view->trials[t];
     athi_evidence says = athi_trial_evidence(view, trial);
-    if (says != ATHI_SAYS_VALUE && says != ATHI_SAYS_FAILED) return;
-    int64_t *owner = &p->owner[trial->number % p->size];
+    if (says != ATHI_SAYS_VALUE && says != ATHI_SAYS_FAILED) return ATH_OK;
+    int64_t *owner = &((population *)head)->owner[trial->number % head->size];
     if (*owner < 0 || !athi_trial_beats(view, view->trials[*owner], trial)) *owner = t;
-}
-
-/* Until the end of the view, or the first trial that has not ended. */
-static void fold(const athi_view *view, population *p, bool to_the_end) {
-    for (; p->covered < view->n; p->covered++) {
-        const athi_trial *t = view->trials[p->covered];
-        if (!to_the_end && athi_trial_evidence(view, t) == ATHI_SAYS_PENDING) return;
-        take(view, p, p->covered);
-        p->last = t->number;
-    }
-}
-
-static void destroy(void *data) { athi_arena_destroy(((kept *)data)->arena); }
-
-/* A trial that appeared among the covered ones since would move the last of them. */
-static bool fits(const athi_view *v, const kept *k, int64_t size) {
-    const population *p = &k->population;
-    return k->seed == v->seed && k->space == v->space && p->size == size && p->covered <= v->n &&
-           (p->covered == 0 || v->trials[p->covered - 1]->number == p->last);
-}
-
-static ath_status recall(ath_ctx *ctx, const athi_view *view, int64_t size, population **out) {
-    athi_cache *cache = view->cache;
-    if (cache->owner != &athi_sampler_de || !fits(view, cache->data, size)) {
-        athi_cache_clear(cache);
-        athi_arena *arena = athi_arena_create(ctx);
-        kept *k = arena ? athi_arena_alloc(arena, sizeof *k) : NULL;
-        if (!k || !make_places(arena, size, &k->population)) {
-            athi_arena_destroy(arena);
-            return ATH_E_NOMEM;
-        }
-        k->arena = arena, k->space = view->space, k->seed = view->seed;
-        *cache = (athi_cache){&athi_sampler_de, k, destroy};
-    }
-    *out = &((kept *)cache->data)->population;
     return ATH_OK;
 }
 
-static ath_status populate(ath_ctx *ctx, athi_arena *arena, const athi_view *view, int64_t size, population *p) {
-    if (!make_places(arena, size, p)) return ATH_E_NOMEM;
-    if (view->cache) {
-        population *known;
-        ATH_TRY(recall(ctx, view, size, &known));
-        fold(view, known, false);
-        memcpy(p->owner, known->owner, (size_t)size * sizeof *p->owner);
-        p->covered = known->covered;
-    }
-    fold(view, p, true);
-    return ATH_OK;
+static void copy_owners(athi_population *to, const athi_population *from) {
+    memcpy(((population *)to)->owner, ((const population *)from)->owner, (size_t)to->size * sizeof(int64_t));
 }
+
+static const athi_population_kind owners = {&athi_sampler_de, sizeof(population), make_places, take_place,
+                                            copy_owners};
 
 /* ---- a suggestion -------------------------------------------------------------------------------------- */
 
 /* Owners of three places that are neither `place` nor each other's; false: there are too few. */
 static bool draw_three(const population *p, int64_t place, athi_rng *rng, int64_t three[3]) {
     int64_t owned = 0;
-    for (int64_t i = 0; i < p->size; i++) owned += i != place && p->owner[i] >= 0;
+    for (int64_t i = 0; i < p->head.size; i++) owned += i != place && p->owner[i] >= 0;
     if (owned < 3) return false;
     for (int k = 0; k < 3; k++) {
         bool again = true;
         while (again) {
-            int64_t i = (int64_t)athi_rng_below(rng, (uint64_t)p->size);
+            int64_t i = (int64_t)athi_rng_below(rng, (uint64_t)p->head.size);
             again = i == place || p->owner[i] < 0;
             three[k] = p->owner[i];
             for (int j = 0; j < k; j++) again = again || three[j] == three[k];
@@ -127,7 +81,7 @@ static ath_status evolve(athi_arena *arena, const athi_de_opts *opts, const athi
     const athi_space *space = view->space;
     double *parents = athi_arena_array(arena, 4 * ATHI_MAX(space->n, 1), sizeof *parents);
     if (!parents) return ATH_E_NOMEM;
-    int64_t target = p->owner[view->trial % p->size];
+    int64_t target = p->owner[view->trial % p->head.size];
     for (int k = 0; k < 3; k++) athi_trial_point(view, three[k], parents + k * space->n);
     double *own = parents + 3 * space->n;
     athi_trial_point(view, target >= 0 ? target : three[0], own);
@@ -150,8 +104,8 @@ static ath_status search(ath_ctx *ctx, athi_arena *arena, const void *options, c
     athi_rng rng = athi_rng_at(view->seed, ATHI_PURPOSE(ATHI_RNG_SAMPLER, view->trial));
     if (view->trial < opts->population || view->space->n == 0)
         return athi_sampler_sobol.suggest(ctx, NULL, view, point, exhausted);
-    ATH_TRY(populate(ctx, arena, view, opts->population, &p));
-    if (!draw_three(&p, view->trial % p.size, &rng, three))
+    ATH_TRY(athi_populate(ctx, arena, NULL, view, &owners, opts->population, &p.head));
+    if (!draw_three(&p, view->trial % p.head.size, &rng, three))
         return athi_sampler_sobol.suggest(ctx, NULL, view, point, exhausted);
     ATH_TRY(evolve(arena, opts, view, &p, three, &rng, point));
     return athi_avoid_duplicate(ctx, view, point, exhausted);

@@ -12,6 +12,7 @@
  *   cache        the population after all trials that have ended, up to the first that has not */
 #include "tune/observed.h"
 #include "tune/pareto.h"
+#include "tune/population.h"
 
 #include <math.h>
 
@@ -24,18 +25,11 @@ typedef struct member {
     int64_t layer; /* of the feasible */
 } member;
 
-/* Who lives after the first `covered` trials of a view. */
 typedef struct population {
+    athi_population head;
     member *members;
-    int64_t size, n, covered, last;
+    int64_t n; /* alive */
 } population;
-
-typedef struct kept {
-    athi_arena *arena;
-    population population;
-    const athi_space *space;
-    uint64_t seed;
-} kept;
 
 /* ---- ranking ------------------------------------------------------------------------------------------- */
 
@@ -68,18 +62,20 @@ static ath_status rank_members(athi_arena *scratch, const athi_view *view, popul
 
 /* ---- the population ------------------------------------------------------------------------------------ */
 
-static bool make_places(athi_arena *arena, int64_t size, population *p) {
-    *p = (population){.size = size, .members = athi_arena_array(arena, size + 1, sizeof *p->members)};
+static bool make_places(athi_arena *arena, athi_population *head) {
+    population *p = (population *)head;
+    p->members = athi_arena_array(arena, head->size + 1, sizeof *p->members);
     return p->members != NULL;
 }
 
-static ath_status join(athi_arena *scratch, const athi_view *view, population *p, int64_t t) {
+static ath_status join(athi_arena *scratch, const athi_view *view, athi_population *head, int64_t t) {
+    population *p = (population *)head;
     const athi_trial *trial = view->trials[t];
     if (athi_trial_evidence(view, trial) != ATHI_SAYS_VALUE) return ATH_OK;
     for (int k = 0; k < view->n_objectives; k++) /* a pruned trial may lack some */
         if (isnan(athi_trial_loss(view, trial, k))) return ATH_OK;
     p->members[p->n++] = (member){.trial = t, .violation = athi_trial_violation(trial)};
-    if (p->n <= p->size) return ATH_OK;
+    if (p->n <= head->size) return ATH_OK;
     int64_t worst = 0;
     athi_arena_reset(scratch);
     ATH_TRY(rank_members(scratch, view, p));
@@ -90,64 +86,22 @@ static ath_status join(athi_arena *scratch, const athi_view *view, population *p
     return ATH_OK;
 }
 
-/* Until the end of the view, or the first trial that has not ended. */
-static ath_status fold(athi_arena *scratch, const athi_view *view, population *p, bool to_the_end) {
-    for (; p->covered < view->n; p->covered++) {
-        const athi_trial *t = view->trials[p->covered];
-        if (!to_the_end && athi_trial_evidence(view, t) == ATHI_SAYS_PENDING) return ATH_OK;
-        ATH_TRY(join(scratch, view, p, p->covered));
-        p->last = t->number;
-    }
-    return ATH_OK;
+static void copy_members(athi_population *to, const athi_population *from) {
+    population *p = (population *)to;
+    const population *known = (const population *)from;
+    memcpy(p->members, known->members, (size_t)known->n * sizeof *p->members);
+    p->n = known->n;
 }
 
-static void destroy(void *data) { athi_arena_destroy(((kept *)data)->arena); }
-
-/* A trial that appeared among the covered ones since would move the last of them. */
-static bool fits(const athi_view *v, const kept *k, int64_t size) {
-    const population *p = &k->population;
-    return k->seed == v->seed && k->space == v->space && p->size == size && p->covered <= v->n &&
-           (p->covered == 0 || v->trials[p->covered - 1]->number == p->last);
-}
-
-static ath_status recall(ath_ctx *ctx, const athi_view *view, int64_t size, population **out) {
-    athi_cache *cache = view->cache;
-    if (cache->owner != &athi_sampler_nsga2 || !fits(view, cache->data, size)) {
-        athi_cache_clear(cache);
-        athi_arena *arena = athi_arena_create(ctx);
-        kept *k = arena ? athi_arena_alloc(arena, sizeof *k) : NULL;
-        if (!k || !make_places(arena, size, &k->population)) {
-            athi_arena_destroy(arena);
-            return ATH_E_NOMEM;
-        }
-        k->arena = arena, k->space = view->space, k->seed = view->seed;
-        *cache = (athi_cache){&athi_sampler_nsga2, k, destroy};
-    }
-    *out = &((kept *)cache->data)->population;
-    return ATH_OK;
-}
-
-static ath_status gather(ath_ctx *ctx, athi_arena *arena, athi_arena *scratch, const athi_view *view, int64_t size,
-                         population *p) {
-    if (!make_places(arena, size, p)) return ATH_E_NOMEM;
-    if (view->cache) {
-        population *known;
-        ATH_TRY(recall(ctx, view, size, &known));
-        ATH_TRY(fold(scratch, view, known, false));
-        memcpy(p->members, known->members, (size_t)known->n * sizeof *p->members);
-        p->n = known->n, p->covered = known->covered;
-    }
-    ATH_TRY(fold(scratch, view, p, true));
-    athi_arena_reset(scratch);
-    return rank_members(scratch, view, p);
-}
+static const athi_population_kind living = {&athi_sampler_nsga2, sizeof(population), make_places, join, copy_members};
 
 static ath_status populate(ath_ctx *ctx, athi_arena *arena, const athi_view *view, int64_t size, population *p) {
     athi_arena *scratch = athi_arena_create(ctx);
     if (!scratch) return ATH_E_NOMEM;
-    ath_status status = gather(ctx, arena, scratch, view, size, p);
+    ath_status status = athi_populate(ctx, arena, scratch, view, &living, size, &p->head);
+    athi_arena_reset(scratch);
+    if (status == ATH_OK) status = rank_members(scratch, view, p);
     athi_arena_destroy(scratch);
-    if (status == ATH_E_NOMEM && view->cache) athi_cache_clear(view->cache); /* it may be half done */
     return status;
 }
 
