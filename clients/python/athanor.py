@@ -74,10 +74,12 @@ class Study:
             path = self._file = self._write(space)
         sets = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
         command = [program, "ask-tell", path, *sets, *([f"--study={study}"] if study else [])]
+        self._words = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # a pipe nobody reads fills up
         try:
             self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=subprocess.PIPE, text=True, encoding="utf-8")
+                                            stderr=self._words, text=True, encoding="utf-8")
         except OSError as e:
+            self._words.close()
             self._forget()
             raise Error(f"{program}: cannot be started: {e.strerror}; give program=PATH") from e
         first = self._ready()
@@ -136,7 +138,7 @@ class Study:
             except (OSError, subprocess.TimeoutExpired):
                 self._server.kill()
                 self._server.wait()
-        for stream in (self._server.stdin, self._server.stdout, self._server.stderr):
+        for stream in (self._server.stdin, self._server.stdout, self._words):
             try:
                 stream.close()
             except OSError:
@@ -186,7 +188,8 @@ class Study:
         if not line:
             self._gone = True
             self._server.wait()
-            words = self._server.stderr.read().strip().splitlines()
+            self._words.seek(0)
+            words = self._words.read().strip().splitlines()
             raise Error(words[-1].removeprefix("athanor: ") if words
                         else f"the server has ended with status {self._server.returncode}")
         answer = json.loads(line)

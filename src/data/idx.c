@@ -5,7 +5,7 @@ static bool sniff(const char *data, int64_t size) {
     return size >= 4 && data[0] == 0 && data[1] == 0 && data[2] >= 8 && data[2] <= 14 && data[3] != 0;
 }
 
-/* Type byte -> our type; 0 size: not readable. */
+/* Type byte -> our type; 0x0B, of 16 bits, has none. */
 static const struct {
     unsigned char code;
     ath_dtype dtype;

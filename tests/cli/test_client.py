@@ -39,6 +39,16 @@ class Client(unittest.TestCase):
         self.addCleanup(study.close)
         return study
 
+    def test_a_server_with_many_words_does_not_block(self):
+        server = self.folder / "server.sh"
+        server.write_text("#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' 'w' >&2\n"
+                          "while read -r line; do echo '{\"trial\": 0, \"params\": {}}'; done\n")
+        server.chmod(0o755)
+        signal.alarm(20)  # it would wait for ever
+        self.addCleanup(signal.alarm, 0)
+        with athanor.Study(SPACE, program=str(server)) as study:
+            self.assertEqual(study.ask().number, 0)
+
     def test_a_search(self):
         study = self.open(study=self.study)
         told = {}
