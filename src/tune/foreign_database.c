@@ -64,7 +64,7 @@ static ath_status read_trial(athi_store *s, int64_t id, athi_foreign *f) {
     ATH_TRY(athi_sql_query(s, SQL_TRIAL_ROWS, &q, "ii", id, id));
     ATH_TRY(athi_sql_step(s, q, &row));
     if (!row) return athi_fail(f->ctx, ATH_E_DATA, "%s: a trial was deleted while the study was read", s->path);
-    t->state = athi_optuna_state_read(athi_sql_text(q, 1), athi_sql_int(q, 7) != 0);
+    t->state = athi_optuna_state_read(athi_sql_text(q, 1), athi_sql_int(q, 7) > 0);
     t->started = athi_optuna_time_read(athi_sql_text(q, 2));
     t->ended = athi_optuna_time_read(athi_sql_text(q, 3));
     if (!athi_reason_find(athi_sql_text(q, 5), &t->reason)) t->reason = ATHI_REASON_LOST;

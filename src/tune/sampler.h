@@ -66,6 +66,7 @@ typedef struct athi_trial {
     athi_relation relation;
     int64_t relative;      /* the other trial's number */
     int64_t relative_step; /* of a child: the step of the other's state that it goes on from */
+    int64_t resumed_at;    /* the step of its last pause from which it goes on, 0: none */
     bool outside; /* another program added it and its point does not lie in this space: says nothing here */
 } athi_trial;
 

@@ -61,17 +61,17 @@ static int64_t until(const void *opts, const athi_schedule *s, int64_t number, i
     return 0;
 }
 
-/* Of the trials of a bracket that came to a rung: how many, and how many are better than this one. */
+/* Of the trials of a bracket that came to a rung, this one among them: how many, and how many are better than it. */
 static void standing(const athi_rung_opts *o, const athi_schedule *s, int64_t bracket, int64_t rung,
                      const athi_trial *t, int64_t *n, int64_t *better) {
     double own = athi_schedule_loss(s, t, rung);
-    *n = *better = 0;
+    *n = 1, *better = 0;
     for (int64_t i = 0; i < s->n; i++) {
         const athi_trial *other = s->trials[i];
         double loss = athi_schedule_loss(s, other, rung);
-        if (isnan(loss) || bracket_of(o, s, other->number) != bracket) continue;
+        if (other == t || isnan(loss) || bracket_of(o, s, other->number) != bracket) continue;
         ++*n;
-        *better += other != t && (loss < own || (loss == own && other->number < t->number));
+        *better += loss < own || (loss == own && other->number < t->number);
     }
 }
 
@@ -95,7 +95,6 @@ static const athi_trial *best_waiting(const athi_rung_opts *o, const athi_schedu
     return best;
 }
 
-/* From the highest rung down, the best of those that wait there and may go on. In a bracket the best one may if any may. */
 /* A search too small for its rungs would end with nobody at the end: when nothing runs and nothing is complete, the
  * trial that came furthest goes on, the best of equals. */
 static int64_t finisher(const athi_schedule *s) {
@@ -113,6 +112,7 @@ static int64_t finisher(const athi_schedule *s) {
     return best ? best->number : -1;
 }
 
+/* From the highest rung down, the best of those that wait there and may go on. In a bracket the best one may if any may. */
 static int64_t promote(const void *opts, const athi_schedule *s) {
     const athi_rung_opts *o = opts;
     int64_t top = 0;

@@ -156,12 +156,23 @@ void athi_search_started(athi_search *s, const athi_task *task) {
     if (e) e->began = athi_search_clock(s);
 }
 
+static bool is_ready(const athi_search *s, const athi_active *a, const athi_execution *e) {
+    return e->phase == ATHI_PHASE_READY && !athi_search_holds_back(s, a, e);
+}
+
+int64_t athi_search_ready(const athi_search *s) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        for (int64_t k = 0; k < s->actives[i]->n; k++) n += is_ready(s, s->actives[i], &s->actives[i]->executions[k]);
+    return n;
+}
+
 static bool hand_out(athi_search *s, athi_task *task) {
     for (int64_t i = 0; i < s->n; i++) {
         athi_active *a = s->actives[i];
         for (int64_t k = 0; k < a->n; k++) {
             athi_execution *e = &a->executions[k];
-            if (e->phase != ATHI_PHASE_READY || athi_search_holds_back(s, a, e)) continue;
+            if (!is_ready(s, a, e)) continue;
             e->phase = ATHI_PHASE_RUNNING;
             e->until = athi_search_until(s, a, e), e->began = athi_search_clock(s);
             s->handed_out++;
@@ -183,10 +194,10 @@ static bool hand_out(athi_search *s, athi_task *task) {
 }
 
 /* No new trial will come: done when nothing is under way any more, here or elsewhere. */
-static ath_status wind_down(const athi_search *s, const athi_trial *const *trials, int64_t n, athi_next *next,
-                            const char **why, const char *reason) {
-    *next = s->n || athi_search_others_run(s, trials, n, n) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE;
-    *why = reason;
+static ath_status wind_down(const athi_search *s, const athi_trial *const *trials, int64_t n, const char *why,
+                            athi_decision *d) {
+    d->next = s->n || athi_search_others_run(s, trials, n, n) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE;
+    d->why = why;
     return ATH_OK;
 }
 
@@ -221,25 +232,24 @@ static bool too_early(const athi_search *s, const athi_trial *const *trials, int
            (s->opts.max_pending > 0 && athi_search_under_way(s) >= s->opts.max_pending);
 }
 
-/* Goes on or begins as the study says now. */
-static ath_status advance(athi_search *s, athi_task *task, athi_next *next, const char **why, bool *late) {
+ath_status athi_search_decide(athi_search *s, athi_decision *d) {
     const athi_trial *const *trials;
     int64_t n;
     athi_end end;
+    const int64_t ready = athi_search_ready(s);
+    *d = (athi_decision){.next = ATHI_NEXT_WAIT};
     ATH_TRY(look(s, &trials, &n, &end));
-    if (hand_out(s, task)) return ATH_OK;
+    if (athi_search_ready(s) > ready) return ATH_OK;
     if (end.why && !athi_search_under_way(s) && !athi_search_may_promote(s, trials, n))
         ATH_TRY(athi_search_end_paused(s));
     if (end.why && s->n == 0 && s->opts.rescore > 0 && !athi_search_others_run(s, trials, n, n)) {
         ATH_TRY(begin_rescoring(s, trials, n));
-        if (hand_out(s, task)) return ATH_OK;
+        if (athi_search_ready(s)) return ATH_OK;
     }
-    if (end.why) return wind_down(s, trials, n, next, why, end.why);
-    if (too_early(s, trials, n)) return *next = ATHI_NEXT_WAIT, ATH_OK;
-    ATH_TRY(begin_trial(s, trials, n, late));
-    if (s->exhausted) return wind_down(s, trials, n, next, why, "exhausted");
-    if (!hand_out(s, task)) *next = ATHI_NEXT_WAIT;
-    return ATH_OK;
+    if (end.why) return wind_down(s, trials, n, end.why, d);
+    if (too_early(s, trials, n)) return ATH_OK;
+    ATH_TRY(begin_trial(s, trials, n, &d->late));
+    return s->exhausted ? wind_down(s, trials, n, "exhausted", d) : ATH_OK;
 }
 
 ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, const char **why) {
@@ -253,10 +263,9 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     }
     if (hand_out(s, task)) return ATH_OK;
     const double since = athi_now();
-    bool late;
-    do {
-        *next = ATHI_NEXT_TASK, late = false;
-        ATH_TRY(advance(s, task, next, why, &late));
-    } while (late && athi_now() < since + LATE_SECONDS);
+    athi_decision d;
+    do ATH_TRY(s->in_rounds ? athi_search_round(s, &d) : athi_search_decide(s, &d));
+    while (d.late && !athi_search_ready(s) && athi_now() < since + LATE_SECONDS);
+    if (!hand_out(s, task)) *next = d.next, *why = d.why;
     return ATH_OK;
 }

@@ -5,7 +5,7 @@
  *   search_view.c     what a suggestion may see        search_results.c  reports, ends, failures
  *   search_ranking.c  who is best                  search_drivers.c  several drivers on one study
  *   search_group.c    several calls in one commit  search_replay.c   suggestions done again
- *   search_fork.c     trials that begin from another's state */
+ *   search_fork.c     trials that begin from another's state           search_round.c  several decisions at once */
 #ifndef ATHI_SEARCH_INTERNAL_H
 #define ATHI_SEARCH_INTERNAL_H
 
@@ -55,6 +55,7 @@ struct athi_search {
     int64_t failures;           /* without a single success so far */
     bool any_success, any_came; /* of trials: one ended well or came to a pause; one came to an end or a pause */
     bool exhausted, stopped;    /* stopped: by the rule */
+    bool in_rounds;             /* it decides while nothing runs (search_round.c) */
     int64_t handed_out;         /* tasks of this start */
     int64_t rule_seen;          /* finished trials when the rule was last asked */
     double opened;
@@ -68,6 +69,21 @@ struct athi_search {
 
 /** The point of the next trial: one that was given, else the sampler's; or s->exhausted is set. */
 ath_status athi_search_suggest(athi_search *s, const athi_view *view, double *point);
+
+typedef struct athi_decision {
+    athi_next next; /* where nothing became ready: WAIT or DONE, and why */
+    const char *why;
+    bool late; /* another driver was quicker */
+} athi_decision;
+/** One decision by the study as it is: a trial that waits becomes ready to go on, or a new one to begin, or neither. */
+ath_status athi_search_decide(athi_search *s, athi_decision *d);
+/** Executions that could be handed out. */
+int64_t athi_search_ready(const athi_search *s);
+
+/* ---- search_round.c ------------------------------------------------------------------------------ */
+
+/** As many decisions as there are jobs if nothing is under way, else none. */
+ath_status athi_search_round(athi_search *s, athi_decision *d);
 
 /* ---- search_replay.c ----------------------------------------------------------------------------- */
 

@@ -21,8 +21,13 @@ static athi_schedule schedule_of(const athi_search *s, const athi_trial *const *
                            .fixed = s->opts.fixed};
 }
 
-/* Does it only stop, by what curves look like? */
+/* Is it for stopping alone, by what curves look like? */
 static bool only_stops(const athi_scheduler_impl *impl) { return impl->keep && !impl->until; }
+
+/* Does any trial pause? By stopping, asha says of none where it would. */
+static bool pauses(const athi_search *s, const athi_schedule *schedule) {
+    return s->scheduler && s->scheduler->until && s->scheduler->until(s->opts.scheduler_opts, schedule, 0, 0) > 0;
+}
 
 static ath_status check_rows(const athi_search *s, const athi_row *row, const char *option, const void *opts) {
     const athi_scheduler_impl *impl = row->impl;
@@ -48,10 +53,6 @@ static ath_status check_rows(const athi_search *s, const athi_row *row, const ch
                          "deterministic: with time_attr: seconds of %s the machine's pace decides; take time_attr: "
                          "steps, or leave out deterministic",
                          row->name);
-    if (s->opts.deterministic && s->opts.jobs > 1 && !impl->fork && !only_stops(impl))
-        return athi_fail(s->ctx, ATH_E_OPTION,
-                         "deterministic: with %s what is decided depends on who was quicker; take one job",
-                         row->name);
     return impl->check ? impl->check(s->ctx, opts, &schedule) : ATH_OK;
 }
 
@@ -59,6 +60,9 @@ ath_status athi_search_check_schedule(athi_search *s) {
     const athi_row *scheduler = s->opts.scheduler, *prune = s->opts.prune;
     if (scheduler) s->scheduler = scheduler->impl;
     if (scheduler) ATH_TRY(check_rows(s, scheduler, "scheduler", s->opts.scheduler_opts));
+    const athi_schedule schedule = schedule_of(s, NULL, 0);
+    const bool several = s->opts.deterministic && s->opts.jobs > 1, waits = several && pauses(s, &schedule);
+    s->in_rounds = waits && !s->scheduler->fork; /* which waits for all anyway */
     if (!prune) return ATH_OK;
     if (!only_stops(prune->impl))
         return athi_fail(
@@ -66,7 +70,7 @@ ath_status athi_search_check_schedule(athi_search *s) {
             "prune: %s says how far trials go, which is for `scheduler`; expected one that only stops: median, "
             "percentile, threshold or patience",
             prune->name);
-    if (s->opts.deterministic && s->opts.jobs > 1 && s->scheduler && s->scheduler->until)
+    if (waits)
         return athi_fail(
             s->ctx, ATH_E_OPTION,
             "deterministic: what prune decides beside %s depends on who was quicker; take one job, or leave out "
@@ -139,8 +143,8 @@ bool athi_search_beyond(const athi_search *s, const athi_task *task, int64_t ste
 }
 
 /* In order a trial is compared with those alone that had ended when it began: then nobody's pace decides. */
-static int64_t visible(const athi_search *s, const athi_scheduler_impl *impl, int64_t number, int64_t n) {
-    return s->opts.deterministic && only_stops(impl) ? ATHI_MAX(number - s->opts.jobs + 1, 0) : n;
+static int64_t visible(const athi_search *s, int64_t number, int64_t n) {
+    return s->opts.deterministic ? ATHI_MAX(number - s->opts.jobs + 1, 0) : n;
 }
 
 /* How far a trial had come with its reports up to a step. */
@@ -157,7 +161,7 @@ static ath_status judge(athi_search *s, const athi_row *row, const void *opts, c
     const athi_scheduler_impl *impl = row ? row->impl : NULL;
     if (!impl || !impl->keep) return ATH_OK;
     ATH_TRY(athi_store_trials(s->opts.store, s->opts.space, &trials, &n));
-    athi_schedule schedule = schedule_of(s, trials, visible(s, impl, a->number, n));
+    athi_schedule schedule = schedule_of(s, trials, visible(s, a->number, n));
     schedule.seconds = counts_seconds(impl, opts);
     if (a->number >= n) return ATH_OK;
     const athi_trial *t = trials[a->number];
@@ -186,7 +190,7 @@ ath_status athi_search_pause(athi_search *s, const athi_task *task) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
     if (!e) return ATH_OK;
-    ath_status status = athi_store_pause(s->opts.store, a->number, true);
+    ath_status status = athi_store_pause(s->opts.store, a->number);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     e->phase = ATHI_PHASE_PAUSED;
     s->any_success = s->any_came = true;
@@ -213,7 +217,7 @@ static ath_status promote(athi_search *s, const athi_schedule *schedule) {
     int64_t number = s->scheduler->promote(s->opts.scheduler_opts, schedule);
     athi_active *a = number >= 0 ? athi_active_find(s, number) : NULL;
     if (!a || a->executions[0].phase != ATHI_PHASE_PAUSED) return ATH_OK; /* none, or another driver's */
-    ath_status status = athi_store_pause(s->opts.store, number, false);
+    ath_status status = athi_store_resume(s->opts.store, number, a->executions[0].last_step);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
     a->executions[0].phase = ATHI_PHASE_READY, a->executions[0].resumed = true;
     return ATH_OK;

@@ -6,7 +6,7 @@
 static bool in_order(const athi_search *s) { return s->opts.deterministic || s->opts.jobs == 1; }
 
 bool athi_search_must_wait(const athi_search *s, int64_t next) {
-    for (int64_t i = 0; in_order(s) && i < s->n; i++)
+    for (int64_t i = 0; in_order(s) && !s->in_rounds && i < s->n; i++)
         if (s->actives[i]->number <= next - s->opts.jobs && s->actives[i]->executions[0].phase != ATHI_PHASE_PAUSED)
             return true;
     return false;

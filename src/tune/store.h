@@ -124,8 +124,10 @@ ath_status athi_store_holds(athi_store *store, int64_t number, bool *held);
 /** Gives up all leases of ours. */
 ath_status athi_store_release(athi_store *store);
 
-/** A running trial waits with its state saved, or goes on. Optuna sees it as running all the time. */
-ath_status athi_store_pause(athi_store *store, int64_t number, bool paused);
+/** A running trial waits with its state saved. Optuna sees it as running all the time. */
+ath_status athi_store_pause(athi_store *store, int64_t number);
+/** One that waits goes on from `step`, that of its last report: no start takes it for one that has just come there. */
+ath_status athi_store_resume(athi_store *store, int64_t number, int64_t step);
 /** Small named texts of the study (stages done, seeds): athanor_study. NULL value: read gives NULL. */
 ath_status athi_store_put(athi_store *store, const char *key, const char *value);
 ath_status athi_store_get(athi_store *store, athi_arena *arena, const char *key, const char **value);

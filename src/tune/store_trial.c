@@ -25,7 +25,8 @@ static double column_number(athi_rows *q, int column) {
 
 static ath_status take_head(athi_store *s, athi_rows *q, gathered *g) {
     g->found = true;
-    g->head.state = athi_optuna_state_read(athi_sql_text(q, 1), athi_sql_int(q, 7) != 0);
+    g->head.state = athi_optuna_state_read(athi_sql_text(q, 1), athi_sql_int(q, 7) > 0);
+    g->head.resumed_at = ATHI_MAX(-athi_sql_int(q, 7), 0);
     g->head.started = athi_optuna_time_read(athi_sql_text(q, 2));
     g->head.ended = athi_optuna_time_read(athi_sql_text(q, 3));
     g->head.seen = athi_sql_null(q, 4) ? -1 : athi_sql_int(q, 4);

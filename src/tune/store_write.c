@@ -9,7 +9,7 @@
 typedef struct change {
     int64_t number, execution, step;
     athi_report report;
-    bool paused;
+    int64_t paused; /* athanor_trials.paused */
     const char *json;
     const double *point, *values;
     const athi_beginning *beginning;
@@ -193,12 +193,16 @@ static ath_status set_paused(athi_store *s, void *args) {
     const change *c = args;
     int64_t id = 0;
     ATH_TRY(running_id(s, c->number, &id));
-    return athi_sql_run(s, SQL_TRIAL_PAUSE, "ii", id, (int64_t)c->paused);
+    return athi_sql_run(s, SQL_TRIAL_PAUSE, "ii", id, c->paused);
 }
 
 /* Lost in a power cut, a pause is a trial that runs: it goes on. */
-ath_status athi_store_pause(athi_store *s, int64_t number, bool paused) {
-    return perform(s, ATHI_SQL_QUICK, set_paused, &(change){.number = number, .paused = paused});
+ath_status athi_store_pause(athi_store *s, int64_t number) {
+    return perform(s, ATHI_SQL_QUICK, set_paused, &(change){.number = number, .paused = 1});
+}
+
+ath_status athi_store_resume(athi_store *s, int64_t number, int64_t step) {
+    return perform(s, ATHI_SQL_QUICK, set_paused, &(change){.number = number, .paused = -step});
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------- */

@@ -129,12 +129,13 @@ static study *one_parameter(void **state) {
     return t;
 }
 
+enum { ASHA, STOPPING, HYPERBAND, BOHB };
 static const struct {
     const char *scheduler, *options;
-} cases[] = {{"asha", "{}"},
-             {"asha", "{\"type\": \"stopping\"}"},
-             {"hyperband", "{}"},
-             {"bohb", "{}"},
+} cases[] = {[ASHA] = {"asha", "{}"},
+             [STOPPING] = {"asha", "{\"type\": \"stopping\"}"},
+             [HYPERBAND] = {"hyperband", "{}"},
+             [BOHB] = {"bohb", "{}"},
              {"median", "{}"},
              {"percentile", "{}"},
              {"threshold", "{\"lower\": 0.5, \"grace_period\": 3}"}};
@@ -215,6 +216,119 @@ static void two_jobs_in_order(void **state) {
     }
 }
 
+typedef struct record {
+    double point, value;
+    int64_t steps[EXECUTIONS];
+    athi_trial_state state;
+} record;
+
+static void take_records(campaign *c, record records[TRIALS]) {
+    for (int64_t i = 0; i < TRIALS; i++) {
+        const athi_trial *t = study_trial(c->t, i);
+        records[i] = (record){.point = t->point[0], .value = t->values[0], .state = t->state};
+        memcpy(records[i].steps, c->at[i], sizeof records[i].steps);
+    }
+}
+
+static void assert_same(const record a[TRIALS], const record b[TRIALS]) {
+    for (int64_t i = 0; i < TRIALS; i++) {
+        if (a[i].point != b[i].point || a[i].value != b[i].value)
+            fail_msg("trial %lld: %.17g gave %.17g; then %.17g gave %.17g", (long long)i, a[i].point, a[i].value,
+                     b[i].point, b[i].value);
+        assert_int_equal(a[i].state, b[i].state);
+        assert_memory_equal(a[i].steps, b[i].steps, sizeof a[i].steps);
+    }
+}
+
+/* In order a search gives the same trials whoever is quicker, and where it is started anew now and then. */
+static void in_order(void **state, int which, const char *sampler, int jobs, int64_t executions) {
+    static const int64_t lives[] = {0, 7, 31};
+    record first[TRIALS], other[TRIALS];
+    for (uint64_t pace = 0; pace < ATHI_COUNT(lives); pace++) {
+        campaign c;
+        int64_t stopped = 0;
+        begin(&c, one_parameter(state), cases[which].scheduler, cases[which].options);
+        c.opts.jobs = jobs, c.opts.deterministic = true, c.opts.executions = executions;
+        c.opts.sampler = athi_row_find(&athi_samplers, sampler);
+        open_search(&c);
+        run(&c, pace, lives[pace]);
+        check_values(&c, executions, &stopped);
+        assert_true(stopped > 0 && stopped < TRIALS);
+        take_records(&c, pace ? other : first);
+        if (pace) assert_same(first, other);
+        athi_search_close(c.search);
+        renew(state);
+    }
+}
+
+static void schedulers_in_order(void **state) {
+    for (int i = 0; i < ATHI_COUNT(cases); i++) in_order(state, i, "tpe", JOBS, 1);
+}
+
+static void schedulers_in_order_over_executions(void **state) {
+    in_order(state, ASHA, "tpe", JOBS, EXECUTIONS);
+    in_order(state, BOHB, "tpe", JOBS, EXECUTIONS);
+}
+
+/* A round in asha's rungs: two begin together, and nobody else before both have come. */
+static void nothing_is_decided_in_a_round(void **state) {
+    campaign c;
+    athi_task task;
+    athi_next next;
+    const char *why;
+    begin(&c, one_parameter(state), "asha", "{}");
+    c.opts.jobs = JOBS, c.opts.deterministic = true, c.opts.executions = 1;
+    open_search(&c);
+    assert_true(give_tasks(&c));
+    assert_true(c.busy[0] && c.busy[1]);
+    assert_int_equal(study_count(c.t), 2);
+    c.busy[0] = take_step(&c, &c.tasks[0]);
+    assert_false(c.busy[0]); /* it waits at the first rung */
+    assert_ok(c.t->f.ctx, athi_search_next(c.search, &task, &next, &why));
+    assert_int_equal(next, ATHI_NEXT_WAIT);
+    assert_int_equal(study_count(c.t), 2);
+    reopen(&c); /* killed here: the other goes on, alone */
+    assert_ok(c.t->f.ctx, athi_search_next(c.search, &c.tasks[1], &next, &why));
+    assert_int_equal(next, ATHI_NEXT_TASK);
+    assert_int_equal(c.tasks[1].trial, 1);
+    assert_ok(c.t->f.ctx, athi_search_next(c.search, &task, &next, &why));
+    assert_int_equal(next, ATHI_NEXT_WAIT);
+    c.busy[1] = take_step(&c, &c.tasks[1]);
+    assert_false(c.busy[1]);
+    assert_true(give_tasks(&c));
+    assert_true(c.busy[0] && c.busy[1]);
+    assert_int_equal(study_count(c.t), 4);
+    athi_search_close(c.search);
+}
+
+/* What waits is the first driver's: another would begin trials where that one promotes some. */
+static void one_driver_has_the_rounds(void **state) {
+    for (int dead = 0; dead < 2; dead++) {
+        campaign c, other;
+        athi_task task;
+        athi_next next;
+        const char *why;
+        begin(&c, one_parameter(state), "asha", "{}");
+        c.opts.jobs = JOBS, c.opts.deterministic = true, c.opts.executions = 1, c.opts.owner = "first";
+        open_search(&c);
+        assert_true(give_tasks(&c));
+        for (int k = 0; k < JOBS; k++) assert_false(take_step(&c, &c.tasks[k]));
+        if (dead) study_sql(c.t, "UPDATE athanor_leases SET expires=1");
+        other = c;
+        athi_study_info info = study_info(c.t);
+        assert_ok(c.t->f.ctx, athi_store_open(c.t->f.ctx, c.t->path, &info, &other.opts.store));
+        other.opts.owner = "second";
+        open_search(&other);
+        assert_ok(c.t->f.ctx, athi_search_next(other.search, &task, &next, &why));
+        assert_int_equal(next, dead ? ATHI_NEXT_TASK : ATHI_NEXT_WAIT);
+        assert_int_equal(study_count(c.t), dead ? 2 + JOBS : 2);
+        athi_search_close(other.search);
+        athi_store_close(other.opts.store);
+        athi_search_close(c.search);
+        renew(state);
+    }
+}
+
 /* Nobody judges trials that score the winner again: their executions need not wait for the first. */
 static void executions_of_a_rescoring_run_together(void **state) {
     campaign c;
@@ -238,8 +352,15 @@ static void executions_of_a_rescoring_run_together(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, study_setup, study_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(the_first_decides), TEST(who_came_through_is_judged_no_more),     TEST(seconds_instead_of_steps),
-        TEST(two_jobs_in_order), TEST(executions_of_a_rescoring_run_together),
+        TEST(the_first_decides),
+        TEST(who_came_through_is_judged_no_more),
+        TEST(seconds_instead_of_steps),
+        TEST(two_jobs_in_order),
+        TEST(executions_of_a_rescoring_run_together),
+        TEST(schedulers_in_order),
+        TEST(schedulers_in_order_over_executions),
+        TEST(nothing_is_decided_in_a_round),
+        TEST(one_driver_has_the_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static ath_status change_all(athi_store *s, const athi_space *space) {
     ATH_TRY(athi_store_report(s, a, 0, (athi_report){1, 0.25}, "{\"score\":0.25}"));
     ATH_TRY(athi_store_report(s, a, 0, (athi_report){2, 0.5}, "{\"score\":0.5}"));
     ATH_TRY(athi_store_rewind(s, a, 0, 1));
-    ATH_TRY(athi_store_pause(s, a, true));
+    ATH_TRY(athi_store_pause(s, a));
+    ATH_TRY(athi_store_resume(s, a, 1));
     ATH_TRY(athi_store_execution(s, a, 1, &value, 1));
     ATH_TRY(athi_store_finish(s, a,
                               &(athi_outcome){.state = ATHI_TRIAL_COMPLETE,

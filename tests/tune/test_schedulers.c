@@ -424,7 +424,10 @@ static void what_does_not_fit(void **state) {
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
                  "asha: how many steps a whole trial takes is unknown; give scheduler: {asha: {max_t: 27}}");
     opts.max_t = 27, opts.jobs = 2, opts.deterministic = true;
-    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "take one job");
+    opts.prune = athi_row_find(&athi_schedulers, "median"), opts.prune_opts = study_options(t, opts.prune, "{}");
+    assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION,
+                 "what prune decides beside asha depends on who was quicker; take one job, or leave out prune");
+    opts.prune = NULL;
     opts.scheduler_opts = study_options(t, opts.scheduler, "{\"time_attr\": \"seconds\", \"max_t\": 60}");
     assert_fails(t->f.ctx, athi_search_open(t->f.ctx, &opts, &s), ATH_E_OPTION, "the machine's pace decides");
     opts.deterministic = false;
