@@ -62,6 +62,8 @@ struct athi_search {
     double renewed, looked; /* with an owner: its leases; for trials of dead ones */
     athi_arena *scratch;
     athi_cache cache; /* the sampler's */
+    int64_t cache_step;   /* it knows trials as they were at this step, 0: as they ended */
+    int64_t cache_failed; /* of those that came there, so many have failed since */
     char last_failure[ATHI_ERRMSG_MAX];
 };
 

@@ -270,6 +270,12 @@ ath_status athi_search_end_paused(athi_search *s) {
 
 enum { LEAST_BEYOND_DIMENSIONS = 2 }; /* BOHB: d + 1 trials below, and one above */
 
+/* What a trial was worth changes with the step, and one that came there is complete until it fails. */
+static void forget_others(athi_search *s, int64_t step, int64_t failed) {
+    if (s->cache_step != step || s->cache_failed != failed) athi_cache_clear(&s->cache);
+    s->cache_step = step, s->cache_failed = failed;
+}
+
 /* Trials as they were at a step: those that came there are complete with what they were worth, the others run. */
 ath_status athi_search_at_fidelity(athi_search *s, athi_view *view) {
     if (!s->scheduler || !s->scheduler->fidelity) return ATH_OK;
@@ -280,11 +286,15 @@ ath_status athi_search_at_fidelity(athi_search *s, athi_view *view) {
     const athi_trial **list = athi_arena_array(s->scratch, view->n, sizeof *list);
     athi_trial *copies = athi_arena_array(s->scratch, view->n, sizeof *copies);
     double *values = athi_arena_array(s->scratch, view->n, sizeof *values);
+    int64_t failed = 0; /* that had come to the step */
     if (!list || !copies || !values) return ATH_E_NOMEM;
     for (int64_t i = 0; i < view->n; i++) {
         double loss = athi_schedule_loss(&schedule, view->trials[i], step);
         list[i] = view->trials[i];
-        if (view->trials[i]->state == ATHI_TRIAL_FAILED) continue;
+        if (view->trials[i]->state == ATHI_TRIAL_FAILED) {
+            failed += isfinite(loss);
+            continue;
+        }
         copies[i] = *view->trials[i];
         copies[i].state = isfinite(loss) ? ATHI_TRIAL_COMPLETE : ATHI_TRIAL_RUNNING;
         values[i] = isfinite(loss) ? (s->info->maximize[0] ? -loss : loss) : (double)NAN;
@@ -292,5 +302,6 @@ ath_status athi_search_at_fidelity(athi_search *s, athi_view *view) {
         list[i] = &copies[i];
     }
     view->trials = list;
+    forget_others(s, step, failed);
     return ATH_OK;
 }

@@ -270,6 +270,13 @@ static void schedulers_in_order_over_executions(void **state) {
     in_order(state, BOHB, "tpe", JOBS, EXECUTIONS);
 }
 
+/* Of asha and bohb samplers learn from a step, which rises: what they remember of a lower one is no longer so. */
+static void samplers_with_a_memory_in_order(void **state) {
+    static const char *const samplers[] = {"cmaes", "de", "nsga2"};
+    for (int k = 0; k < ATHI_COUNT(samplers); k++) in_order(state, BOHB, samplers[k], 1, 1);
+    in_order(state, ASHA, "de", JOBS, 1);
+}
+
 /* A round in asha's rungs: two begin together, and nobody else before both have come. */
 static void nothing_is_decided_in_a_round(void **state) {
     campaign c;
@@ -359,6 +366,7 @@ int main(void) {
         TEST(executions_of_a_rescoring_run_together),
         TEST(schedulers_in_order),
         TEST(schedulers_in_order_over_executions),
+        TEST(samplers_with_a_memory_in_order),
         TEST(nothing_is_decided_in_a_round),
         TEST(one_driver_has_the_rounds),
     };
