@@ -43,16 +43,25 @@ typedef struct ath_data_opts {
      * `athanor list augmentations` with the options of athanor/augment.h, {"random_flip", &flips}. */
     ath_spec augment[8];
 } ath_data_opts;
+/** Reads the samples, or maps them from the cache. x is [samples, …], y [samples] or [samples, …]; images of bytes stay
+ *  bytes, 0 to 255, until a batch of them is used. *data is set on success only, and is closed before the context.
+ *  Errors: ATH_E_OPTION (unknown source or augmentation, no file, a part larger than the data), ATH_E_NOTFOUND,
+ *  ATH_E_SYNTAX and ATH_E_DATA (no such format, damaged, x and y of different lengths, not finite), ATH_E_SHAPE,
+ *  ATH_E_UNSUPPORTED, ATH_E_IO, ATH_E_NOMEM. */
 ATH_API ath_status ath_data_open_with(ath_ctx *ctx, ath_data **data, const ath_data_opts *opts);
 #define ath_data_open(ctx, data, ...)                                                                                \
     ath_data_open_with((ctx), (data), &(ath_data_opts){.struct_size = sizeof(ath_data_opts), __VA_ARGS__})
+/** Frees it; no model may use it afterwards. NULL is allowed. */
 ATH_API void ath_data_close(ath_data *data);
+/** Samples of a part, 0 where the data has none. */
 ATH_API int64_t ath_data_count(const ath_data *data, ath_part part);
 
 /* ---- models -------------------------------------------------------------------------------------- */
 
-/** An empty model that computes on the context's backend and threads. It must not outlive the context. */
+/** An empty model that computes on the context's backend and threads. It must not outlive the context.
+ *  Errors: ATH_E_NOMEM. */
 ATH_API ath_status ath_model_create(ath_ctx *ctx, ath_model **model);
+/** Frees the model with all its tensors and weights. NULL is allowed. */
 ATH_API void ath_model_destroy(ath_model *model);
 
 /** How the layers that are appended from now on compute: "float32", as at first, or "mixed_bfloat16" (`athanor list
@@ -72,7 +81,7 @@ typedef struct ath_compile_opts {
     ath_spec loss;       /* required */
     ath_spec metrics[8]; /* ended by an empty one */
     ath_spec optimizer;  /* rmsprop, as Keras */
-    uint64_t seed;       /* of the initial weights, the order of the samples and dropout */
+    uint64_t seed;       /* 0; of the initial weights, the order of the samples, augmentation and dropout */
 } ath_compile_opts;
 /** Completes the model for the data's targets and initialises its weights. Reports the first error of the layer
  *  calls. Errors: ATH_E_SHAPE, ATH_E_OPTION, ATH_E_NOMEM; ATH_E_STATE when called twice. */
@@ -100,17 +109,24 @@ typedef struct ath_fit_opts {
     int64_t steps_per_execution; /* 1: updates in a row between two checkpoints at most */
 } ath_fit_opts;
 /** Trains on the training part; the validation part, if there is one, is evaluated after every epoch.
- *  Errors: ATH_E_DATA, ATH_E_SHAPE (data and model do not fit), ATH_E_FAILED (NaN), ATH_E_IO. */
+ *  Errors: ATH_E_STATE (not compiled), ATH_E_DATA, ATH_E_SHAPE (data and model do not fit), ATH_E_FAILED (NaN), ATH_E_IO,
+ *  ATH_E_NOMEM; the model keeps the weights of the last step. */
 ATH_API ath_status ath_model_fit_with(ath_model *model, const ath_data *data, const ath_fit_opts *opts);
 #define ath_model_fit(model, data, ...)                                                                              \
     ath_model_fit_with((model), (data), &(ath_fit_opts){.struct_size = sizeof(ath_fit_opts), __VA_ARGS__})
 
-/** Loss and metrics over a part: values[0] the loss, then the metrics in their order; n: room in values. */
+/** Loss and metrics over a part: values[0] the loss, then the metrics in their order; n: room in values.
+ *  Errors: ATH_E_STATE (not compiled), ATH_E_OPTION (n too small), ATH_E_SHAPE, ATH_E_NOMEM. */
 ATH_API ath_status ath_model_evaluate(ath_model *model, const ath_data *data, ath_part part, double *values, int n);
-/** What the last layer gives for a part: out [count, outputs...] f32. */
+/** What the last layer gives for a part: out [count, outputs...] f32, count that of ath_data_count.
+ *  Errors: ATH_E_STATE (not compiled), ATH_E_SHAPE, ATH_E_NOMEM. */
 ATH_API ath_status ath_model_predict(ath_model *model, const ath_data *data, ath_part part, float *out);
-/** Weights and statistics to and from a safetensors file, by name. */
+/** Weights and statistics into a safetensors file, by name: the old file or the new one, never a part.
+ *  Errors: ATH_E_STATE (not compiled), ATH_E_IO, ATH_E_NOMEM. */
 ATH_API ath_status ath_model_save_weights(ath_model *model, const char *path);
+/** The same back into a model with the same names and shapes; the optimiser's state stays.
+ *  Errors: ATH_E_STATE (not compiled), ATH_E_NOTFOUND, ATH_E_SYNTAX and ATH_E_DATA (damaged, or a weight is
+ *  missing), ATH_E_SHAPE (one has another shape), ATH_E_IO, ATH_E_NOMEM; then the weights are as they were. */
 ATH_API ath_status ath_model_load_weights(ath_model *model, const char *path);
 /** Elements of all weights that are trained. */
 ATH_API int64_t ath_model_parameters(const ath_model *model);

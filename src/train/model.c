@@ -217,9 +217,7 @@ ath_status athi_model_save(ath_model *m, const char *path, const athi_value *met
     return status;
 }
 
-static ath_status load_weight(ath_model *m, const char *path, const athi_contents *c, const unsigned char *data,
-                              const athi_variable *v) {
-    const athi_entry *e = athi_contents_find(c, v->name);
+static ath_status check_weight(const ath_model *m, const char *path, const athi_variable *v, const athi_entry *e) {
     char a[96], b[96];
     if (!e)
         return athi_fail(m->ctx, ATH_E_DATA, "%s: it has no variable '%s' %s, which this model needs", path, v->name,
@@ -228,7 +226,21 @@ static ath_status load_weight(ath_model *m, const char *path, const athi_content
         return athi_fail(m->ctx, ATH_E_SHAPE, "%s: variable '%s' is %s %s there, but %s %s in this model", path,
                          v->name, athi_dtype_name(e->dtype), athi_shape_str(e->shape, a), athi_dtype_name(v->dtype),
                          athi_shape_str(v->shape, b));
-    memcpy(athi_state_at(m->state, v), data + e->offset, (size_t)e->bytes);
+    return ATH_OK;
+}
+
+/* All or none: the first failure comes before the first copy. */
+static ath_status load_weights(ath_model *m, const char *path, const athi_contents *c, const unsigned char *data) {
+    const athi_graph *g = m->net->graph;
+    for (int64_t i = 0; i < g->n_variables; i++)
+        if (is_weight(g->variables[i]))
+            ATH_TRY(check_weight(m, path, g->variables[i], athi_contents_find(c, g->variables[i]->name)));
+    for (int64_t i = 0; i < g->n_variables; i++)
+        if (is_weight(g->variables[i])) {
+            const athi_entry *e = athi_contents_find(c, g->variables[i]->name);
+            memcpy(athi_state_at(m->state, g->variables[i]), data + e->offset, (size_t)e->bytes);
+        }
+    m->version++;
     return ATH_OK;
 }
 
@@ -239,10 +251,7 @@ ath_status athi_model_load(ath_model *m, const char *path) {
     athi_arena *arena = athi_arena_create(m->ctx);
     ath_status status = arena ? athi_file_map(m->ctx, path, &map) : ATH_E_NOMEM;
     if (status == ATH_OK) status = athi_contents_parse(m->ctx, arena, path, map.data, map.size, &c, &begin);
-    for (int64_t i = 0; status == ATH_OK && i < m->net->graph->n_variables; i++)
-        if (is_weight(m->net->graph->variables[i]))
-            status = load_weight(m, path, &c, map.data + begin, m->net->graph->variables[i]);
-    m->version++;
+    if (status == ATH_OK) status = load_weights(m, path, &c, map.data + begin);
     athi_file_unmap(&map);
     athi_arena_destroy(arena);
     return status;

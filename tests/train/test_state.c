@@ -293,6 +293,25 @@ static void a_loss_of_nan_fails_with_a_sentence(void **unused) {
     athi_model_destroy(m);
 }
 
+static void weights_load_all_or_none(void **unused) {
+    (void)unused;
+    ath_model *m = make((wish){.seed = 1}), *other = make((wish){.seed = 2}), *untouched = make((wish){.seed = 2});
+    char path[128], *bytes = NULL;
+    int64_t size = 0;
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    assert_ok(ctx, athi_model_save(m, path, NULL, -1));
+    assert_ok(ctx, athi_file_read(ctx, path, false, 0, &bytes, &size));
+    char *name = memmem(bytes, (size_t)size, "dense_1/bias", 12);
+    assert_non_null(name);
+    memcpy(name, "dense_1/gone", 12);
+    assert_ok(ctx, athi_file_write(ctx, path, bytes, size));
+    athi_free(ctx, bytes);
+    assert_fails(ctx, athi_model_load(other, path), ATH_E_DATA, "it has no variable 'dense_1/bias'");
+    assert_same(untouched, other, "after a file that lacks the last weight");
+    athi_model_destroy(m), athi_model_destroy(other), athi_model_destroy(untouched);
+    clean(NULL);
+}
+
 static void checkpoints_are_models(void **unused) {
     (void)unused;
     athi_callback list[] = {
@@ -457,6 +476,7 @@ int main(void) {
         TEST(logs_are_cut_back_to_the_state),
         TEST(interrupts_save_and_going_on_is_exact),
         TEST(a_loss_of_nan_fails_with_a_sentence),
+        TEST(weights_load_all_or_none),
         TEST(checkpoints_are_models),
         TEST(early_stopping_in_the_loop),
         TEST(class_weights_weigh),
