@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the figures of the README: Athanor and its rivals in turn, in one run, medians.
 
-    bench/run.py [PART …] [--rounds N] [--readme]       without names: all of BENCHES; `accuracy`: recipes, for two hours
+    bench/run.py [PART …] [--rounds N] [--seeds N] [--readme]       without names: all of BENCHES; `accuracy`: recipes, for two hours
 
 The rivals live in a virtual environment that bench/peers/setup makes (BENCH_VENV names another one). Ratios are taken
 round by round, both sides one after the other, because a machine's speed drifts. --readme keeps the rows in
@@ -258,7 +258,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {**BENCHES, **accuracy.BENCHES}
     arguments.add_argument("parts", nargs="*", choices=[*parts, "accuracy", []])
-    arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--rounds", type=int, default=9, help="of timings in turn")
+    arguments.add_argument("--seeds", type=int, default=3, help="trainings of each recipe whose accuracy is measured")
     arguments.add_argument("--readme", action="store_true", help="keeps the rows, and writes them into README.md")
     options = arguments.parse_args()
     if not PYTHON.exists():
@@ -266,7 +267,7 @@ def main():
     print(MACHINE, flush=True)
     named = [p for name in options.parts for p in (accuracy.BENCHES if name == "accuracy" else [name])]
     for part in named or BENCHES:
-        parts[part](options.rounds)
+        parts[part](options.seeds if part in accuracy.BENCHES else options.rounds)
         if options.readme:  # after each part, so that an interrupted run keeps what it had
             keep(part, parts)
             write_readme()
