@@ -63,6 +63,24 @@ ATHI_INLINE void finish(const athi_int8 *c, const athi_int8_call *k, vi sum, int
     finish_sum(c, k, __builtin_convertvector(sum, vf), pixel, f, whole);
 }
 
+/* Winograd's tiles of side x side sums of an image; of those that are pooled only whole squares count. */
+ATHI_INLINE void count_tiles(const athi_int8 *c, int side, int64_t *across, int64_t *down) {
+    *across = (c->out_w / c->pool * c->pool + side - 1) / side;
+    *down = (c->out_h / c->pool * c->pool + side - 1) / side;
+}
+
+/* Is it a convolution by 3 x 3 over whole vectors of channels, and do its tiles take fewer multiplications than int8.c's way?
+ * price: what one of `positions` a tile costs in those of int8.c, transforms included. */
+ATHI_INLINE bool winograd_pays(const athi_int8 *c, int side, int positions, int channels, double price) {
+    int64_t across, down;
+    if (c->kernel_h != 3 || c->kernel_w != 3 || c->stride_h != 1 || c->stride_w != 1 || c->dilation_h != 1 ||
+        c->dilation_w != 1 || c->C % channels != 0 || c->pools_bytes)
+        return false;
+    count_tiles(c, side, &across, &down);
+    const int64_t windows = (c->out_h / c->pool) * (c->out_w / c->pool) * c->pool * c->pool;
+    return (double)(across * down * positions) * price <= (double)(windows * 9);
+}
+
 /* A faster way to do some convolutions; `pack` may find that it cannot be gone with these weights. */
 typedef struct athi_int8_way {
     bool (*fits)(const athi_int8 *c);

@@ -39,11 +39,6 @@ typedef struct work {
     scales *scales;        /* of each image */
 } work;
 
-static void count_tiles(const athi_int8 *c, int64_t *across, int64_t *down) {
-    *across = (c->out_w / c->pool * c->pool + TILE_OUT - 1) / TILE_OUT;
-    *down = (c->out_h / c->pool * c->pool + TILE_OUT - 1) / TILE_OUT;
-}
-
 /* ---- which convolutions -------------------------------------------------------------------------- */
 
 /* What the transforms cost beside a multiplication of each tap, as measured with 160 to 640 channels; and what must be
@@ -51,14 +46,8 @@ static void count_tiles(const athi_int8 *c, int64_t *across, int64_t *down) {
 static const double INPUT_PRICE = 45, OUTPUT_PRICE = 27, GAIN = 1.2;
 
 static bool fits(const athi_int8 *c) {
-    int64_t across, down;
-    if (c->kernel_h != 3 || c->kernel_w != 3 || c->stride_h != 1 || c->stride_w != 1 || c->dilation_h != 1 ||
-        c->dilation_w != 1 || c->C % CHANNELS != 0 || c->pools_bytes)
-        return false;
-    count_tiles(c, &across, &down);
-    const int64_t windows = (c->out_h / c->pool) * (c->out_w / c->pool) * c->pool * c->pool;
     const double price = 1 + INPUT_PRICE / (double)c->F + OUTPUT_PRICE / (double)c->C;
-    return GAIN * (double)(across * down * POSITIONS) * price <= (double)(windows * 9);
+    return winograd_pays(c, TILE_OUT, POSITIONS, CHANNELS, GAIN * price);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------- */
@@ -330,7 +319,7 @@ static void tiles_part(const void *body, int64_t lo, int64_t hi, int part) {
 static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
     work w = {.c = c, .k = k, .scales = k->workspace};
     int64_t down;
-    count_tiles(c, &w.across, &down);
+    count_tiles(c, TILE_OUT, &w.across, &down);
     w.tiles = w.across * down;
     athi_cpu_for(threads, c->N, 1, 1, scales_part, &w);
     athi_cpu_for(threads, c->N * w.tiles, 8, PIXELS, tiles_part, &w);

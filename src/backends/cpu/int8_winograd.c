@@ -43,11 +43,6 @@ typedef struct work {
     int64_t across, tiles; /* of an image */
 } work;
 
-static void count_tiles(const athi_int8 *c, int64_t *across, int64_t *down) {
-    *across = (c->out_w / c->pool * c->pool + TILE_OUT - 1) / TILE_OUT;
-    *down = (c->out_h / c->pool * c->pool + TILE_OUT - 1) / TILE_OUT;
-}
-
 /* ---- transforms ---------------------------------------------------------------------------------- */
 
 /* B' d */
@@ -90,15 +85,7 @@ static const double PRICE = 1.5;
 
 static int64_t parts_of(const athi_int8 *c) { return (c->C + PART - 1) / PART; }
 
-static bool fits(const athi_int8 *c) {
-    int64_t across, down;
-    if (c->kernel_h != 3 || c->kernel_w != 3 || c->stride_h != 1 || c->stride_w != 1 || c->dilation_h != 1 ||
-        c->dilation_w != 1 || c->C % CHANNELS != 0 || c->pools_bytes)
-        return false;
-    count_tiles(c, &across, &down);
-    const int64_t windows = (c->out_h / c->pool) * (c->out_w / c->pool) * c->pool * c->pool;
-    return (double)(across * down * POSITIONS) * PRICE <= (double)(windows * 9);
-}
+static bool fits(const athi_int8 *c) { return winograd_pays(c, TILE_OUT, POSITIONS, CHANNELS, PRICE); }
 
 static int64_t packed_bytes(const athi_int8 *c) { return panels_of(c) * panel_size(c) * (int64_t)sizeof(int16_t); }
 
@@ -267,7 +254,7 @@ static int64_t workspace(int threads, const athi_int8 *c) { return threads * par
 static void run(int threads, const athi_int8 *c, const athi_int8_call *k) {
     work w = {.c = c, .k = k};
     int64_t down;
-    count_tiles(c, &w.across, &down);
+    count_tiles(c, TILE_OUT, &w.across, &down);
     w.tiles = w.across * down;
     athi_cpu_for(threads, c->N * w.tiles, 8, PIXELS, tiles_part, &w);
 }
