@@ -266,7 +266,7 @@ static void rounded_taps(void **state) {
         machine_run(&m[2], threads, OUTPUTS, "cpu", 2), machine_run(&m[3], alone, OUTPUTS, "cpu", 1);
         for (int k = 0; k < OUTPUTS; k++) {
             const double off = distance(&m[0], &m[1], k) / distance(&m[0], NULL, 0);
-            if (!(off < 0.02)) fail_msg("shape %d: output %d is off by %g", i, k, off);
+            if (!(off < 0.06)) fail_msg("shape %d: output %d is off by %g", i, k, off);
             assert_true(same_images(&m[1], &m[2], k, shapes[i].n));
             assert_true(same_images(&m[3], &m[1], k, 1));
         }
