@@ -252,7 +252,9 @@ static void rounded_taps(void **state) {
     (void)state;
     static const shape shapes[] = {{2, 8, 8, 160, 160, 3, 3, 1, 1, true},
                                    {3, 8, 9, 128, 131, 3, 3, 1, 1, true},
-                                   {2, 13, 10, 160, 150, 3, 3, 1, 1, false}};
+                                   {2, 13, 10, 160, 150, 3, 3, 1, 1, false},
+                                   {5, 4, 4, 96, 48, 3, 3, 1, 1, true},
+                                   {2, 7, 7, 224, 170, 3, 3, 1, 1, true}};
     if (strcmp(athi_cpu()->int8_name, "vnni") != 0) skip();
     for (int i = 0; i < ATHI_COUNT(shapes); i++) {
         shape one = shapes[i];

@@ -197,30 +197,38 @@ static void multiply_all(const athi_int8 *c, int64_t n, int64_t panels, int64_t 
 
 /* Adds the 4 x 4 sums of a tile over a part of the channels, LANES filters of each. */
 ATHI_INLINE void add_sums(const int32_t *m, vi y[TILE_OUT * TILE_OUT]) {
-    vi columns[TILE_OUT], half[TILE_OUT * TILE_IN], in[POSITIONS];
-    for (int i = 0; i < POSITIONS; i++) memcpy(&in[i], m + i * M_STRIDE, sizeof(vi));
+    vi in[TILE_IN], columns[TILE_OUT], half[TILE_OUT * TILE_IN];
+    ATHI_UNROLL
     for (int j = 0; j < TILE_IN; j++) {
-        output_transform(in + j, TILE_IN, columns);
+        ATHI_UNROLL
+        for (int i = 0; i < TILE_IN; i++) memcpy(&in[i], m + (i * TILE_IN + j) * M_STRIDE, sizeof(vi));
+        output_transform(in, 1, columns);
+        ATHI_UNROLL
         for (int i = 0; i < TILE_OUT; i++) half[i * TILE_IN + j] = columns[i];
     }
+    ATHI_UNROLL
     for (int i = 0; i < TILE_OUT; i++) {
         output_transform(half + i * TILE_IN, 1, columns);
+        ATHI_UNROLL
         for (int j = 0; j < TILE_OUT; j++) y[i * TILE_OUT + j] += (columns[j] * INVERSE_OF_9) >> SHIFT;
     }
 }
 
 static void finish_tile(const work *w, int64_t tile, const int32_t *m, int64_t f) {
-    const athi_int8 *c = w->c;
-    const int64_t image = tile / w->tiles, place = tile % w->tiles, height = c->out_h / c->pool,
-                  width = c->out_w / c->pool, side = TILE_OUT / c->pool;
+    const athi_int8 c = *w->c; /* local, so that no store of bytes can change it */
+    athi_int8_call k = *w->k;
+    k.row_scales = NULL; /* of dense layers */
+    const int64_t image = tile / w->tiles, place = tile % w->tiles, height = c.out_h / c.pool,
+                  width = c.out_w / c.pool, side = TILE_OUT / c.pool;
     const int64_t top = place / w->across * side, left = place % w->across * side;
+    const int64_t rows = ATHI_MIN(side, height - top), columns = ATHI_MIN(side, width - left);
     vi y[TILE_OUT * TILE_OUT] = {0};
-    for (int64_t part = 0; part < parts_of(c); part++) add_sums(m + part * M_SIZE, y);
-    for (int64_t i = 0; i < ATHI_MIN(side, height - top); i++)
-        for (int64_t j = 0; j < ATHI_MIN(side, width - left); j++) {
-            const vi *at = y + (i * TILE_OUT + j) * c->pool;
-            const vi sum = c->pool == 1 ? *at : larger(larger(at[0], at[1]), larger(at[TILE_OUT], at[TILE_OUT + 1]));
-            finish(c, w->k, sum, (image * height + top + i) * width + left + j, f, c->F % LANES == 0);
+    for (int64_t part = 0; part < parts_of(&c); part++) add_sums(m + part * M_SIZE, y);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            const vi *at = y + (i * TILE_OUT + j) * c.pool;
+            const vi sum = c.pool == 1 ? *at : larger(larger(at[0], at[1]), larger(at[TILE_OUT], at[TILE_OUT + 1]));
+            finish(&c, &k, sum, (image * height + top + i) * width + left + j, f, c.F % LANES == 0);
         }
 }
 
