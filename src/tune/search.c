@@ -256,6 +256,7 @@ ath_status athi_search_next(athi_search *s, athi_task *task, athi_next *next, co
     *next = ATHI_NEXT_TASK, *why = NULL;
     ATH_TRY(end_complete_ones(s));
     ATH_TRY(athi_search_adopt(s, false));
+    ATH_TRY(athi_search_judge_resumed(s));
     if (!s->any_success && s->failures >= s->opts.max_failures) {
         *next = any_running(s) ? ATHI_NEXT_WAIT : ATHI_NEXT_DONE; /* what has not started stays for another start */
         *why = "failures";

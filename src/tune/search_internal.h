@@ -145,9 +145,9 @@ ath_status athi_search_limit(athi_search *s, const athi_trial *const *trials, in
 /* ---- search_schedule.c --------------------------------------------------------------------------- */
 
 ath_status athi_search_check_schedule(athi_search *s);
-/** Is its last report where a trial pauses? One that was killed there waits: if it had been let go on before, it will be
- *  again, since that follows from the study. */
-bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e);
+/** Judges the last reports of trials that an earlier start left: it may have ended between a report and what followed from
+ *  it. If they had been let go on before, they will be again, since that follows from the study. */
+ath_status athi_search_judge_resumed(athi_search *s);
 /** Must it wait for the first execution of its trial, by which a scheduler judges it? */
 bool athi_search_holds_back(const athi_search *s, const athi_active *a, const athi_execution *e);
 /** Where an execution pauses next, 0: nowhere. */

@@ -111,12 +111,6 @@ int64_t athi_search_until(const athi_search *s, const athi_active *a, const athi
     return until(s, &schedule, a, e, progress(&schedule, e));
 }
 
-bool athi_search_at_pause(const athi_search *s, const athi_active *a, const athi_execution *e) {
-    athi_schedule schedule = schedule_of(s, NULL, 0);
-    int64_t pause = until(s, &schedule, a, e, progress_before(&schedule, e));
-    return e->last_step > 0 && pause > 0 && progress(&schedule, e) >= pause;
-}
-
 /* How far a whole trial goes, 0: unknown. */
 static int64_t whole(const athi_search *s, const athi_schedule *schedule) {
     return s->scheduler && s->scheduler->max_t ? s->scheduler->max_t(s->opts.scheduler_opts, schedule)
@@ -170,12 +164,8 @@ static ath_status judge(athi_search *s, const athi_row *row, const void *opts, c
     return ATH_OK;
 }
 
-ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action *action) {
-    athi_active *a;
-    athi_execution *e = athi_execution_running(s, task, &a);
-    *action = ATHI_ACTION_CONTINUE;
-    if (!e || !judged(s, a)) return ATH_OK;
-    if (is_beyond(s, e, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
+/* Judges an execution's last report, once. */
+static ath_status decide(athi_search *s, const athi_active *a, athi_execution *e, athi_action *action) {
     if (!is_first(a, e) || e->last_step == e->judged_step) return ATH_OK;
     int64_t before = e->judged_step;
     e->judged_step = e->last_step;
@@ -186,14 +176,41 @@ ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action
     return judge(s, s->opts.scheduler, s->opts.scheduler_opts, a, before, e->last_step, action);
 }
 
-ath_status athi_search_pause(athi_search *s, const athi_task *task) {
+ath_status athi_search_action(athi_search *s, const athi_task *task, athi_action *action) {
     athi_active *a;
     athi_execution *e = athi_execution_running(s, task, &a);
-    if (!e) return ATH_OK;
+    *action = ATHI_ACTION_CONTINUE;
+    if (!e || !judged(s, a)) return ATH_OK;
+    if (is_beyond(s, e, e->last_step + 1)) return *action = ATHI_ACTION_FINISH, ATH_OK;
+    return decide(s, a, e, action);
+}
+
+static ath_status pause_trial(athi_search *s, athi_active *a) {
     ath_status status = athi_store_pause(s->opts.store, a->number);
     if (status != ATH_OK) return athi_search_lost(s, a, status);
-    e->phase = ATHI_PHASE_PAUSED;
+    a->executions[0].phase = ATHI_PHASE_PAUSED;
     s->any_success = s->any_came = true;
+    return ATH_OK;
+}
+
+ath_status athi_search_pause(athi_search *s, const athi_task *task) {
+    athi_active *a;
+    return athi_execution_running(s, task, &a) ? pause_trial(s, a) : ATH_OK;
+}
+
+ath_status athi_search_judge_resumed(athi_search *s) {
+    for (int64_t i = s->n - 1; i >= 0; i--) {
+        athi_active *a = s->actives[i];
+        athi_execution *e = a->executions;
+        athi_action action = ATHI_ACTION_CONTINUE;
+        if (e->phase != ATHI_PHASE_READY || e->last_step == e->judged_step || !judged(s, a)) continue;
+        const athi_schedule schedule = schedule_of(s, NULL, 0);
+        if (is_beyond(s, e, e->last_step + 1)) continue; /* it only has to end */
+        e->until = until(s, &schedule, a, e, progress_before(&schedule, e));
+        ATH_TRY(decide(s, a, e, &action));
+        if (action == ATHI_ACTION_PAUSE) ATH_TRY(pause_trial(s, a));
+        if (action == ATHI_ACTION_PRUNE) ATH_TRY(athi_search_prune(s, &(athi_task){.trial = a->number}, NULL));
+    }
     return ATH_OK;
 }
 

@@ -130,15 +130,11 @@ ath_status athi_active_take_over(athi_search *s, const athi_trial *t) {
         }
         ATH_TRY(take_reports(s, t->number, i, e));
         e->resumed = true;
-        e->judged_step = e->last_step;
         if (t->state == ATHI_TRIAL_PAUSED && s->scheduler && i == 0) e->phase = ATHI_PHASE_PAUSED;
-        bool begins = t->relation == ATHI_RELATION_CHILD && e->last_step == t->relative_step;
-        bool let_go =
-            t->resumed_at && e->last_step == t->resumed_at; /* decided before, and not to be decided again */
-        if (e->phase == ATHI_PHASE_READY && !begins && !let_go && athi_search_at_pause(s, a, e)) {
-            ATH_TRY(athi_store_pause(s->opts.store, a->number));
-            e->phase = ATHI_PHASE_PAUSED;
-        }
+        const bool begins = t->relation == ATHI_RELATION_CHILD && e->last_step == t->relative_step;
+        const bool let_go = t->resumed_at && e->last_step == t->resumed_at;
+        const bool decided = begins || let_go || e->phase == ATHI_PHASE_PAUSED; /* and not to be decided again */
+        e->judged_step = decided ? e->last_step : e->before.step;
     }
     return t->relation == ATHI_RELATION_CHILD ? athi_search_inherit(s, a, t) : ATH_OK;
 }

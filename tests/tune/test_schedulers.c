@@ -15,6 +15,7 @@ typedef struct campaign {
     double (*pace)(const double *point);                /* seconds of a step; NULL: no matter */
     double clock;
     int64_t steps, most; /* taken in all; of a whole trial */
+    int64_t killed;      /* after every so many reports, before what follows from them; 0: never */
     int64_t at[400];     /* steps of each trial */
 } campaign;
 
@@ -40,6 +41,14 @@ static ath_status report(campaign *c, const athi_task *task, int64_t step, doubl
     return athi_search_report(c->search, task, step, map);
 }
 
+/* Another start of the same study. */
+static void start_again(campaign *c) {
+    athi_search_close(c->search);
+    study_reopen(c->t);
+    c->opts.store = c->t->store;
+    assert_ok(c->t->f.ctx, athi_search_open(c->t->f.ctx, &c->opts, &c->search));
+}
+
 /* One stretch of one trial. */
 static void run_task(campaign *c, const athi_task *task) {
     for (;;) {
@@ -48,6 +57,10 @@ static void run_task(campaign *c, const athi_task *task) {
         c->steps++;
         if (c->pace) c->clock += c->pace(task->point);
         assert_ok(c->t->f.ctx, report(c, task, step, c->curve(task->point, step)));
+        if (c->killed && c->steps % c->killed == 0 && step < c->most) {
+            start_again(c);
+            return;
+        }
         assert_ok(c->t->f.ctx, athi_search_action(c->search, task, &action));
         if (action == ATHI_ACTION_PRUNE) assert_ok(c->t->f.ctx, athi_search_prune(c->search, task, NULL));
         if (action == ATHI_ACTION_PAUSE) assert_ok(c->t->f.ctx, athi_search_pause(c->search, task));
@@ -222,32 +235,38 @@ static void nobody_is_stopped_in_grace(void **state) {
     }
 }
 
-/* The study is closed and opened again after every few tasks. */
+/* The study is closed and opened again after every few tasks; or after every few reports, before anybody has judged them. */
 static void a_start_in_the_middle_decides_the_same(void **state) {
-    study *t = *state;
-    int64_t steps[60] = {0};
-    for (int pass = 0; pass < 2; pass++) {
-        campaign c;
-        one_parameter(t);
-        begin(&c, t, "asha", "{}");
-        c.curve = level;
-        for (int i = 0; i < 100; i++) {
-            run(&c, pass ? 3 : 1000);
-            if (!pass) break;
+    static const struct {
+        const char *scheduler, *prune;
+    } cases[] = {{"asha", NULL}, {"asha", "percentile"}, {"hyperband", NULL}, {"median", NULL}};
+    for (int k = 0; k < ATHI_COUNT(cases); k++) {
+        int64_t steps[60] = {0};
+        for (int pass = 0; pass < 4; pass++) {
+            study *t = *state;
+            campaign c;
+            one_parameter(t);
+            begin(&c, t, cases[k].scheduler, "{}");
+            if (cases[k].prune) {
+                c.opts.prune = athi_row_find(&athi_schedulers, cases[k].prune);
+                c.opts.prune_opts = study_options(t, c.opts.prune, "{}");
+                start_again(&c);
+            }
+            c.curve = level;
+            c.killed = (int64_t[]){0, 0, 2, 7}[pass];
+            for (int i = 0; i < (pass == 1 ? 100 : 1); i++) {
+                if (i) start_again(&c);
+                run(&c, pass == 1 ? 3 : 10000);
+            }
+            for (int64_t i = 0; i < 60; i++) {
+                if (pass) assert_int_equal(c.at[i], steps[i]);
+                steps[i] = c.at[i];
+            }
             athi_search_close(c.search);
-            study_reopen(t);
-            c.opts.store = t->store;
-            assert_ok(t->f.ctx, athi_search_open(t->f.ctx, &c.opts, &c.search));
+            void *next = t;
+            study_teardown(&next);
+            assert_int_equal(study_setup(state), 0);
         }
-        for (int64_t i = 0; i < 60; i++) {
-            if (pass) assert_int_equal(c.at[i], steps[i]);
-            steps[i] = c.at[i];
-        }
-        athi_search_close(c.search);
-        void *next = t;
-        study_teardown(&next);
-        assert_int_equal(study_setup(state), 0);
-        t = *state;
     }
 }
 
