@@ -163,6 +163,15 @@ static void build_overlap(program *p) {
     classify(p, dense(p, h, "dense_1/kernel", "dense_1/bias", 6, ATHI_OP_COPY), labels);
 }
 
+/* A softmax in the middle. */
+static void build_gated(program *p) {
+    ath_tensor *x = program_input(p, 0, athi_dims(11, 20), ATH_F32),
+               *labels = program_input(p, 1, athi_dims(11), ATH_I32);
+    ath_tensor *h = dense(p, x, "dense/kernel", "dense/bias", 18, ATHI_OP_TANH);
+    h = dense(p, h, "dense_1/kernel", "dense_1/bias", 18, ATHI_OP_SOFTMAX);
+    classify(p, dense(p, h, "dense_2/kernel", "dense_2/bias", 6, ATHI_OP_COPY), labels);
+}
+
 /* What moves elements: a transpose, slices, joined again; and the normalisation of rows. */
 static void build_shapes(program *p) {
     athi_graph *g = p->graph;
@@ -223,6 +232,7 @@ static const program_case cases[] = {
     {"resnet predict", build_resnet_blocked, .mode = ATHI_MODE_EVALUATE, .tolerance = 1e-4},
     {"wide", build_wide, "sgd", {"momentum"}, &nesterov, .steps = 2, .tolerance = 3e-4},
     {"overlap", build_overlap, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 3e-4},
+    {"gated", build_gated, "sgd", {NULL}, &plain, .steps = 2},
     {"shapes", build_shapes, "sgd", {NULL}, &plain, .steps = 2, .tolerance = 1e-4},
     {"mlp evaluate", build_mlp, .mode = ATHI_MODE_EVALUATE, .steps = 2},
 };
@@ -295,6 +305,23 @@ static void test_bf16(void **state) {
         bf16_near_f32(&cases[i], 1);
         bf16_near_f32(&cases[i], 2);
     }
+}
+
+/* What has no kernel over bfloat16 runs on widened copies, and nothing of it is left to the reference. */
+static void test_bf16_widened(void **state) {
+    (void)state;
+    char why[ATHI_WHY_MAX] = "";
+    if (!athi_cpu_backend.computes(ATH_BF16, why)) skip();
+    const program_case overlap = {"overlap", build_overlap, .bf16 = true}, gated = {"gated", build_gated, .bf16 = true};
+    program *p = program_create(&overlap, &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, NULL, "own:widened"), 3); /* both of the norm of rows, the pooling's gradient */
+    assert_int_equal(program_count(p, "batch_norm_train+relu", "own:widened"), 1);
+    assert_int_equal(program_count(p, NULL, "ref:max_pool2d_grad"), 0);
+    program_destroy(p);
+    p = program_create(&gated, &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, NULL, "own:widened"), 2); /* the softmax and its gradient */
+    assert_int_equal(program_count(p, NULL, "ref:softmax"), 0);
+    program_destroy(p);
 }
 
 /* Held below AVX-512 its kernels are refused, and a program falls to ref; on other processors as well. */
@@ -375,9 +402,9 @@ static void test_cnn_groups(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_ref), cmocka_unit_test(test_bf16),      cmocka_unit_test(test_bf16_refused),
-        cmocka_unit_test(test_threads),     cmocka_unit_test(test_same_bits), cmocka_unit_test(test_mlp_groups),
-        cmocka_unit_test(test_cnn_groups),
+        cmocka_unit_test(test_against_ref),  cmocka_unit_test(test_bf16),    cmocka_unit_test(test_bf16_widened),
+        cmocka_unit_test(test_bf16_refused), cmocka_unit_test(test_threads), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_mlp_groups),   cmocka_unit_test(test_cnn_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,8 +75,16 @@ static sweep_case dropout(void) {
     return c;
 }
 
+static sweep_case softmax(void) {
+    sweep_case c = {.op = ATHI_OP_SOFTMAX, .n_in = 1};
+    c.in[0] = values(from_to(0, 1) ? athi_dims(from_to(1, 9), from_to(1, 99))
+                                   : athi_dims(from_to(1, 3), from_to(1, 5), from_to(1, 40)));
+    c.in[0].low = -4, c.in[0].high = 4;
+    return c;
+}
+
 static sweep_case (*const makers[])(void) = {matmul,     convolution, pooling, normalisation,
-                                             sum_of_two, of_one,      dropout};
+                                             sum_of_two, of_one,      dropout, softmax};
 enum { ROUNDS = 40 };
 
 static void check(const athi_backend *backend) {

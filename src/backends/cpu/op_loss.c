@@ -98,8 +98,12 @@ static ath_status make_rows(athi_make *m, const athi_unit *unit, athi_call *call
     }
 }
 
-const athi_kernel athi_cpu_softmax[] = {{"own:softmax", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
-const athi_kernel athi_cpu_softmax_grad[] = {{"own:softmax_grad", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
+const athi_kernel athi_cpu_softmax[] = {{"own:softmax", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN},
+                                        ATHI_CPU_WIDENED,
+                                        {0}};
+const athi_kernel athi_cpu_softmax_grad[] = {{"own:softmax_grad", accepts_rows, make_rows, ATHI_LAYOUT_PLAIN},
+                                             ATHI_CPU_WIDENED,
+                                             {0}};
 const athi_kernel athi_cpu_sparse_xent[] = {{"own:softmax_xent", accepts_sharp, make_rows, ATHI_LAYOUT_PLAIN}, {0}};
 const athi_kernel athi_cpu_sparse_xent_grad[] = {{"own:softmax_xent_grad", accepts_sharp, make_rows,
                                                   ATHI_LAYOUT_PLAIN},

@@ -82,6 +82,7 @@ static ath_status make_pool(athi_make *m, const athi_unit *unit, athi_call *call
 const athi_kernel athi_cpu_pool[] = {{"own:pool", accepts_pool, make_pool, ATHI_LAYOUT_ANY},
                                      {"own:int8_pool", athi_cpu_accepts_int8_pool, athi_cpu_make_int8_pool,
                                       ATHI_LAYOUT_PLAIN},
+                                     ATHI_CPU_WIDENED,
                                      {0}};
 
 /* ---- max_pool2d_grad + relu_grad (+ sum_to): an image at a time, while it is in the cache ------------- */
