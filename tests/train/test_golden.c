@@ -1,17 +1,21 @@
-/* Against Keras: when callbacks act, and three whole trainings, on every backend. */
+/* Against Keras: when callbacks act, three whole trainings, and the first steps in bfloat16, on every backend. */
 #include "recipe/recipe.h"
 #include "train/internal.h"
 #include "train/train_test.h"
 
 #include <math.h>
 
-static athi_value *golden(ath_ctx *ctx, athi_arena *arena, const char *file) {
+static const char *golden_path(char *path, size_t size, const char *file) {
     const char *source = getenv("ATHANOR_SOURCE");
+    snprintf(path, size, "%s/tests/golden/%s", source ? source : ".", file);
+    return path;
+}
+
+static athi_value *golden(ath_ctx *ctx, athi_arena *arena, const char *file) {
     char path[512], *text = NULL;
     int64_t size = 0;
     athi_value *v = NULL;
-    snprintf(path, sizeof path, "%s/tests/golden/%s", source ? source : ".", file);
-    assert_ok(ctx, athi_file_read(ctx, path, false, 64 << 20, &text, &size));
+    assert_ok(ctx, athi_file_read(ctx, golden_path(path, sizeof path, file), false, 64 << 20, &text, &size));
     assert_ok(ctx, athi_json_read(ctx, arena, text, size, &v));
     athi_free(ctx, text);
     return v;
@@ -138,7 +142,7 @@ static void a_plateau_may_take_the_whole_rate(void **state) {
 /* ---- trainings ----------------------------------------------------------------------------------- */
 
 typedef struct seen {
-    const athi_value *epochs; /* of the case */
+    const athi_value *c, *epochs; /* the case, and its epochs */
     int64_t n;
     const char *backend;
 } seen;
@@ -202,55 +206,113 @@ static void predictions_are(ath_ctx *ctx, ath_model *m, const athi_data *data, c
     }
 }
 
-static void training_case(const athi_backend *backend, const char *source, int index) {
-    ath_ctx *ctx = NULL;
-    assert_int_equal(
-        ath_ctx_create(&(ath_ctx_opts){.struct_size = sizeof(ath_ctx_opts), .threads = 1, .backend = backend->name},
-                       &ctx),
-        ATH_OK);
-    athi_arena *arena = athi_arena_create(ctx);
-    const athi_value *c = athi_value_get(golden(ctx, arena, "fit.json"), "cases")->items[index],
-                     *recipe = athi_value_get(c, "recipe");
-    char json[160], init[512], after[512];
-    int64_t validation = (int64_t)number(c, "validation");
-    snprintf(json, sizeof json, "{\"source\": \"fashion-mnist\", \"samples\": %d, \"validation\": %d, \"batch\": %d}",
-             (int)(number(c, "samples") + (double)validation), (int)validation,
-             (int)number(athi_value_get(recipe, "data"), "batch"));
-    snprintf(init, sizeof init, "%s/tests/golden/fit_%s_init.safetensors", source, text(c, "name"));
-    snprintf(after, sizeof after, "%s/tests/golden/fit_%s_after.safetensors", source, text(c, "name"));
-    athi_data *data = train_data(ctx, json);
-    seen s = {athi_value_get(c, "epochs"), 0, backend->name};
+/* What every training of a case needs; `on_epoch` compares. */
+typedef struct training {
+    ath_ctx *ctx;
+    athi_arena *arena;
+    const athi_value *c;
+    athi_data *data;
+    seen s;
     athi_job job;
-    assert_ok(ctx, athi_train_one(ctx, arena,
-                                  &(athi_training_opts){.bound = recipe,
-                                                        .data = data,
-                                                        .init = init,
-                                                        .n_callbacks = -1,
-                                                        .no_shuffle = true,
-                                                        .on_epoch = compare_epoch,
-                                                        .user = &s},
-                                  &job));
-    assert_int_equal(s.n, s.epochs->n);
-    weights_are(ctx, job.model, c, after);
-    predictions_are(ctx, job.model, data, c);
-    athi_model_destroy(job.model);
-    athi_data_close(data);
-    athi_arena_destroy(arena);
-    ath_ctx_destroy(ctx);
+} training;
+
+static void train_case(training *t, const athi_backend *backend, const char *file, int index, const char *init,
+                       ath_status (*on_epoch)(void *user, const athi_epoch *e, bool *stop)) {
+    const ath_ctx_opts opts = {.struct_size = sizeof(ath_ctx_opts), .threads = 1, .backend = backend->name};
+    assert_int_equal(ath_ctx_create(&opts, &t->ctx), ATH_OK);
+    t->arena = athi_arena_create(t->ctx);
+    t->c = athi_value_get(golden(t->ctx, t->arena, file), "cases")->items[index];
+    const athi_value *recipe = athi_value_get(t->c, "recipe");
+    char json[160], path[512];
+    int64_t validation = (int64_t)number(t->c, "validation");
+    snprintf(json, sizeof json, "{\"source\": \"fashion-mnist\", \"samples\": %d, \"validation\": %d, \"batch\": %d}",
+             (int)(number(t->c, "samples") + (double)validation), (int)validation,
+             (int)number(athi_value_get(recipe, "data"), "batch"));
+    t->data = train_data(t->ctx, json);
+    t->s = (seen){t->c, athi_value_get(t->c, "epochs"), 0, backend->name};
+    assert_ok(t->ctx, athi_train_one(t->ctx, t->arena,
+                                     &(athi_training_opts){.bound = recipe,
+                                                           .data = t->data,
+                                                           .init = golden_path(path, sizeof path, init),
+                                                           .n_callbacks = -1,
+                                                           .no_shuffle = true,
+                                                           .on_epoch = on_epoch,
+                                                           .user = &t->s},
+                                     &t->job));
+    assert_int_equal(t->s.n, t->s.epochs->n);
+}
+
+static void train_end(training *t) {
+    athi_model_destroy(t->job.model);
+    athi_data_close(t->data);
+    athi_arena_destroy(t->arena);
+    ath_ctx_destroy(t->ctx);
+}
+
+static void training_case(const athi_backend *backend, int index) {
+    static const char *const names[] = {"mlp", "cnn", "bn"};
+    training t;
+    char init[64], after[64], path[512];
+    snprintf(init, sizeof init, "fit_%s_init.safetensors", names[index]);
+    snprintf(after, sizeof after, "fit_%s_after.safetensors", names[index]);
+    train_case(&t, backend, "fit.json", index, init, compare_epoch);
+    assert_string_equal(text(t.c, "name"), names[index]);
+    weights_are(t.ctx, t.job.model, t.c, golden_path(path, sizeof path, after));
+    predictions_are(t.ctx, t.job.model, t.data, t.c);
+    train_end(&t);
 }
 
 static void trainings_end_where_keras_does(void **state) {
     (void)state;
-    const char *source = getenv("ATHANOR_SOURCE");
     for (int i = 0; athi_backends[i]; i++) {
         if (athi_backends[i]->unavailable && athi_backends[i]->unavailable()) continue;
-        for (int k = 0; k < 3; k++) training_case(athi_backends[i], source ? source : ".", k);
+        for (int k = 0; k < 3; k++) training_case(athi_backends[i], k);
+    }
+}
+
+/* ---- bfloat16 ------------------------------------------------------------------------------------ */
+
+/* An epoch is one step. The first loss stands before any difference can grow: it lies far nearer to Keras's than to that
+ * of float32. From there on each rounding that falls otherwise changes all that follows, so what is allowed is three times
+ * how far Keras on PyTorch, Keras on JAX and float32 have come apart by then. */
+static ath_status compare_step(void *user, const athi_epoch *e, bool *stop) {
+    static const char *const names[] = {"loss", "val_loss"};
+    seen *s = user;
+    (void)stop;
+    assert_true(s->n < s->epochs->n);
+    for (int i = 0; i < ATHI_COUNT(names); i++) {
+        bool found;
+        double apart;
+        const double got = athi_epoch_value(e, names[i], &found), keras = number(s->epochs->items[s->n], names[i]);
+        assert_true(athi_value_number(athi_value_get(athi_value_get(s->c, "apart"), names[i])->items[s->n], &apart));
+        double allowed = 3 * apart;
+        if (s->n == 0 && i == 0)
+            allowed = fabs(keras - number(athi_value_get(s->c, "float32")->items[0], names[i])) / 5;
+        if (!found || !(fabs(got - keras) <= allowed))
+            fail_msg("%s, %s, step %lld, %s: %.9g, Keras has %.9g, allowed is a difference of %g", s->backend,
+                     text(s->c, "name"), (long long)e->epoch, names[i], got, keras, allowed);
+    }
+    s->n++;
+    return ATH_OK;
+}
+
+static void first_steps_in_bfloat16_are_keras_s(void **state) {
+    (void)state;
+    char why[ATHI_WHY_MAX];
+    for (int i = 0; athi_backends[i]; i++) {
+        if (athi_backends[i]->computes && !athi_backends[i]->computes(ATH_BF16, why)) continue;
+        for (int k = 0; k < 2; k++) {
+            training t;
+            train_case(&t, athi_backends[i], "fit_mixed.json", k, "fit_mixed_init.safetensors", compare_step);
+            train_end(&t);
+        }
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(callbacks_act_when_keras_does),
-        cmocka_unit_test(a_plateau_may_take_the_whole_rate),
-                                       cmocka_unit_test(trainings_end_where_keras_does)};
+                                       cmocka_unit_test(a_plateau_may_take_the_whole_rate),
+                                       cmocka_unit_test(trainings_end_where_keras_does),
+                                       cmocka_unit_test(first_steps_in_bfloat16_are_keras_s)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
