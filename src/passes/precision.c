@@ -5,16 +5,21 @@
  * are made in the type that is wanted; a cast to float32 is not cast back. Predictions and the loss are float32. */
 #include "passes/passes.h"
 
+/* A constant made again in the other type; of any other value a cast. */
+static ath_tensor *twin_of(athi_graph *graph, ath_tensor *t, ath_dtype wanted) {
+    if (t->node->op != ATHI_OP_CONSTANT) return athi_cast(graph, t, wanted);
+    athi_attr attr = t->node->attr;
+    attr.constant.dtype = wanted;
+    return athi_node_add(graph, ATHI_OP_CONSTANT, NULL, 0, &attr);
+}
+
 /* `t` as f32 or bf16; other types as they are. The twin, once made, is kept at the value's mark. */
 static ath_tensor *fit(athi_graph *graph, ath_tensor *t, ath_dtype wanted) {
     if (t->dtype == wanted || (t->dtype != ATH_F32 && t->dtype != ATH_BF16)) return t;
     const athi_node *from = t->node;
     if (from->op == ATHI_OP_CAST && wanted == ATH_BF16 && from->in[0]->dtype == wanted) return from->in[0];
     if (t->mark) return t->mark;
-    athi_attr constant = from->attr;
-    constant.constant.dtype = wanted;
-    ath_tensor *twin = from->op == ATHI_OP_CONSTANT ? athi_node_add(graph, ATHI_OP_CONSTANT, NULL, 0, &constant)
-                                                    : athi_cast(graph, t, wanted);
+    ath_tensor *twin = twin_of(graph, t, wanted);
     if (!athi_is_poison(twin)) t->mark = twin;
     return twin;
 }

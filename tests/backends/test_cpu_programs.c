@@ -336,23 +336,35 @@ static void test_bf16_refused(void **state) {
     assert_int_equal(program_count(p, NULL, "own:gemm"), 0);
     assert_true(program_count(p, NULL, "ref:matmul") > 0);
     program_destroy(p);
+    const program_case overlap = {"overlap", build_overlap, .bf16 = true};
+    p = program_create(&overlap, &athi_cpu_backend, 1);
+    assert_int_equal(program_count(p, NULL, "own:widened"), 0); /* nothing here widens */
+    assert_true(program_count(p, NULL, "ref:max_pool2d_grad") > 0);
+    program_destroy(p);
     athi_cpu_limit(ATHI_CPU_BEST);
 }
 
 /* The same bits from the same start, whatever the slab held before. */
+static void same_bits(const program_case *c, int threads) {
+    program *a = program_create(c, &athi_cpu_backend, threads), *b = program_create(c, &athi_cpu_backend, threads);
+    memset(b->spaces.slab, 0x3c, (size_t)athi_plan_slab_bytes(b->plan));
+    program_run(a);
+    program_run(b);
+    if (memcmp(a->spaces.block, b->spaces.block, (size_t)a->block_bytes) != 0)
+        fail_msg("%s, %d threads%s: two runs gave different bits", c->name, threads, c->bf16 ? ", bf16" : "");
+    program_destroy(a);
+    program_destroy(b);
+}
+
 static void test_same_bits(void **state) {
     (void)state;
+    char why[ATHI_WHY_MAX] = "";
     for (int threads = 1; threads <= 2; threads++)
         for (int i = 0; i < ATHI_COUNT(cases); i++) {
-            program *a = program_create(&cases[i], &athi_cpu_backend, threads);
-            program *b = program_create(&cases[i], &athi_cpu_backend, threads);
-            memset(b->spaces.slab, 0x3c, (size_t)athi_plan_slab_bytes(b->plan));
-            program_run(a);
-            program_run(b);
-            if (memcmp(a->spaces.block, b->spaces.block, (size_t)a->block_bytes) != 0)
-                fail_msg("%s, %d threads: two runs gave different bits", cases[i].name, threads);
-            program_destroy(a);
-            program_destroy(b);
+            program_case bf16 = cases[i];
+            bf16.bf16 = true;
+            same_bits(&cases[i], threads);
+            if (athi_cpu_backend.computes(ATH_BF16, why)) same_bits(&bf16, threads);
         }
 }
 

@@ -27,9 +27,9 @@ static ath_tensor *twin_of(twin *t, const ath_tensor *of) {
 }
 
 static bool copy_node(twin *t, athi_node *to, const athi_node *from, int *n_in) {
+    if (*n_in + from->n_in > TWIN_TENSORS || t->n_tensors + from->n_out > TWIN_TENSORS) return false;
     *to = *from;
     to->in = t->node_in + *n_in;
-    if (*n_in + from->n_in > TWIN_TENSORS || t->n_tensors + from->n_out > TWIN_TENSORS) return false;
     to->out = t->tensors + t->n_tensors; /* not met before: they lie together */
     for (int k = 0; k < from->n_out; k++) twin_of(t, &from->out[k])->node = to;
     for (int k = 0; k < from->n_in; k++)
@@ -84,19 +84,20 @@ bool athi_cpu_accepts_widened(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
 typedef struct widened_state {
     athi_cpu_base base;
     twin twin;
-    athi_call call;
+    athi_call call; /* of the twin */
+    const void *in[ATHI_UNIT_IO_MAX];
+    void *out[ATHI_UNIT_IO_MAX];
     /* Where float32 copies lie in the scratch, behind what the kernel has of it; -1: none. */
     int64_t in_offset[ATHI_UNIT_IO_MAX], out_offset[ATHI_UNIT_IO_MAX];
 } widened_state;
 
 static void bind_widened(athi_call *call) {
     widened_state *s = call->state;
-    const void **in = (const void **)(uintptr_t)s->call.in;
-    void **out = (void **)(uintptr_t)s->call.out;
     char *scratch = call->scratch;
-    for (int i = 0; i < call->unit->n_in; i++) in[i] = s->in_offset[i] < 0 ? call->in[i] : scratch + s->in_offset[i];
+    for (int i = 0; i < call->unit->n_in; i++)
+        s->in[i] = s->in_offset[i] < 0 ? call->in[i] : scratch + s->in_offset[i];
     for (int i = 0; i < call->unit->n_out; i++)
-        out[i] = s->out_offset[i] < 0 ? call->out[i] : scratch + s->out_offset[i];
+        s->out[i] = s->out_offset[i] < 0 ? call->out[i] : scratch + s->out_offset[i];
     s->call.scratch = scratch;
     s->call.spaces = call->spaces;
     if (s->call.bind) s->call.bind(&s->call);
@@ -112,8 +113,7 @@ static void run_widened(const athi_call *call) {
                              (float *)(void *)((char *)call->scratch + s->in_offset[i]));
     s->call.run(&s->call);
     for (int i = 0; i < unit->n_out; i++)
-        if (s->out_offset[i] >= 0)
-            s->base.k->narrow(threads, athi_cpu_count(unit->out[i]), s->call.out[i], call->out[i]);
+        if (s->out_offset[i] >= 0) s->base.k->narrow(threads, athi_cpu_count(unit->out[i]), s->out[i], call->out[i]);
 }
 
 static void destroy_widened(athi_call *call) {
@@ -135,10 +135,7 @@ ath_status athi_cpu_make_widened(athi_make *m, const athi_unit *unit, athi_call 
     if (!s) return ATH_E_NOMEM;
     const athi_kernel *kernel = find(unit, &s->twin, why);
     if (!kernel) return athi_fail(m->ctx, ATH_E_UNSUPPORTED, "%s: %s", unit->nodes[0]->layer, why);
-    s->call.unit = &s->twin.unit;
-    s->call.in = athi_arena_array(m->arena, ATHI_MAX(unit->n_in, 1), sizeof *s->call.in);
-    s->call.out = athi_arena_array(m->arena, ATHI_MAX(unit->n_out, 1), sizeof *s->call.out);
-    if (!s->call.in || !s->call.out) return ATH_E_NOMEM;
+    s->call = (athi_call){.unit = &s->twin.unit, .in = s->in, .out = s->out};
     call->bind = bind_widened, call->destroy = destroy_widened;
     ATH_TRY(kernel->make(m, &s->twin.unit, &s->call));
     int64_t end = athi_aligned(m->scratch_bytes);
