@@ -13,7 +13,7 @@ from make_fit import idx, safetensors, variables
 
 L = keras.layers
 BACKENDS = ["torch", "jax"]
-BATCH, STEPS, VALIDATION = 64, 8, 200  # each epoch is one step over the same batch
+BATCH, STEPS, VALIDATION = 32, 6, 64  # each epoch is one step over the same batch
 KEYS = ["loss", "val_loss"]
 LAYERS = {"reshape": L.Reshape, "conv2d": L.Conv2D, "batch_normalization": L.BatchNormalization,
           "activation": L.Activation, "max_pooling2d": L.MaxPooling2D, "flatten": L.Flatten, "dense": L.Dense}
