@@ -4,6 +4,7 @@
 
 #include "athanor/augment.h"
 #include "athanor/base.h"
+#include "athanor/callbacks.h"
 #include "athanor/losses.h"
 #include "athanor/model.h"
 #include "athanor/nn.h"

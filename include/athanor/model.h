@@ -14,6 +14,7 @@
 #define ATHANOR_MODEL_H
 
 #include "athanor/augment.h"
+#include "athanor/callbacks.h"
 #include "athanor/nn.h"
 
 #ifdef __cplusplus
@@ -74,7 +75,7 @@ ATH_API ath_tensor *ath_input_with(ath_model *model, const ath_input_opts *opts)
 #define ath_input(model, ...)                                                                                        \
     ath_input_with((model), &(ath_input_opts){.struct_size = sizeof(ath_input_opts), __VA_ARGS__})
 
-/** Loss, metrics and optimiser, by the names of their rows (`athanor list losses`, …). */
+/** Loss, metrics, optimiser and callbacks, by the names of their rows (`athanor list losses`, …). */
 typedef struct ath_compile_opts {
     size_t struct_size;
     ath_tensor *output;  /* predictions; NULL: the last layer's */
@@ -82,9 +83,13 @@ typedef struct ath_compile_opts {
     ath_spec metrics[8]; /* ended by an empty one */
     ath_spec optimizer;  /* rmsprop, as Keras */
     uint64_t seed;       /* 0; of the initial weights, the order of the samples, augmentation and dropout */
+    /** What happens between the epochs of every ath_model_fit of this model, asked in this order, ended by an empty one:
+     * rows of `athanor list callbacks` with the options of athanor/callbacks.h. */
+    ath_spec callbacks[8];
 } ath_compile_opts;
 /** Completes the model for the data's targets and initialises its weights. Reports the first error of the layer
- *  calls. Errors: ATH_E_SHAPE, ATH_E_OPTION, ATH_E_NOMEM; ATH_E_STATE when called twice. */
+ *  calls. Errors: ATH_E_SHAPE, ATH_E_OPTION (a monitor of a callback that is not reported, too), ATH_E_NOMEM; ATH_E_STATE
+ *  when called twice. */
 ATH_API ath_status ath_model_compile_with(ath_model *model, const ath_data *data, const ath_compile_opts *opts);
 #define ath_model_compile(model, data, ...)                                                                          \
     ath_model_compile_with((model), (data), &(ath_compile_opts){.struct_size = sizeof(ath_compile_opts), __VA_ARGS__})

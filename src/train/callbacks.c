@@ -8,12 +8,11 @@
 /* ---- monitors ------------------------------------------------------------------------------------ */
 
 const char *const athi_modes[] = {"auto", "min", "max", NULL};
-enum { MODE_AUTO, MODE_MIN, MODE_MAX };
 
 /* `auto` is the metric's own direction; a loss or an unknown name goes down. */
-bool athi_goes_up(int mode, const char *monitor) {
+bool athi_goes_up(ath_monitor_mode mode, const char *monitor) {
     bool known = false, up = athi_metric_direction(monitor, &known);
-    return mode == MODE_MAX || (mode == MODE_AUTO && known && up);
+    return mode == ATH_MONITOR_MAX || (mode == ATH_MONITOR_AUTO && known && up);
 }
 
 bool athi_improves(bool up, double value, double reference, double min_delta) {
@@ -24,19 +23,7 @@ double athi_worst(bool up) { return up ? -(double)INFINITY : (double)INFINITY; }
 
 /* ---- early_stopping ------------------------------------------------------------------------------ */
 
-typedef struct early_stopping_opts {
-    size_t struct_size;
-    bool exact;
-    const char *monitor;
-    double min_delta;
-    int64_t patience;
-    int mode;
-    athi_floats baseline; /* none, or one */
-    bool restore_best_weights;
-    int64_t start_from_epoch;
-} early_stopping_opts;
-
-#define OPT(field) offsetof(early_stopping_opts, field)
+#define OPT(field) offsetof(ath_early_stopping_opts, field)
 static const athi_option early_stopping_options[] = {
     {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
     {"min_delta", ATHI_OPT_FLOAT, OPT(min_delta), "0", .min = 0, .max = 1e30,
@@ -56,25 +43,30 @@ static const athi_option early_stopping_options[] = {
 
 enum { ES_BEST, ES_WAIT, ES_KEPT, ES_SIZE };
 
-static const char *es_monitor(const void *opts) { return ((const early_stopping_opts *)opts)->monitor; }
-static bool es_restores(const void *opts) { return ((const early_stopping_opts *)opts)->restore_best_weights; }
+static const char *es_monitor(const void *opts) { return ((const ath_early_stopping_opts *)opts)->monitor; }
+static bool es_restores(const void *opts) { return ((const ath_early_stopping_opts *)opts)->restore_best_weights; }
+
+static ath_status es_check(ath_ctx *ctx, const void *opts, const char *const *reports, int n) {
+    const ath_early_stopping_opts *o = opts;
+    (void)reports, (void)n;
+    if (o->baseline.n <= 1) return ATH_OK;
+    return athi_fail(ctx, ATH_E_OPTION, "early_stopping: baseline: expected one number, got %lld",
+                     (long long)o->baseline.n);
+}
 
 static ath_status es_begin(athi_callback_call *c, const void *opts) {
-    const early_stopping_opts *o = opts;
-    if (o->baseline.n > 1)
-        return athi_fail(c->ctx, ATH_E_OPTION, "early_stopping: baseline: expected one number, got %lld",
-                         (long long)o->baseline.n);
+    const ath_early_stopping_opts *o = opts;
     c->state[ES_BEST] = athi_worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
-static void es_keep(athi_callback_call *c, const early_stopping_opts *o) {
+static void es_keep(athi_callback_call *c, const ath_early_stopping_opts *o) {
     if (o->restore_best_weights) athi_model_keep(c->model, ATHI_SNAPSHOT_EARLY_STOPPING);
     c->state[ES_KEPT] = 1;
 }
 
 static ath_status es_epoch(athi_callback_call *c, const void *opts) {
-    const early_stopping_opts *o = opts;
+    const ath_early_stopping_opts *o = opts;
     bool found, up = athi_goes_up(o->mode, o->monitor);
     double value = athi_epoch_value(c->epoch, o->monitor, &found);
     if (c->epoch->epoch <= o->start_from_epoch) return ATH_OK;
@@ -97,25 +89,14 @@ static void es_end(athi_callback_call *c, const void *opts) {
 static const athi_callback_impl early_stopping = {.n_state = ES_SIZE,
                                                   .monitor = es_monitor,
                                                   .restores = es_restores,
+                                                  .check = es_check,
                                                   .begin = es_begin,
                                                   .epoch_end = es_epoch,
                                                   .train_end = es_end};
 
 /* ---- reduce_lr_on_plateau ------------------------------------------------------------------------ */
 
-typedef struct plateau_opts {
-    size_t struct_size;
-    bool exact;
-    const char *monitor;
-    double factor;
-    int64_t patience;
-    int mode;
-    double min_delta;
-    int64_t cooldown;
-    double min_lr;
-} plateau_opts;
-
-#define OPT(field) offsetof(plateau_opts, field)
+#define OPT(field) offsetof(ath_reduce_lr_on_plateau_opts, field)
 static const athi_option plateau_options[] = {
     {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_loss", .doc = "the report that is watched"},
     {"factor", ATHI_OPT_FLOAT, OPT(factor), "0.1", .min = 0, .max = 1, .search_min = 0.1, .search_max = 0.7,
@@ -134,16 +115,18 @@ static const athi_option plateau_options[] = {
 
 enum { PL_BEST, PL_WAIT, PL_COOLDOWN, PL_SIZE };
 
-static const char *plateau_monitor(const void *opts) { return ((const plateau_opts *)opts)->monitor; }
+static const char *plateau_monitor(const void *opts) {
+    return ((const ath_reduce_lr_on_plateau_opts *)opts)->monitor;
+}
 
 static ath_status plateau_begin(athi_callback_call *c, const void *opts) {
-    const plateau_opts *o = opts;
+    const ath_reduce_lr_on_plateau_opts *o = opts;
     c->state[PL_BEST] = athi_worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
 static ath_status plateau_epoch(athi_callback_call *c, const void *opts) {
-    const plateau_opts *o = opts;
+    const ath_reduce_lr_on_plateau_opts *o = opts;
     bool found;
     double value = athi_epoch_value(c->epoch, o->monitor, &found), *s = c->state;
     if (s[PL_COOLDOWN] > 0) s[PL_COOLDOWN]--, s[PL_WAIT] = 0;
@@ -181,18 +164,18 @@ const athi_kind athi_callbacks = {
     "callback", "callbacks",
     (const athi_row[]){
         {"early_stopping", "stops when a report no longer improves", early_stopping_options,
-         sizeof(early_stopping_opts), &early_stopping, NULL},
+         sizeof(ath_early_stopping_opts), &early_stopping, NULL},
         {"reduce_lr_on_plateau", "lowers the learning rate when a report no longer improves", plateau_options,
-         sizeof(plateau_opts), &plateau, NULL},
+         sizeof(ath_reduce_lr_on_plateau_opts), &plateau, NULL},
         {"model_checkpoint", "writes model files during training", athi_model_checkpoint_options,
-         sizeof(athi_model_checkpoint_opts), &athi_model_checkpoint, "file"},
+         sizeof(ath_model_checkpoint_opts), &athi_model_checkpoint, "file"},
         {"csv_logger", "writes the reports of every epoch as a line of a CSV file", athi_csv_logger_options,
-         sizeof(athi_csv_logger_opts), &athi_csv_logger, "file"},
+         sizeof(ath_csv_logger_opts), &athi_csv_logger, "file"},
         {"terminate_on_nan", "stops when the loss is NaN or infinite", NULL, 0, &terminate_on_nan, NULL},
         {"stop_at_accuracy", "stops when a report has reached a target for several epochs",
-         athi_stop_at_accuracy_options, sizeof(athi_stop_at_accuracy_opts), &athi_stop_at_accuracy, "target"},
+         athi_stop_at_accuracy_options, sizeof(ath_stop_at_accuracy_opts), &athi_stop_at_accuracy, "target"},
         {"learning_rate_scheduler", "the learning rate by epoch: the optimizer's times a factor",
-         athi_learning_rate_scheduler_options, sizeof(athi_learning_rate_scheduler_opts),
+         athi_learning_rate_scheduler_options, sizeof(ath_learning_rate_scheduler_opts),
          &athi_learning_rate_scheduler, NULL},
         {"throughput",
          "reports throughput: training samples a second of the whole epoch, its validation included "
@@ -202,6 +185,12 @@ const athi_kind athi_callbacks = {
          NULL},
         {0}}};
 
+bool athi_callbacks_end_on_nan(const athi_callback *callbacks, int n) {
+    for (int i = 0; i < n; i++)
+        if (callbacks[i].row->impl == &terminate_on_nan) return true;
+    return false;
+}
+
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state) {
     for (int i = 0; i < n; i++) {
         const athi_callback_impl *impl = callbacks[i].row->impl;
@@ -210,12 +199,22 @@ void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots
     }
 }
 
+/* Only C's `.exact` can leave one out. */
+static ath_status check_texts(ath_ctx *ctx, const athi_callback *cb) {
+    for (const athi_option *o = cb->row->options; o && o->name; o++)
+        if (o->type == ATHI_OPT_STRING && !*(const char *const *)((const char *)cb->opts + o->offset))
+            return athi_fail(ctx, ATH_E_OPTION, "%s: %s is required with .exact; its default is \"%s\"",
+                             cb->row->name, o->name, o->fallback);
+    return ATH_OK;
+}
+
 ath_status athi_callbacks_check(const ath_model *m, const athi_callback *callbacks, int n_callbacks,
                                 const char *const *reports, int n) {
     for (int i = 0; i < n_callbacks; i++) {
         const athi_callback *cb = &callbacks[i];
         const athi_callback_impl *impl = cb->row->impl;
-        if (impl->check) ATH_TRY(impl->check(m->ctx, cb->opts));
+        ATH_TRY(check_texts(m->ctx, cb));
+        if (impl->check) ATH_TRY(impl->check(m->ctx, cb->opts, reports, n));
         const char *monitor = impl->monitor ? impl->monitor(cb->opts) : NULL;
         bool found = !monitor;
         for (int j = 0; j < n; j++) found = found || strcmp(reports[j], monitor) == 0;

@@ -13,7 +13,7 @@ static void add_folder(const athi_callback_call *c, const char *file, athi_text 
 
 /* ---- model_checkpoint ---------------------------------------------------------------------------- */
 
-#define OPT(field) offsetof(athi_model_checkpoint_opts, field)
+#define OPT(field) offsetof(ath_model_checkpoint_opts, field)
 const athi_option athi_model_checkpoint_options[] = {
     {"file", ATHI_OPT_STRING, OPT(file), "model.safetensors",
      .doc = "model file, relative to the run's folder; {epoch} and report names in braces are filled in"},
@@ -25,46 +25,57 @@ const athi_option athi_model_checkpoint_options[] = {
 #undef OPT
 
 static const char *checkpoint_monitor(const void *opts) {
-    const athi_model_checkpoint_opts *o = opts;
+    const ath_model_checkpoint_opts *o = opts;
     return o->save_best_only ? o->monitor : NULL;
 }
 
 static ath_status checkpoint_begin(athi_callback_call *c, const void *opts) {
-    const athi_model_checkpoint_opts *o = opts;
+    const ath_model_checkpoint_opts *o = opts;
     c->state[0] = athi_worst(athi_goes_up(o->mode, o->monitor));
     return ATH_OK;
 }
 
+/* Goes on behind the name in braces that begins at *p; false: behind the one character of text that stands there. */
+static bool next_field(const char **p, char name[64]) {
+    const char *begin = *p, *end = *begin == '{' ? strchr(begin, '}') : NULL;
+    if (!end || end - begin > 64) return ++*p, false;
+    snprintf(name, 64, "%.*s", (int)(end - begin - 1), begin + 1);
+    *p = end + 1;
+    return true;
+}
+
+static ath_status checkpoint_check(ath_ctx *ctx, const void *opts, const char *const *reports, int n) {
+    const ath_model_checkpoint_opts *o = opts;
+    char name[64];
+    for (const char *p = o->file; *p;) {
+        bool found = !next_field(&p, name) || strcmp(name, "epoch") == 0;
+        for (int i = 0; i < n && !found; i++) found = strcmp(reports[i], name) == 0;
+        if (found) continue;
+        const char *near = athi_nearest(name, reports, n, sizeof *reports);
+        return athi_fail(ctx, ATH_E_OPTION, "model_checkpoint: file: {%s} is not reported; use {epoch} or %s%s%s",
+                         name, near ? "{" : "a report's name", near ? near : "", near ? "}" : "");
+    }
+    return ATH_OK;
+}
+
 /* "a-{epoch}-{val_loss}.safetensors" below the run's folder. */
-static ath_status fill_name(athi_callback_call *c, const char *pattern, athi_text *out) {
+static ath_status fill_name(const athi_callback_call *c, const char *pattern, athi_text *out) {
+    char name[64];
+    bool found;
     add_folder(c, pattern, out);
-    for (const char *p = pattern; *p;) {
-        const char *end = *p == '{' ? strchr(p, '}') : NULL;
-        char name[64];
-        if (!end || end - p > (int)sizeof name) {
-            athi_text_add(out, p++, 1);
-            continue;
-        }
-        snprintf(name, sizeof name, "%.*s", (int)(end - p - 1), p + 1);
-        bool found = true;
-        if (strcmp(name, "epoch") == 0)
+    for (const char *p = pattern, *text = p; *p; text = p) {
+        if (!next_field(&p, name))
+            athi_text_add(out, text, 1);
+        else if (strcmp(name, "epoch") == 0)
             athi_text_printf(out, "%02lld", (long long)c->epoch->epoch);
-        else {
-            double value = athi_epoch_value(c->epoch, name, &found);
-            athi_text_printf(out, "%.4f", value);
-        }
-        if (!found)
-            return athi_fail(c->ctx, ATH_E_OPTION,
-                             "model_checkpoint: file: {%s} is not reported; use {epoch} or a "
-                             "report's name",
-                             name);
-        p = end + 1;
+        else
+            athi_text_printf(out, "%.4f", athi_epoch_value(c->epoch, name, &found)); /* it is: checkpoint_check */
     }
     return out->failed ? ATH_E_NOMEM : ATH_OK;
 }
 
 static ath_status checkpoint_epoch(athi_callback_call *c, const void *opts) {
-    const athi_model_checkpoint_opts *o = opts;
+    const ath_model_checkpoint_opts *o = opts;
     if (o->save_best_only) {
         bool found;
         double value = athi_epoch_value(c->epoch, o->monitor, &found);
@@ -80,12 +91,13 @@ static ath_status checkpoint_epoch(athi_callback_call *c, const void *opts) {
 
 const athi_callback_impl athi_model_checkpoint = {.n_state = 1,
                                                   .monitor = checkpoint_monitor,
+                                                  .check = checkpoint_check,
                                                   .begin = checkpoint_begin,
                                                   .epoch_end = checkpoint_epoch};
 
 /* ---- csv_logger ---------------------------------------------------------------------------------- */
 
-#define OPT(field) offsetof(athi_csv_logger_opts, field)
+#define OPT(field) offsetof(ath_csv_logger_opts, field)
 const athi_option athi_csv_logger_options[] = {{"file", ATHI_OPT_STRING, OPT(file), "log.csv",
                                                 .doc = "relative to the run's folder"},
                                                {"separator", ATHI_OPT_STRING, OPT(separator), ",",
@@ -101,7 +113,7 @@ static ath_status csv_path(const athi_callback_call *c, const char *file, athi_t
 
 static ath_status csv_keep(athi_callback_call *c, const void *opts) {
     athi_text path = {.ctx = c->ctx};
-    const athi_csv_logger_opts *o = opts;
+    const ath_csv_logger_opts *o = opts;
     int64_t epochs = athi_epochs_done(c->model);
     ath_status status = csv_path(c, o->file, &path);
     if (status == ATH_OK) status = athi_lines_keep(c->ctx, path.text, epochs ? epochs + 1 : 0);
@@ -110,7 +122,7 @@ static ath_status csv_keep(athi_callback_call *c, const void *opts) {
 }
 
 static ath_status csv_epoch(athi_callback_call *c, const void *opts) {
-    const athi_csv_logger_opts *o = opts;
+    const ath_csv_logger_opts *o = opts;
     athi_text path = {.ctx = c->ctx}, line = {.ctx = c->ctx};
     ath_status status = csv_path(c, o->file, &path);
     if (status == ATH_OK && c->epoch->epoch == 1) {

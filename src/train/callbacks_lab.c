@@ -6,7 +6,7 @@
 
 /* ---- stop_at_accuracy ---------------------------------------------------------------------------- */
 
-#define OPT(field) offsetof(athi_stop_at_accuracy_opts, field)
+#define OPT(field) offsetof(ath_stop_at_accuracy_opts, field)
 const athi_option athi_stop_at_accuracy_options[] = {
     {"target", ATHI_OPT_FLOAT, OPT(target), NULL, .doc = "the value to be reached"},
     {"monitor", ATHI_OPT_STRING, OPT(monitor), "val_accuracy", .doc = "the report that is watched"},
@@ -18,10 +18,10 @@ const athi_option athi_stop_at_accuracy_options[] = {
     {0}};
 #undef OPT
 
-static const char *stop_at_monitor(const void *opts) { return ((const athi_stop_at_accuracy_opts *)opts)->monitor; }
+static const char *stop_at_monitor(const void *opts) { return ((const ath_stop_at_accuracy_opts *)opts)->monitor; }
 
 static ath_status stop_at_epoch(athi_callback_call *c, const void *opts) {
-    const athi_stop_at_accuracy_opts *o = opts;
+    const ath_stop_at_accuracy_opts *o = opts;
     bool found;
     double value = athi_epoch_value(c->epoch, o->monitor, &found), *reached = &c->state[0];
     if (athi_goes_up(o->mode, o->monitor) ? value >= o->target : value <= o->target)
@@ -40,7 +40,7 @@ bool athi_callbacks_target(const athi_callback *callbacks, int n, const char **m
                            bool *maximize) {
     for (int i = 0; i < n; i++) {
         if (callbacks[i].row->impl != &athi_stop_at_accuracy) continue;
-        const athi_stop_at_accuracy_opts *o = callbacks[i].opts;
+        const ath_stop_at_accuracy_opts *o = callbacks[i].opts;
         *monitor = o->monitor, *target = o->target, *maximize = athi_goes_up(o->mode, o->monitor);
         return true;
     }
@@ -49,7 +49,7 @@ bool athi_callbacks_target(const athi_callback *callbacks, int n, const char **m
 
 /* ---- learning_rate_scheduler --------------------------------------------------------------------- */
 
-#define OPT(field) offsetof(athi_learning_rate_scheduler_opts, field)
+#define OPT(field) offsetof(ath_learning_rate_scheduler_opts, field)
 const athi_option athi_learning_rate_scheduler_options[] = {
     {"epochs", ATHI_OPT_FLOATS, OPT(epochs), NULL, .min = 1, .max = 1e9,
      .doc = "after how many epochs the factor changes, ascending: [15, 25, 35]"},
@@ -58,8 +58,9 @@ const athi_option athi_learning_rate_scheduler_options[] = {
     {0}};
 #undef OPT
 
-static ath_status scheduler_check(ath_ctx *ctx, const void *opts) {
-    const athi_learning_rate_scheduler_opts *o = opts;
+static ath_status scheduler_check(ath_ctx *ctx, const void *opts, const char *const *reports, int n) {
+    const ath_learning_rate_scheduler_opts *o = opts;
+    (void)reports, (void)n;
     if (o->factors.n != o->epochs.n + 1)
         return athi_fail(ctx, ATH_E_OPTION,
                          "learning_rate_scheduler: expected one factor more than epochs, got %lld factors and %lld "
@@ -77,7 +78,7 @@ static ath_status scheduler_check(ath_ctx *ctx, const void *opts) {
 }
 
 /* The rate of the epoch that follows `done` others. */
-static void set_rate(athi_callback_call *c, const athi_learning_rate_scheduler_opts *o, int64_t done) {
+static void set_rate(athi_callback_call *c, const ath_learning_rate_scheduler_opts *o, int64_t done) {
     int64_t i = 0;
     while (i < o->epochs.n && (double)done >= o->epochs.v[i]) i++;
     *c->rate = athi_learning_rate(c->model->net, 0) * o->factors.v[i];

@@ -2,6 +2,7 @@
 #ifndef ATHI_TRAIN_INTERNAL_H
 #define ATHI_TRAIN_INTERNAL_H
 
+#include "athanor/callbacks.h"
 #include "passes/passes.h"
 #include "train/train.h"
 
@@ -80,8 +81,9 @@ typedef struct athi_callback_impl {
     const char *(*monitor)(const void *opts); /* the report it watches; NULL: none */
     bool (*restores)(const void *opts);       /* needs ATHI_SNAPSHOT_EARLY_STOPPING */
     bool needs_constant_rate;
-    ath_status (*check)(ath_ctx *ctx, const void *opts); /* what a row of options cannot say */
-    const char *report;                                  /* what it adds to every epoch's reports; NULL: nothing */
+    /* What a row of options cannot say; reports: the n names of what an epoch reports. */
+    ath_status (*check)(ath_ctx *ctx, const void *opts, const char *const *reports, int n);
+    const char *report; /* what it adds to every epoch's reports; NULL: nothing */
     double (*measure)(athi_callback_call *c, const void *opts, const athi_epoch_costs *costs); /* its value */
     ath_status (*begin)(athi_callback_call *c, const void *opts);                              /* fresh run only */
     ath_status (*resume)(athi_callback_call *c, const void *opts); /* cut back what lies outside the block */
@@ -105,36 +107,9 @@ extern const athi_callback_impl athi_model_checkpoint, athi_csv_logger, athi_sto
     athi_learning_rate_scheduler, athi_throughput, athi_total_time;
 extern const athi_option athi_model_checkpoint_options[], athi_csv_logger_options[], athi_stop_at_accuracy_options[],
     athi_learning_rate_scheduler_options[];
-typedef struct athi_model_checkpoint_opts {
-    size_t struct_size;
-    bool exact;
-    const char *file;
-    const char *monitor;
-    bool save_best_only;
-    int mode;
-} athi_model_checkpoint_opts;
-typedef struct athi_csv_logger_opts {
-    size_t struct_size;
-    bool exact;
-    const char *file, *separator;
-} athi_csv_logger_opts;
-typedef struct athi_stop_at_accuracy_opts {
-    size_t struct_size;
-    bool exact;
-    double target;
-    const char *monitor;
-    int64_t patience;
-    ath_switch consecutive;
-    int mode;
-} athi_stop_at_accuracy_opts;
-typedef struct athi_learning_rate_scheduler_opts {
-    size_t struct_size;
-    bool exact;
-    athi_floats epochs, factors;
-} athi_learning_rate_scheduler_opts;
 
-/** Does a report get better upwards? mode: 0 its own direction, 1 min, 2 max; athi_modes has their names. */
-bool athi_goes_up(int mode, const char *monitor);
+/** Does a report get better upwards? athi_modes: the names of the modes. */
+bool athi_goes_up(ath_monitor_mode mode, const char *monitor);
 extern const char *const athi_modes[];
 /** Keras: better than the reference by more than min_delta. NaN never is. */
 bool athi_improves(bool up, double value, double reference, double min_delta);

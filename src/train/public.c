@@ -116,6 +116,21 @@ static ath_status resolve(ath_model *m, const athi_kind *kind, ath_spec spec, co
     return ATH_OK;
 }
 
+/* The list for ath_model_fit, checked against what an epoch on these data will report. */
+static ath_status list_callbacks(ath_model *m, const ath_data *data, const ath_compile_opts *o) {
+    enum { MOST = ATHI_COUNT(o->callbacks) };
+    athi_callback *list = athi_arena_array(m->net->arena, MOST, (int64_t)sizeof *list);
+    const char *const *reports = NULL;
+    int n = 0, n_reports = 0;
+    if (!list) return ATH_E_NOMEM;
+    for (; n < MOST && o->callbacks[n].name; n++)
+        ATH_TRY(resolve(m, &athi_callbacks, o->callbacks[n], "callbacks", &list[n].row, &list[n].opts));
+    ATH_TRY(athi_report_names(m, m->net->arena, data->inner->validation.n > 0, list, n, &reports, &n_reports));
+    ATH_TRY(athi_callbacks_check(m, list, n, reports, n_reports));
+    m->listed = list, m->n_listed = n;
+    return ATH_OK;
+}
+
 ath_status ath_model_compile_with(ath_model *m, const ath_data *data, const ath_compile_opts *opts) {
     ath_compile_opts o = {0};
     memcpy(&o, opts, ATHI_MIN(opts->struct_size, sizeof o));
@@ -137,7 +152,11 @@ ath_status ath_model_compile_with(ath_model *m, const ath_data *data, const ath_
         ATH_TRY(resolve(m, &athi_metrics, o.metrics[c.n_metrics], "metrics", &metrics[c.n_metrics],
                         &metric_opts[c.n_metrics]));
     ATH_TRY(athi_net_compile(m->net, &c));
-    return athi_model_prepare(m, o.seed, 0, 0, NULL);
+    ATH_TRY(list_callbacks(m, data, &o));
+    int n_snapshots = 0;
+    int64_t n_callback_state = 0;
+    athi_callbacks_need(m->listed, m->n_listed, &n_snapshots, &n_callback_state);
+    return athi_model_prepare(m, o.seed, n_snapshots, n_callback_state, NULL);
 }
 
 /* ---- training and using -------------------------------------------------------------------------- */
@@ -166,7 +185,9 @@ ath_status ath_model_fit_with(ath_model *m, const ath_data *data, const ath_fit_
                        .batch = d->batch,
                        .epochs = o.epochs ? o.epochs : 1,
                        .shuffle = d->shuffle,
-                       .stop_on_nan = true,
+                       .callbacks = m->listed,
+                       .n_callbacks = m->n_listed,
+                       .stop_on_nan = !athi_callbacks_end_on_nan(m->listed, m->n_listed),
                        .seed = (uint64_t)((const int64_t *)athi_state_at(m->state, m->net->counters))[0],
                        .steps_per_execution = o.steps_per_execution,
                        .state_path = o.state,

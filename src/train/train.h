@@ -64,6 +64,9 @@ struct ath_model {
     int64_t slab_bytes;
     int64_t version; /* counts the changes of the weights: see athi_spaces */
     int n_snapshots; /* how many copies of the weights best/… holds */
+    /* Those that ath_model_compile took, for ath_model_fit; a recipe gives its own to athi_fit. */
+    const struct athi_callback *listed;
+    int n_listed;
 };
 
 /* The places of train/progress. */
@@ -168,6 +171,8 @@ ath_status athi_callbacks_check(const ath_model *model, const athi_callback *cal
                                 const char *const *reports, int n);
 /** The target that a stop_at_accuracy among them has, and the report that it watches; false: there is none. */
 bool athi_callbacks_target(const athi_callback *callbacks, int n, const char **monitor, double *target, bool *maximize);
+/** Is a loss that is no number for one of them to end the training at? */
+bool athi_callbacks_end_on_nan(const athi_callback *callbacks, int n);
 /** What the callbacks want of athi_model_prepare. */
 void athi_callbacks_need(const athi_callback *callbacks, int n, int *n_snapshots, int64_t *n_state);
 /** Epochs done and the best epoch (from 1, 0: none) with its value, as the block has them. */

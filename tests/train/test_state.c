@@ -343,6 +343,7 @@ static void checkpoints_are_models(void **unused) {
     list[0] = callback("{\"model_checkpoint\": \"m-{val_los}.safetensors\"}");
     m = make(w);
     assert_fails(ctx, athi_fit(m, &o), ATH_E_OPTION, "{val_los} is not reported");
+    assert_int_equal(athi_epochs_done(m), 0); /* before anything ran */
     athi_model_destroy(m);
     clean(NULL);
     list[0] = callback("{\"early_stopping\": {\"monitor\": \"val_acc\"}}");
