@@ -267,7 +267,9 @@ class Program(ProgramTest):
 
     def interrupted_by(self, number, folder):
         command = [ATHANOR, "train", "points.yaml", "--dir", folder, "--set", "train.epochs=1000000"]
-        with subprocess.Popen(command, cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE, text=True) as process:
+        heard = lambda: signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup
+        with subprocess.Popen(command, cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE, text=True,
+                              preexec_fn=heard) as process:
             self.assertIn("epoch 1:", process.stderr.readline())
             self.refused_with(folder, "train", "points.yaml", "--dir", folder)  # a living process holds it
             process.send_signal(number)

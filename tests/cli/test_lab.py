@@ -92,7 +92,8 @@ class Lab(ProgramTest):
         self.assertTrue(all("seconds" not in u and u["bytes"] >= 0 for u in p["units"]))
         self.assertNotIn("machine", p)
 
-    @unittest.skipIf(b"__asan_init" in pathlib.Path(ATHANOR).read_bytes(), "a sanitizer keeps memory of its own")
+    @unittest.skipIf(any(name in pathlib.Path(ATHANOR).read_bytes() for name in (b"__asan_init", b"__tsan_init")),
+                     "a sanitizer keeps memory of its own")
     def test_memory_is_foretold(self):
         """The peak that explain names is that of a training which reads every sample, within a tenth."""
         small = ["--set", "data.samples=5000", "--set", "train.epochs=1", "--threads", "1"]
