@@ -312,7 +312,8 @@ static void test_bf16_widened(void **state) {
     (void)state;
     char why[ATHI_WHY_MAX] = "";
     if (!athi_cpu_backend.computes(ATH_BF16, why)) skip();
-    const program_case overlap = {"overlap", build_overlap, .bf16 = true}, gated = {"gated", build_gated, .bf16 = true};
+    const program_case overlap = {"overlap", build_overlap, .bf16 = true},
+                       gated = {"gated", build_gated, .bf16 = true};
     program *p = program_create(&overlap, &athi_cpu_backend, 1);
     assert_int_equal(program_count(p, NULL, "own:widened"), 3); /* both of the norm of rows, the pooling's gradient */
     assert_int_equal(program_count(p, "batch_norm_train+relu", "own:widened"), 1);
@@ -414,8 +415,8 @@ static void test_cnn_groups(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_ref),  cmocka_unit_test(test_bf16),    cmocka_unit_test(test_bf16_widened),
-        cmocka_unit_test(test_bf16_refused), cmocka_unit_test(test_threads), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_against_ref),  cmocka_unit_test(test_bf16),       cmocka_unit_test(test_bf16_widened),
+        cmocka_unit_test(test_bf16_refused), cmocka_unit_test(test_threads),    cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_mlp_groups),   cmocka_unit_test(test_cnn_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
