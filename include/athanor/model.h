@@ -113,7 +113,8 @@ typedef struct ath_fit_opts {
     void *user;
     int64_t steps_per_execution; /* 1: updates in a row between two checkpoints at most */
 } ath_fit_opts;
-/** Trains on the training part; the validation part, if there is one, is evaluated after every epoch.
+/** Trains on the training part; the validation part, if there is one, is evaluated after every epoch. Where no saved state is
+ *  continued, another call trains on with the weights and the optimiser as they are, its epochs from 1 again.
  *  Errors: ATH_E_STATE (not compiled), ATH_E_DATA, ATH_E_SHAPE (data and model do not fit), ATH_E_FAILED (NaN), ATH_E_IO,
  *  ATH_E_NOMEM; the model keeps the weights of the last step. */
 ATH_API ath_status ath_model_fit_with(ath_model *model, const ath_data *data, const ath_fit_opts *opts);

@@ -315,6 +315,12 @@ ath_status athi_fit(ath_model *m, const athi_fit_opts *opts) {
     return status;
 }
 
+void athi_model_begin_again(ath_model *m) {
+    memset(athi_state_at(m->state, m->progress), 0, ATHI_PROGRESS_SIZE * sizeof(int64_t));
+    memset(athi_state_at(m->state, m->callbacks), 0, (size_t)athi_shape_count(m->callbacks->shape) * sizeof(double));
+    athi_sums_clear(m); /* of an epoch that was not ended */
+}
+
 int64_t athi_epochs_done(const ath_model *m) {
     return ((const int64_t *)athi_state_at(m->state, m->progress))[ATHI_EPOCHS_DONE];
 }

@@ -195,6 +195,7 @@ ath_status ath_model_fit_with(ath_model *m, const ath_data *data, const ath_fit_
                        .resume = true,
                        .on_epoch = o.on_epoch ? on_epoch : NULL,
                        .user = &o};
+    athi_model_begin_again(m); /* unless there is a saved state, which is read over it */
     return athi_fit(m, &f);
 }
 

@@ -163,6 +163,9 @@ int64_t athi_memory_resident(void);
 /** Trains. The model must be prepared. Where batches are augmented and there is a second thread to be used, the next batch
  * is made while a step computes. */
 ath_status athi_fit(ath_model *model, const athi_fit_opts *opts);
+/** The next athi_fit is a training of its own: none of its epochs is done, and callbacks know of none. Weights, statistics,
+ * the optimiser and the learning rate that callbacks have set stay. */
+void athi_model_begin_again(ath_model *model);
 /** The names of what an epoch will report, in order, in the arena. */
 ath_status athi_report_names(const ath_model *model, athi_arena *arena, bool validation, const athi_callback *callbacks,
                              int n_callbacks, const char *const **names, int *n);

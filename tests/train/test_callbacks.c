@@ -243,6 +243,23 @@ static void more_epochs_go_on(void **unused) {
     assert_float_equal(h.values[1], 0.0001, 1e-9);
 }
 
+/* Another fit counts its epochs from 1, with the weights of the first and with callbacks that have seen nothing yet. */
+static void another_fit_trains_on(void **unused) {
+    (void)unused;
+    heard first = {.wanted = "loss"}, second = {.wanted = "loss"}, rates = {.wanted = "learning_rate"};
+    ath_model *m = MAKE(.callbacks = {ATH_CALLBACK(early_stopping, .patience = 2, .mode = ATH_MONITOR_MAX),
+                                      ATH_CALLBACK(reduce_lr_on_plateau, .patience = 2, .mode = ATH_MONITOR_MAX)});
+    assert_ok(ctx, ath_model_fit(m, data, .epochs = 9, .on_epoch = hear, .user = &first));
+    assert_ok(ctx, ath_model_fit(m, data, .epochs = 9, .on_epoch = hear, .user = &second));
+    assert_ok(ctx, ath_model_fit(m, data, .epochs = 2, .on_epoch = hear, .user = &rates));
+    assert_int_equal(first.epochs, 3);
+    assert_int_equal(second.epochs, 3);
+    assert_int_equal(rates.epochs, 2);
+    assert_true(second.values[0] < first.values[2]);
+    assert_float_equal(rates.values[0], 0.00001, 1e-12); /* what they have done to the rate stays */
+    ath_model_destroy(m);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------- */
 
 static void rows_are_sound(void **unused) {
@@ -317,6 +334,7 @@ int main(void) {
                                        cmocka_unit_test(a_loss_of_nan),
                                        cmocka_unit_test(a_killed_training_goes_on),
                                        cmocka_unit_test(more_epochs_go_on),
+                                       cmocka_unit_test(another_fit_trains_on),
                                        cmocka_unit_test(rows_are_sound),
                                        cmocka_unit_test(what_is_wrong_is_refused_by_compile),
                                        cmocka_unit_test(older_programs_have_none),
