@@ -1,7 +1,11 @@
 /* sweep: every value of one constant of a recipe, or every combination of several, timed or trained. */
 #include "cli/cli.h"
+
+#include "base/file.h"
 #include "recipe/sweep.h"
 #include "report/sweep.h"
+
+#include <unistd.h>
 
 const athi_flag athi_flags_sweep[] = {
     {"over", ATHI_FLAG_TEXTS, "PATH=A,B,C",
@@ -89,28 +93,49 @@ static ath_status choose(athi_cli *cli, const athi_recipe *recipe, const athi_sw
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
 
+static ath_status run_all(athi_cli *cli, const athi_recipe *recipe, const athi_sweep_opts *sweeps, int n,
+                          athi_run_opts *opts, athi_value *report) {
+    athi_value *list = athi_value_new(cli->arena, ATHI_LIST);
+    if (!list) return ATH_E_NOMEM;
+    for (int i = 0; i < n; i++) {
+        athi_value *entry = NULL;
+        ATH_TRY(athi_sweep_run(recipe, cli->arena, &sweeps[i], opts, &entry));
+        cli->started = true;
+        ATH_TRY(athi_value_append(cli->arena, list, entry));
+    }
+    ATH_TRY(athi_value_set(cli->arena, report, "name", athi_value_string(cli->arena, recipe->name)));
+    ATH_TRY(athi_value_set(cli->arena, report, "sweeps", list));
+    return athi_sweep_files(cli->ctx, cli->arena, opts->directory, report);
+}
+
+/* The run's folder is this process's alone: neither a run nor another sweep works in it meanwhile. */
+static ath_status in_folder(athi_cli *cli, const athi_recipe *recipe, const athi_sweep_opts *sweeps, int n,
+                            athi_run_opts *opts, athi_value *report) {
+    int lock = -1;
+    const bool made = !athi_file_exists(opts->directory);
+    const char *lock_path = athi_arena_printf(cli->arena, "%s/lock", opts->directory);
+    if (!lock_path) return ATH_E_NOMEM;
+    ATH_TRY(athi_make_dirs(cli->ctx, opts->directory));
+    ATH_TRY(athi_lock_take(cli->ctx, lock_path, &lock));
+    ath_status status = run_all(cli, recipe, sweeps, n, opts, report);
+    if (status != ATH_OK && made && !cli->started) unlink(lock_path), rmdir(opts->directory);
+    athi_lock_release(lock);
+    return status;
+}
+
 static ath_status sweep(athi_cli *cli, const athi_recipe *recipe) {
     const athi_sweep_opts *sweeps = NULL;
     int n = 0;
     ATH_TRY(choose(cli, recipe, &sweeps, &n));
     athi_run_opts opts;
     ATH_TRY(athi_cli_run_opts(cli, recipe->name, &opts));
-    const char *directory = opts.directory;
     opts.event = on_event, opts.user = cli;
-    athi_value *report = athi_value_new(cli->arena, ATHI_MAP), *list = athi_value_new(cli->arena, ATHI_LIST);
-    if (!report || !list) return ATH_E_NOMEM;
-    for (int i = 0; i < n; i++) {
-        athi_value *entry = NULL;
-        ATH_TRY(athi_sweep_run(recipe, cli->arena, &sweeps[i], &opts, &entry));
-        cli->started = true;
-        ATH_TRY(athi_value_append(cli->arena, list, entry));
-    }
-    ATH_TRY(athi_value_set(cli->arena, report, "name", athi_value_string(cli->arena, recipe->name)));
-    ATH_TRY(athi_value_set(cli->arena, report, "sweeps", list));
-    ATH_TRY(athi_sweep_files(cli->ctx, cli->arena, directory, report));
+    athi_value *report = athi_value_new(cli->arena, ATHI_MAP);
+    if (!report) return ATH_E_NOMEM;
+    ATH_TRY(in_folder(cli, recipe, sweeps, n, &opts, report));
     if (athi_cli_has(cli, "json")) return athi_cli_json(cli, report);
     ATH_TRY(athi_cli_table(cli, report));
-    for (int i = 0; i < n; i++) athi_cli_line("table and charts: %s/sweeps/%s", directory, sweeps[i].name);
+    for (int i = 0; i < n; i++) athi_cli_line("table and charts: %s/sweeps/%s", opts.directory, sweeps[i].name);
     return ATH_OK;
 }
 

@@ -278,6 +278,18 @@ class Program(ProgramTest):
         self.assertIn("athanor: interrupted; the state is saved, the same command goes on from there", rest)
         self.assertTrue((self.folder / folder / "state.safetensors").exists())
 
+    def test_a_sweep_holds_its_folder(self):
+        command = ["sweep", "points.yaml", "--over", "data.batch=8,16", "--epochs", "1000000", "--dir", "runs/s"]
+        with subprocess.Popen([ATHANOR, *command], cwd=self.folder, env=self.environment(), stderr=subprocess.PIPE) as process:
+            while not (self.folder / "runs/s/sweeps/data.batch/study.db").exists():
+                time.sleep(0.05)
+            self.refused_with("runs/s", *command[:3], "data.batch=4,32", *command[4:])
+            self.refused_with("runs/s", "run", "points.yaml", "--dir", "runs/s", "--overwrite")
+            process.terminate()
+            process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertTrue((self.folder / "runs/s/sweeps/data.batch/study.db").exists())
+
     # ---- a whole run, and what can be asked of it
 
     def test_run(self):
