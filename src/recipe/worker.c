@@ -30,11 +30,13 @@ typedef struct worker {
 
 /* ---- lines in ------------------------------------------------------------------------------------ */
 
-/* Reads what is there, after waiting for it if told to; false at the end. */
+/* Reads what is there, after waiting a while for it if told to; false at the end. Not for ever: a signal that comes
+ * between the look at *interrupted and the wait does not end the wait. */
 static bool read_more(worker *w, bool wait) {
+    enum { LOOK_MS = 1000 };
     char buffer[4096];
     struct pollfd polled = {.fd = w->in, .events = POLLIN};
-    if (poll(&polled, 1, wait ? -1 : 0) <= 0) return !w->interrupted || !*w->interrupted;
+    if (poll(&polled, 1, wait ? LOOK_MS : 0) <= 0) return !w->interrupted || !*w->interrupted;
     ssize_t n = read(w->in, buffer, sizeof buffer);
     if (n > 0) athi_text_add(&w->lines, buffer, n);
     return n > 0 && !w->lines.failed;
