@@ -248,13 +248,15 @@ void athi_process_signal(const athi_process *p, int signal) {
     if (p->pid > 0) kill(-p->pid, signal), kill(p->pid, signal);
 }
 
+/* Its group is ended before it is waited for: until then its number cannot be given to a stranger. */
 bool athi_process_reap(athi_process *p, athi_ending *ending) {
     struct rusage usage = {0};
+    siginfo_t about = {0};
     if (p->pid <= 0) return true;
-    pid_t got = wait4(p->pid, &ending->how, WNOHANG, &usage);
-    if (got == 0 || (got < 0 && errno == EINTR)) return false;
-    ending->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
+    if (waitid(P_PID, (id_t)p->pid, &about, WEXITED | WNOHANG | WNOWAIT) == 0 && about.si_pid == 0) return false;
     kill(-p->pid, SIGKILL); /* what it started itself */
+    wait4(p->pid, &ending->how, 0, &usage);
+    ending->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
     p->pid = 0;
     athi_process_read_errors(p);
     close_fd(&p->in), close_fd(&p->err);
