@@ -157,18 +157,38 @@ static ath_status make_point(const maker *m, int64_t k, int64_t n, athi_value **
     return ATH_OK;
 }
 
+/* A sweep grows by new values only: what was begun is never dropped. */
+static ath_status left_out(const maker *m, const athi_value *point) {
+    athi_text text = {.ctx = m->ctx};
+    ath_status status = athi_json_write(&text, point, 0);
+    if (status == ATH_OK && text.failed) status = ATH_E_NOMEM;
+    if (status == ATH_OK)
+        status =
+            athi_fail(m->ctx, ATH_E_OPTION,
+                      "%s: sweep %s: it was begun with %.120s, which is not among its values now; name that too, "
+                      "or give this sweep another name, or start over with --overwrite",
+                      m->recipe->path, m->o->name, text.text);
+    athi_text_free(&text);
+    return status;
+}
+
 /* Every combination: first those of an earlier start in their order, since trial n of a search has point n. */
 static ath_status make_points(const maker *m, athi_value **out) {
-    athi_value *points = *out = athi_value_new(m->arena, ATHI_LIST), *point = NULL;
+    athi_value *points = *out = athi_value_new(m->arena, ATHI_LIST), *all = athi_value_new(m->arena, ATHI_LIST),
+               *point;
     int64_t n = 1;
-    if (!points) return ATH_E_NOMEM;
+    if (!points || !all) return ATH_E_NOMEM;
     for (int64_t i = 0; i < m->o->over->n; i++) n *= m->o->over->items[i]->n;
-    for (int64_t i = 0; m->before && i < m->before->n; i++)
-        ATH_TRY(athi_value_append(m->arena, points, athi_value_copy(m->arena, m->before->items[i])));
     for (int64_t k = 0; k < n; k++) {
         ATH_TRY(make_point(m, k, n, &point));
-        if (!is_among(m->before, point)) ATH_TRY(athi_value_append(m->arena, points, point));
+        ATH_TRY(athi_value_append(m->arena, all, point));
     }
+    for (int64_t i = 0; m->before && i < m->before->n; i++) {
+        if (!is_among(all, m->before->items[i])) return left_out(m, m->before->items[i]);
+        ATH_TRY(athi_value_append(m->arena, points, athi_value_copy(m->arena, m->before->items[i])));
+    }
+    for (int64_t k = 0; k < n; k++)
+        if (!is_among(m->before, all->items[k])) ATH_TRY(athi_value_append(m->arena, points, all->items[k]));
     return ATH_OK;
 }
 

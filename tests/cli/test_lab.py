@@ -166,6 +166,10 @@ class Lab(ProgramTest):
         more = self.rows(folder)
         self.assertEqual(more[:6], rows)
         self.assertEqual([(r["data.batch"], r["model.1.conv2d.filters"]) for r in more[6:]], [("8", "16"), ("24", "16")])
+        self.refused_with('it was begun with {"data.batch":8,"model.1.conv2d.filters":2}, which is not among its values now',
+                          "sweep", "images.yaml", "--over", "data.batch=8,24", "--over", "model.1.conv2d.filters=4,8",
+                          "--steps", "3")
+        self.assertEqual(self.rows(folder), more)
         chart = xml.etree.ElementTree.parse(folder / "throughput.svg").getroot()
         self.assertEqual([len(line.get("points").split()) for line in chart.findall("{http://www.w3.org/2000/svg}polyline")],
                          [2, 2, 2, 2])
