@@ -116,6 +116,8 @@ ath_status athi_cli_hide_passwords(athi_arena *arena, int n, char **argv);
 ath_status athi_cli_run_opts(athi_cli *cli, const char *name, athi_run_opts *opts);
 /** Can a file be written there? A sentence before the work, in place of one behind it. */
 ath_status athi_cli_check_output(athi_cli *cli, const char *path);
+/** ATH_E_OPTION: `output` is the very file `input`, which would be lost. */
+ath_status athi_cli_check_spared(athi_cli *cli, const char *output, const char *input);
 /** Makes a folder of its own below TMPDIR; memory: below /dev/shm where that can be. To be removed by athi_cli_remove. */
 ath_status athi_cli_temporary(athi_cli *cli, bool memory, const char **folder);
 /** Removes it after work that ended with `status`; what went wrong first is what is told. */

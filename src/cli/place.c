@@ -76,6 +76,14 @@ ath_status athi_cli_check_output(athi_cli *cli, const char *path) {
     return ATH_OK;
 }
 
+ath_status athi_cli_check_spared(athi_cli *cli, const char *output, const char *input) {
+    struct stat written, read;
+    if (stat(output, &written) != 0 || stat(input, &read) != 0) return ATH_OK; /* a new one, or no file */
+    if (!S_ISREG(read.st_mode) || written.st_dev != read.st_dev || written.st_ino != read.st_ino) return ATH_OK;
+    return athi_fail(cli->ctx, ATH_E_OPTION, "%s: %s would be written over the file that it reads; name another file",
+                     output, cli->verb->name);
+}
+
 ath_status athi_cli_temporary(athi_cli *cli, bool memory, const char **folder) {
     static const char shared_memory[] = "/dev/shm";
     const char *place = getenv("TMPDIR");

@@ -86,6 +86,8 @@ ath_status athi_verb_predict(athi_cli *cli) {
     athi_table table = {0};
     athi_map map = {0};
     ATH_TRY(athi_cli_check_output(cli, output));
+    ATH_TRY(athi_cli_check_spared(cli, output, cli->arguments[0]));
+    ATH_TRY(athi_cli_check_spared(cli, output, input));
     ATH_TRY(athi_model_open(cli->ctx, cli->arguments[0], &model));
     ath_status status =
         athi_table_load(cli->ctx, cli->arena, input, athi_cli_text(cli, "label", NULL), NULL, &map, &table);

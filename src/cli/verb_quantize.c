@@ -88,6 +88,8 @@ static ath_status quantize(athi_cli *cli, const athi_quantize_opts *opts, const 
     if (data) parts = athi_quantize_data_of(data);
     if (athi_cli_has(cli, "calibrate")) parts.calibration = &own;
     ATH_TRY(athi_cli_check_output(cli, out));
+    ATH_TRY(athi_cli_check_spared(cli, out, model));
+    if (athi_cli_has(cli, "calibrate")) ATH_TRY(athi_cli_check_spared(cli, out, athi_cli_text(cli, "calibrate", "")));
     ath_status status = athi_quantize_file(cli->ctx, cli->arena, model, out, opts, &parts, &report);
     cli->started = status != ATH_E_OPTION && status != ATH_E_UNSUPPORTED; /* these refuse before anything runs */
     return status == ATH_OK ? show(cli, report, out) : status;

@@ -143,6 +143,11 @@ class Quantize(ProgramTest):
         self.refused_with("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
         self.refused_with("expected samples of shape", "quantize", model, "--calibrate", "y.npy")
         self.refused_with("there is no folder nowhere", "quantize", model, "--out", "nowhere/q.safetensors")
+        for path in model, "x.npy":
+            before = (self.folder / path).read_bytes()
+            self.refused_with("quantize would be written over the file that it reads", "quantize", model, "--calibrate",
+                              "x.npy", "--out", f"./{path}")
+            self.assertEqual((self.folder / path).read_bytes(), before)
         self.refused_with("samples must be", "run", "bright.yaml", "--dir", "b", "--set", "quantize.samples=0")
 
 
