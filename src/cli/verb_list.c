@@ -13,14 +13,14 @@ const athi_flag athi_flags_list[] = {
 };
 
 static const athi_kind *const kinds[] = {
-    &athi_layers,     &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers, &athi_losses, &athi_policies,
-    &athi_metrics,    &athi_optimizers, &athi_schedules,   &athi_callbacks,    &athi_samplers,     &athi_stop_rules,
-    &athi_schedulers, &athi_ensembles,  &athi_sources,     &athi_augments,    &athi_readers,
-    &athi_calibrations,
+    &athi_layers,    &athi_composites, &athi_activations, &athi_initializers, &athi_regularizers,
+    &athi_losses,    &athi_policies,   &athi_metrics,     &athi_optimizers,   &athi_schedules,
+    &athi_callbacks, &athi_samplers,   &athi_stop_rules,  &athi_schedulers,   &athi_ensembles,
+    &athi_sources,   &athi_augments,   &athi_readers,     &athi_calibrations,
 };
 
 /* The sections of a recipe are rows too. */
-static const athi_row *const sections[] = {&athi_data_row, &athi_train_row, &athi_tune_row, &athi_retrain_row,
+static const athi_row *const sections[] = {&athi_data_row,     &athi_train_row,    &athi_tune_row, &athi_retrain_row,
                                            &athi_ensemble_row, &athi_quantize_row, &athi_sweep_row};
 
 /* ---- options as text ----------------------------------------------------------------------------- */
@@ -148,14 +148,77 @@ static void put_sections(athi_text *out) {
     for (int i = 0; i < ATHI_COUNT(sections); i++) put_row(out, sections[i]);
 }
 
+/* ---- as JSON ------------------------------------------------------------------------------------- */
+
+static ath_status put_text(athi_arena *a, athi_value *map, const char *key, const char *text) {
+    return athi_value_set(a, map, key, athi_value_string(a, text));
+}
+
+/* {"doc": …, "options": {"units": {"type": …, "default": …, "doc": …}}} under the row's name */
+static ath_status add_row(athi_arena *a, athi_value *to, const athi_row *row) {
+    athi_value *r = athi_value_new(a, ATHI_MAP), *options = athi_value_new(a, ATHI_MAP);
+    if (!r || !options) return ATH_E_NOMEM;
+    ATH_TRY(put_text(a, r, "doc", row->doc));
+    for (const athi_option *o = row->options; o && o->name; o++) {
+        athi_value *v = athi_value_new(a, ATHI_MAP);
+        if (!v) return ATH_E_NOMEM;
+        ATH_TRY(put_text(a, v, "type", type_name(o)));
+        if (o->fallback) ATH_TRY(athi_value_set(a, v, "default", athi_value_scalar(a, o->fallback)));
+        ATH_TRY(put_text(a, v, "doc", o->doc));
+        ATH_TRY(athi_value_set(a, options, o->name, v));
+    }
+    ATH_TRY(athi_value_set(a, r, "options", options));
+    return athi_value_set(a, to, row->name, r);
+}
+
+static ath_status add_kind(athi_arena *a, athi_value *to, const athi_kind *kind) {
+    for (const athi_row *row = kind->rows; row->name; row++) ATH_TRY(add_row(a, to, row));
+    return ATH_OK;
+}
+
+static ath_status add_sections(athi_arena *a, athi_value *to) {
+    for (int i = 0; i < ATHI_COUNT(sections); i++) ATH_TRY(add_row(a, to, sections[i]));
+    return ATH_OK;
+}
+
+/* {"cpu": {"doc": …, "missing": null or why it is not here}} */
+static ath_status add_backends(athi_arena *a, athi_value *to) {
+    for (int i = 0; athi_backends[i]; i++) {
+        const char *missing = athi_backends[i]->unavailable ? athi_backends[i]->unavailable() : NULL;
+        athi_value *v = athi_value_new(a, ATHI_MAP);
+        if (!v) return ATH_E_NOMEM;
+        ATH_TRY(put_text(a, v, "doc", athi_backends[i]->doc));
+        ATH_TRY(missing ? put_text(a, v, "missing", missing)
+                        : athi_value_set(a, v, "missing", athi_value_new(a, ATHI_NULL)));
+        ATH_TRY(athi_value_set(a, to, athi_backends[i]->name, v));
+    }
+    return ATH_OK;
+}
+
+/* {"add": {"min_inputs": 2, "max_inputs": 2, "outputs": 1, "gradient": true}} */
+static ath_status add_ops(athi_arena *a, athi_value *to) {
+    for (int op = 0; op < ATHI_OP_COUNT_OF; op++) {
+        const athi_op_info *info = &athi_op_table[op];
+        athi_value *v = athi_value_new(a, ATHI_MAP);
+        if (!v) return ATH_E_NOMEM;
+        ATH_TRY(athi_value_set(a, v, "min_inputs", athi_value_int(a, info->min_in)));
+        ATH_TRY(athi_value_set(a, v, "max_inputs", athi_value_int(a, info->max_in)));
+        ATH_TRY(athi_value_set(a, v, "outputs", athi_value_int(a, info->n_out)));
+        ATH_TRY(athi_value_set(a, v, "gradient", athi_value_bool(a, info->grad != NULL)));
+        ATH_TRY(athi_value_set(a, to, info->name, v));
+    }
+    return ATH_OK;
+}
+
 /* Lists that are no athi_kind. */
 static const struct {
     const char *name, *doc;
     void (*put)(athi_text *out);
+    ath_status (*add)(athi_arena *arena, athi_value *to);
 } others[] = {
-    {"sections", "parts of a recipe", put_sections},
-    {"backends", "what computes", put_backends},
-    {"ops", "what graphs are made of", put_ops},
+    {"sections", "parts of a recipe", put_sections, add_sections},
+    {"backends", "what computes", put_backends, add_backends},
+    {"ops", "what graphs are made of", put_ops, add_ops},
 };
 
 /* ---- the verb ------------------------------------------------------------------------------------ */
@@ -167,14 +230,13 @@ static int names_of_kinds(const char **names) {
     return n;
 }
 
-static ath_status put_kind(athi_cli *cli, const char *name, athi_text *out) {
-    for (int i = 0; i < ATHI_COUNT(others); i++)
-        if (strcmp(others[i].name, name) == 0) return others[i].put(out), ATH_OK;
-    for (int i = 0; i < ATHI_COUNT(kinds); i++) {
-        if (strcmp(kinds[i]->plural, name) != 0 && strcmp(kinds[i]->name, name) != 0) continue;
-        for (const athi_row *row = kinds[i]->rows; row->name; row++) put_row(out, row);
-        return ATH_OK;
-    }
+static const athi_kind *find_kind(const char *name) {
+    for (int i = 0; i < ATHI_COUNT(kinds); i++)
+        if (strcmp(kinds[i]->plural, name) == 0 || strcmp(kinds[i]->name, name) == 0) return kinds[i];
+    return NULL;
+}
+
+static ath_status no_such_kind(athi_cli *cli, const char *name) {
     const char *names[ATHI_COUNT(kinds) + ATHI_COUNT(others)];
     int n = names_of_kinds(names);
     const char *near = athi_nearest(name, names, n, sizeof names[0]);
@@ -182,45 +244,34 @@ static ath_status put_kind(athi_cli *cli, const char *name, athi_text *out) {
                      near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-/* {"dense": {"doc": …, "options": {"units": {"type": …, "default": …, "doc": …}}}} */
-static ath_status kind_value(athi_cli *cli, const athi_kind *kind, athi_value **out) {
-    athi_arena *a = cli->arena;
-    *out = athi_value_new(a, ATHI_MAP);
-    if (!*out) return ATH_E_NOMEM;
-    for (const athi_row *row = kind->rows; row->name; row++) {
-        athi_value *r = athi_value_new(a, ATHI_MAP), *options = athi_value_new(a, ATHI_MAP);
-        if (!r || !options) return ATH_E_NOMEM;
-        ATH_TRY(athi_value_set(a, r, "doc", athi_value_string(a, row->doc)));
-        for (const athi_option *o = row->options; o && o->name; o++) {
-            athi_value *v = athi_value_new(a, ATHI_MAP);
-            if (!v) return ATH_E_NOMEM;
-            ATH_TRY(athi_value_set(a, v, "type", athi_value_string(a, type_name(o))));
-            if (o->fallback) ATH_TRY(athi_value_set(a, v, "default", athi_value_scalar(a, o->fallback)));
-            ATH_TRY(athi_value_set(a, v, "doc", athi_value_string(a, o->doc)));
-            ATH_TRY(athi_value_set(a, options, o->name, v));
-        }
-        ATH_TRY(athi_value_set(a, r, "options", options));
-        ATH_TRY(athi_value_set(a, *out, row->name, r));
-    }
+static ath_status put_kind(athi_cli *cli, const char *name, athi_text *out) {
+    const athi_kind *kind = find_kind(name);
+    for (int i = 0; i < ATHI_COUNT(others); i++)
+        if (strcmp(others[i].name, name) == 0) return others[i].put(out), ATH_OK;
+    if (!kind) return no_such_kind(cli, name);
+    for (const athi_row *row = kind->rows; row->name; row++) put_row(out, row);
     return ATH_OK;
 }
 
+static ath_status add_named(athi_cli *cli, const char *name, athi_value *to) {
+    const athi_kind *kind = find_kind(name);
+    for (int i = 0; i < ATHI_COUNT(others); i++)
+        if (strcmp(others[i].name, name) == 0) return others[i].add(cli->arena, to);
+    return kind ? add_kind(cli->arena, to, kind) : no_such_kind(cli, name);
+}
+
+/* Of one kind its rows, else every kind under its plural. */
 static ath_status list_json(athi_cli *cli) {
-    athi_value *all = NULL;
-    for (int i = 0; cli->n_arguments && i < ATHI_COUNT(kinds); i++)
-        if (strcmp(kinds[i]->plural, cli->arguments[0]) == 0 || strcmp(kinds[i]->name, cli->arguments[0]) == 0) {
-            ATH_TRY(kind_value(cli, kinds[i], &all));
-            return athi_cli_json(cli, all);
-        }
-    if (cli->n_arguments)
-        return athi_fail(cli->ctx, ATH_E_OPTION, "list: --json knows the kinds that have options, '%s' is not one",
-                         cli->arguments[0]);
-    all = athi_value_new(cli->arena, ATHI_MAP);
+    const char *names[ATHI_COUNT(kinds) + ATHI_COUNT(others)];
+    const int n = names_of_kinds(names);
+    athi_value *all = athi_value_new(cli->arena, ATHI_MAP);
     if (!all) return ATH_E_NOMEM;
-    for (int i = 0; i < ATHI_COUNT(kinds); i++) {
-        athi_value *kind = NULL;
-        ATH_TRY(kind_value(cli, kinds[i], &kind));
-        ATH_TRY(athi_value_set(cli->arena, all, kinds[i]->plural, kind));
+    if (cli->n_arguments) ATH_TRY(add_named(cli, cli->arguments[0], all));
+    for (int i = 0; !cli->n_arguments && i < n; i++) {
+        athi_value *kind = athi_value_new(cli->arena, ATHI_MAP);
+        if (!kind) return ATH_E_NOMEM;
+        ATH_TRY(add_named(cli, names[i], kind));
+        ATH_TRY(athi_value_set(cli->arena, all, names[i], kind));
     }
     return athi_cli_json(cli, all);
 }

@@ -170,6 +170,14 @@ class Program(ProgramTest):
             self.assertGreater(len(self.succeeds("list", kind)), 20, kind)
         self.assertIn("units: ", self.succeeds("list", "layers"))
         self.assertIn("learning_rate", json.loads(self.succeeds("list", "optimizers", "--json"))["adam"]["options"])
+        everything = json.loads(self.succeeds("list", "--json"))
+        self.assertEqual(list(everything), kinds)
+        for kind in "sections", "backends", "ops", "layers":
+            self.assertEqual(json.loads(self.succeeds("list", kind, "--json")), everything[kind], kind)
+        self.assertIn("batch", everything["sections"]["data"]["options"])
+        self.assertIsNone(everything["backends"]["ref"]["missing"])
+        self.assertTrue(everything["ops"]["conv2d"]["gradient"])
+        self.refused_with("no kind 'optimisers', did you mean 'optimizers'?", "list", "optimisers", "--json")
         self.refused("list: there is no kind 'optimisers', did you mean 'optimizers'?; `athanor list` shows them", "list",
                      "optimisers")
 
@@ -388,6 +396,11 @@ class Program(ProgramTest):
         self.assertNotIn("nan", done)  # there is no test part to tell of
         model = "runs/files/models/1.safetensors"
         self.refused_with("there is no folder", "predict", model, "--input", "new.csv", "--output", "none/p.npy")
+        for read in model, "new.csv":
+            before = (self.folder / read).read_bytes()
+            self.refused_with("predict would be written over the file that it reads", "predict", model, "--input", "new.csv",
+                              "--output", f"./{read}")
+            self.assertEqual((self.folder / read).read_bytes(), before)
         self.succeeds("predict", model, "--input", "new.csv", "--output", "p.npy")
 
     def test_a_search_without_a_trial_that_works(self):
