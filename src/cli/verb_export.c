@@ -19,6 +19,7 @@ static ath_status export(athi_cli *cli, athi_study *s) {
     if (format->folder) ATH_TRY(athi_export_folder(s, format, out));
     if (format->text && out) {
         ATH_TRY(athi_cli_check_output(cli, out));
+        ATH_TRY(athi_cli_check_spared(cli, out, s->path));
         ATH_TRY(athi_export_file(s, format, out));
     }
     if (out) return athi_cli_line("%lld trial%s as %s: %s", (long long)s->n, ATHI_PLURAL(s->n), format->name, out), ATH_OK;

@@ -219,6 +219,13 @@ class Exporting(StudyTest):
             self.assertIn("too large", done.stderr)
             self.assertEqual(list(self.folder.glob("no-room*")), [])
 
+    def test_the_study_itself_is_spared(self):
+        path, connection = self.copy("spared")
+        with connection:
+            before = path.read_bytes()
+        self.refused("export would be written over the file that it reads; name another file", "export", path, "--out", path)
+        self.assertEqual(path.read_bytes(), before)
+
     # ---- TensorBoard
 
     def test_tensorboard(self):
