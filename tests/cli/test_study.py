@@ -223,7 +223,7 @@ class Exporting(StudyTest):
         path, connection = self.copy("spared")
         with connection:
             before = path.read_bytes()
-        self.refused("export would be written over the file that it reads; name another file", "export", path, "--out", path)
+        self.refused(f"{path}: export would be written over the file that it reads; name another file", "export", path, "--out", path)
         self.assertEqual(path.read_bytes(), before)
 
     # ---- TensorBoard
