@@ -69,6 +69,18 @@ ATHI_INLINE void count_tiles(const athi_int8 *c, int side, int64_t *across, int6
     *down = (c->out_h / c->pool * c->pool + side - 1) / side;
 }
 
+/* Where the sums of tile `tile` of all images go, pooled if they are: rows x columns pixels from `first` on, lines `width`
+ * apart. */
+typedef struct outputs {
+    int64_t first, width, rows, columns;
+} outputs;
+ATHI_INLINE outputs outputs_of(const athi_int8 *c, int side, int64_t across, int64_t tiles, int64_t tile) {
+    const int64_t image = tile / tiles, place = tile % tiles, height = c->out_h / c->pool, width = c->out_w / c->pool;
+    const int64_t step = side / c->pool, top = place / across * step, left = place % across * step;
+    return (outputs){(image * height + top) * width + left, width, ATHI_MIN(step, height - top),
+                     ATHI_MIN(step, width - left)};
+}
+
 /* Is it a convolution by 3 x 3 over whole vectors of channels, and do its tiles take fewer multiplications than int8.c's way?
  * price: what one of `positions` a tile costs in those of int8.c, transforms included. */
 ATHI_INLINE bool winograd_pays(const athi_int8 *c, int side, int positions, int channels, double price) {

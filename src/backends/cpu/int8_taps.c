@@ -319,17 +319,14 @@ static void finish_tile(const work *w, int64_t tile, const float inverse[SCALES]
     const athi_int8 c = *w->c; /* local, so that no store of bytes can change it */
     athi_int8_call k = *w->k;
     k.row_scales = NULL; /* of dense layers */
-    const int64_t image = tile / w->tiles, place = tile % w->tiles, height = c.out_h / c.pool,
-                  width = c.out_w / c.pool, side = TILE_OUT / c.pool;
-    const int64_t top = place / w->across * side, left = place % w->across * side;
-    const int64_t rows = ATHI_MIN(side, height - top), columns = ATHI_MIN(side, width - left);
+    const outputs to = outputs_of(&c, TILE_OUT, w->across, w->tiles, tile);
     vf y[TILE_OUT * TILE_OUT];
     tile_sums(rates_of(&c, (void *)(uintptr_t)k.packed) + f * POSITIONS, inverse, m, y);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
+    for (int64_t i = 0; i < to.rows; i++)
+        for (int64_t j = 0; j < to.columns; j++) {
             const vf *at = y + (i * TILE_OUT + j) * c.pool;
             const vf sum = c.pool == 1 ? *at : vraise(vraise(at[0], at[1]), vraise(at[TILE_OUT], at[TILE_OUT + 1]));
-            finish_sum(&c, &k, sum, (image * height + top + i) * width + left + j, f, c.F % LANES == 0);
+            finish_sum(&c, &k, sum, to.first + i * to.width + j, f, c.F % LANES == 0);
         }
 }
 

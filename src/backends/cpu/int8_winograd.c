@@ -218,17 +218,14 @@ static void finish_tile(const work *w, int64_t tile, const int32_t *m, int64_t f
     const athi_int8 c = *w->c; /* local, so that no store of bytes can change it */
     athi_int8_call k = *w->k;
     k.row_scales = NULL; /* of dense layers */
-    const int64_t image = tile / w->tiles, place = tile % w->tiles, height = c.out_h / c.pool,
-                  width = c.out_w / c.pool, side = TILE_OUT / c.pool;
-    const int64_t top = place / w->across * side, left = place % w->across * side;
-    const int64_t rows = ATHI_MIN(side, height - top), columns = ATHI_MIN(side, width - left);
+    const outputs to = outputs_of(&c, TILE_OUT, w->across, w->tiles, tile);
     vi y[TILE_OUT * TILE_OUT] = {0};
     for (int64_t part = 0; part < parts_of(&c); part++) add_sums(m + part * M_SIZE, y);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
+    for (int64_t i = 0; i < to.rows; i++)
+        for (int64_t j = 0; j < to.columns; j++) {
             const vi *at = y + (i * TILE_OUT + j) * c.pool;
             const vi sum = c.pool == 1 ? *at : larger(larger(at[0], at[1]), larger(at[TILE_OUT], at[TILE_OUT + 1]));
-            finish(&c, &k, sum, (image * height + top + i) * width + left + j, f, c.F % LANES == 0);
+            finish(&c, &k, sum, to.first + i * to.width + j, f, c.F % LANES == 0);
         }
 }
 
