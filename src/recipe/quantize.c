@@ -39,13 +39,25 @@ static bool is_listed(const athi_value *list, const char *name) {
     return false;
 }
 
+static ath_status refuse_exception(ath_ctx *ctx, const athi_value *name, const athi_quantizable *list, int64_t n) {
+    const char *near = n ? athi_nearest(name->text, &list->layer, n, sizeof *list) : NULL;
+    athi_text layers = {.ctx = ctx};
+    for (int64_t i = 0; i < n && !near; i++) athi_text_printf(&layers, "%s%s", i ? ", " : ": ", list[i].layer);
+    ath_status status =
+        athi_fail_at(ctx, name, "quantize: except: '%.60s' is no convolution or dense layer%s%s%s%.300s", name->text,
+                     near ? "; did you mean '"
+                     : n  ? "; there are"
+                          : "; there are none",
+                     near ? near : "", near ? "'?" : "", layers.text ? layers.text : "");
+    athi_text_free(&layers);
+    return status;
+}
+
 static ath_status take_exceptions(ath_ctx *ctx, const athi_value *except, athi_quantizable *list, int64_t n) {
     for (int64_t i = 0; except && i < except->n; i++) {
         bool found = false;
         for (int64_t k = 0; k < n && !found; k++) found = strcmp(list[k].layer, except->items[i]->text) == 0;
-        if (!found)
-            return athi_fail_at(ctx, except->items[i], "quantize: except: '%.60s' is no convolution or dense layer",
-                                except->items[i]->text);
+        if (!found) return refuse_exception(ctx, except->items[i], list, n);
     }
     for (int64_t i = 0; i < n; i++)
         if (is_listed(except, list[i].layer)) list[i].refusal = "it was asked to stay";

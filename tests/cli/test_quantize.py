@@ -137,7 +137,10 @@ class Quantize(ProgramTest):
     def test_sentences(self):
         model = "run/models/1.safetensors"
         self.refused_with("quantize: to must be int8", "quantize", model, "--to", "int3")
-        self.refused_with("except: 'dens' is no convolution or dense layer", "quantize", model, "--except", "dens")
+        self.refused_with("except: 'dens' is no convolution or dense layer; did you mean 'dense'?", "quantize", model,
+                          "--except", "dens")
+        self.refused_with("except: 'softmax' is no convolution or dense layer; there are: ", "quantize", model, "--except",
+                          "softmax")
         self.refused_with("no layer can be int8; of 'conv2d': it was asked to stay", "quantize", model, "--except",
                      "conv2d,dense")
         self.refused_with("the model is int8 already", "quantize", "run/models/1-int8.safetensors")
