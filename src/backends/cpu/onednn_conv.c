@@ -105,12 +105,15 @@ bool athi_onednn_accepts_conv(const athi_unit *unit, char why[ATHI_WHY_MAX]) {
     return athi_onednn_is_described(describe_forward(&c, u.bias != NULL, u.relu, 0, why));
 }
 
-/* The weights as the primitive wants them: a reorder of the input `at`, unless it takes the block's format. */
-static dnnl_memory_t add_weights(onednn_state *s, const convolution *c, const desc *wanted, int at) {
+/* The weights as the primitive wants them: a reorder of the input `at`, unless it takes the block's format. NULL: there is no
+ * primitive. */
+static dnnl_memory_t add_weights(onednn_state *s, const convolution *c, const_dnnl_primitive_desc_t pd, int at) {
+    if (!pd) return NULL;
+    const desc wanted = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     dnnl_memory_t w = athi_onednn_memory(s, &c->w, FROM_IN, at);
-    if (s->failed || dnnl_memory_desc_equal(&c->w, wanted)) return w;
-    dnnl_memory_t ordered = athi_onednn_scratch(s, wanted);
-    athi_onednn_reorder(s, &c->w, w, wanted, ordered);
+    if (s->failed || dnnl_memory_desc_equal(&c->w, &wanted)) return w;
+    dnnl_memory_t ordered = athi_onednn_scratch(s, &wanted);
+    athi_onednn_reorder(s, &c->w, w, &wanted, ordered);
     return ordered;
 }
 
@@ -123,11 +126,7 @@ ath_status athi_onednn_make_conv(athi_make *m, const athi_unit *unit, athi_call 
     read_conv(unit, &u, why);
     set_convolution(u.conv, u.conv->in[0], u.conv->in[1], u.y, &c);
     dnnl_primitive_desc_t pd = describe_forward(&c, u.bias != NULL, u.relu, m->threads, why);
-    dnnl_memory_t w = NULL;
-    if (pd) {
-        desc wanted = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-        w = add_weights(s, &c, &wanted, athi_cpu_in_index(unit, u.conv->in[1]));
-    }
+    dnnl_memory_t w = add_weights(s, &c, pd, athi_cpu_in_index(unit, u.conv->in[1]));
     step *st = athi_onednn_step(s, pd);
     athi_onednn_arg(st, DNNL_ARG_SRC, athi_onednn_memory(s, &c.x, FROM_IN, athi_cpu_in_index(unit, u.conv->in[0])));
     athi_onednn_arg(st, DNNL_ARG_WEIGHTS, w);
@@ -154,11 +153,7 @@ ath_status athi_onednn_make_conv_grad_x(athi_make *m, const athi_unit *unit, ath
     if (!s) return ATH_E_NOMEM;
     set_convolution(node, &node->out[0], node->in[1], node->in[0], &c);
     dnnl_primitive_desc_t pd = describe_backward(&c, true, m->threads, why);
-    dnnl_memory_t w = NULL;
-    if (pd) {
-        desc wanted = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-        w = add_weights(s, &c, &wanted, 1);
-    }
+    dnnl_memory_t w = add_weights(s, &c, pd, 1);
     step *st = athi_onednn_step(s, pd);
     athi_onednn_arg(st, DNNL_ARG_DIFF_DST, athi_onednn_memory(s, &c.y, FROM_IN, 0));
     athi_onednn_arg(st, DNNL_ARG_WEIGHTS, w);
